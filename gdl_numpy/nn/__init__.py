@@ -1,0 +1,31 @@
+"""Layers and losses written by hand in NumPy, forward and backward, with the names and meaning of ``torch.nn``."""
+
+from gdl_numpy.nn.activation import LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
+from gdl_numpy.nn.conv import Conv2d
+from gdl_numpy.nn.dropout import Dropout
+from gdl_numpy.nn.linear import Linear
+from gdl_numpy.nn.loss import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, Loss, MSELoss
+from gdl_numpy.nn.module import Flatten, Module, Parameter, Sequential
+from gdl_numpy.nn.pooling import AvgPool2d, MaxPool2d
+
+__all__ = [
+    "AvgPool2d",
+    "BCELoss",
+    "BCEWithLogitsLoss",
+    "Conv2d",
+    "CrossEntropyLoss",
+    "Dropout",
+    "Flatten",
+    "Linear",
+    "LogSoftmax",
+    "Loss",
+    "MSELoss",
+    "MaxPool2d",
+    "Module",
+    "Parameter",
+    "ReLU",
+    "Sequential",
+    "Sigmoid",
+    "Softmax",
+    "Tanh",
+]

@@ -1,0 +1,143 @@
+"""Functions applied to every number on its own, and the two that turn a row of scores into probabilities.
+
+Each backward is the chain rule with the derivative written in terms of the output y, which forward has at hand.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gdl_numpy.nn.checks import check_floating, check_grad_output
+from gdl_numpy.nn.module import Module
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+
+def sigmoid(x: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+    """1 / (1 + e⁻ˣ) without overflow: with z = e^-|x| it is 1 / (1 + z) for x ≥ 0 and z / (1 + z) for x < 0."""
+    z = np.exp(-np.abs(x))
+    y = np.where(x < 0, z, 1)
+    z += 1
+    y /= z
+    return y
+
+
+def log_softmax(x: Float[np.ndarray, "*shape"], dim: int = -1) -> Float[np.ndarray, "*shape"]:
+    """x - log Σ eˣ along ``dim``, shifted by the maximum so that no exponential overflows."""
+    y = x - x.max(axis=dim, keepdims=True, initial=-np.inf)
+    y -= np.log(np.exp(y).sum(axis=dim, keepdims=True))
+    return y
+
+
+class ReLU(Module):
+    """y = max(0, x); dL/dx = dL/dy where x > 0, else 0 (at 0 too, as torch has it)."""
+
+    def forward(self, x: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        check_floating(self, input=x)
+        y = np.maximum(x, 0)
+        self.save_for_backward(y)
+        return y
+
+    def backward(self, grad_output: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"] | None:
+        (y,) = self.saved
+        check_grad_output(self, grad_output, y.shape, y.dtype)
+        return grad_output * (y > 0) if self.needs_input_grad else None
+
+
+class Sigmoid(Module):
+    """y = 1 / (1 + e⁻ˣ); dL/dx = dL/dy · y (1 - y)."""
+
+    def forward(self, x: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        check_floating(self, input=x)
+        y = sigmoid(x)
+        self.save_for_backward(y)
+        return y
+
+    def backward(self, grad_output: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"] | None:
+        (y,) = self.saved
+        check_grad_output(self, grad_output, y.shape, y.dtype)
+        if not self.needs_input_grad:
+            return None
+        grad_x: np.ndarray = 1 - y
+        grad_x *= y
+        grad_x *= grad_output
+        return grad_x
+
+
+class Tanh(Module):
+    """y = tanh x; dL/dx = dL/dy · (1 - y²)."""
+
+    def forward(self, x: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        check_floating(self, input=x)
+        y = np.tanh(x)
+        self.save_for_backward(y)
+        return y
+
+    def backward(self, grad_output: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"] | None:
+        (y,) = self.saved
+        check_grad_output(self, grad_output, y.shape, y.dtype)
+        if not self.needs_input_grad:
+            return None
+        grad_x: np.ndarray = y * y
+        np.subtract(1, grad_x, out=grad_x)
+        grad_x *= grad_output
+        return grad_x
+
+
+ACTIVATIONS: dict[str, type[Module]] = {"relu": ReLU, "sigmoid": Sigmoid, "tanh": Tanh}
+
+
+class _OverDimension(Module):
+    def __init__(self, dim: int = -1) -> None:
+        self.dim = dim
+
+    def _check_input(self, x: np.ndarray) -> None:
+        check_floating(self, input=x)
+        if not -x.ndim <= self.dim < x.ndim:
+            raise ValueError(f"{self!r} expects an input that has dimension {self.dim}, got shape {x.shape}")
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"
+
+
+class Softmax(_OverDimension):
+    """y_i = e^{x_i} / Σ_j e^{x_j}; with G = dL/dy, dL/dx = y ∘ (G - Σ_j G_j y_j)."""
+
+    def forward(self, x: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        self._check_input(x)
+        y = x - x.max(axis=self.dim, keepdims=True, initial=-np.inf)
+        np.exp(y, out=y)
+        y /= y.sum(axis=self.dim, keepdims=True)
+        self.save_for_backward(y)
+        return y
+
+    def backward(self, grad_output: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"] | None:
+        (y,) = self.saved
+        check_grad_output(self, grad_output, y.shape, y.dtype)
+        if not self.needs_input_grad:
+            return None
+        grad_x: np.ndarray = grad_output - (grad_output * y).sum(axis=self.dim, keepdims=True)
+        grad_x *= y
+        return grad_x
+
+
+class LogSoftmax(_OverDimension):
+    """y_i = x_i - log Σ_j e^{x_j}; with G = dL/dy, dL/dx = G - e^y Σ_j G_j."""
+
+    def forward(self, x: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+        self._check_input(x)
+        y = log_softmax(x, self.dim)
+        self.save_for_backward(y)
+        return y
+
+    def backward(self, grad_output: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"] | None:
+        (y,) = self.saved
+        check_grad_output(self, grad_output, y.shape, y.dtype)
+        if not self.needs_input_grad:
+            return None
+        grad_x = np.exp(y)
+        grad_x *= grad_output.sum(axis=self.dim, keepdims=True)
+        return np.subtract(grad_output, grad_x, out=grad_x)

@@ -1,0 +1,69 @@
+"""What every layer asks of its input, said once: each refusal names the layer, what it got and what it expects."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from gdl_numpy.nn.module import Module
+
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def check_floating(layer: Module, **arrays: np.ndarray) -> None:
+    """Refuses anything but arrays that are all float32 or all float64.
+
+    Raises:
+        ValueError: naming the layer, the argument and the dtypes.
+    """
+    first_name, first = next(iter(arrays.items()))
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray) or array.dtype not in FLOATS:
+            got = f"dtype {array.dtype}" if isinstance(array, np.ndarray) else f"a {type(array).__name__}"
+            raise ValueError(f"{layer!r} expects {name} to be a float32 or float64 array, got {got}")
+        if array.dtype != first.dtype:
+            raise ValueError(
+                f"{layer!r} expects one dtype for all, got {first_name} {first.dtype} and {name} {array.dtype}"
+            )
+
+
+def check_same_shape(layer: Module, **arrays: np.ndarray) -> None:
+    """Refuses floating arrays that differ in shape or dtype.
+
+    Raises:
+        ValueError: naming the layer, the arguments and their shapes.
+    """
+    check_floating(layer, **arrays)
+    if len({array.shape for array in arrays.values()}) > 1:
+        shapes = " and ".join(f"{name} {array.shape}" for name, array in arrays.items())
+        raise ValueError(f"{layer!r} expects equal shapes, got {shapes}")
+
+
+def check_class_ids(layer: Module, ids: np.ndarray, count: int, ignore_index: int | None = None) -> None:
+    """Refuses ids that are not integers in [0, count), ``ignore_index`` excepted.
+
+    Raises:
+        ValueError: not an integer array.
+        IndexError: naming the first id out of range.
+    """
+    if not isinstance(ids, np.ndarray) or not np.issubdtype(ids.dtype, np.integer):
+        raise ValueError(f"{layer!r} expects integer ids, got {getattr(ids, 'dtype', type(ids).__name__)}")
+    outside = (ids < 0) | (ids >= count)
+    if ignore_index is not None:
+        outside &= ids != ignore_index
+    if outside.any():
+        raise IndexError(f"{layer!r} expects ids in [0, {count}), got {ids[outside].flat[0]}")
+
+
+def check_grad_output(layer: Module, grad_output: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    """Refuses a gradient that does not look like the output it belongs to.
+
+    Raises:
+        ValueError: naming the layer, both shapes and both dtypes.
+    """
+    if grad_output.shape != shape or grad_output.dtype != dtype:
+        raise ValueError(
+            f"{layer!r} expects grad_output like its output, {shape} {dtype}, got {grad_output.shape} {grad_output.dtype}"
+        )

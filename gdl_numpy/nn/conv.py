@@ -1,0 +1,165 @@
+"""Two-dimensional convolution as sliding windows and one matrix product."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from gdl_numpy.nn.checks import check_floating, check_grad_output
+from gdl_numpy.nn.init import fan_in_uniform
+from gdl_numpy.nn.module import Module, Parameter
+from gdl_numpy.nn.windows import Pair, output_size, pair, shifts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from jaxtyping import Float
+
+BLOCK_BYTES = 2**21  # unfolded windows are made and used in pieces of this size, so that they never leave the cache
+
+
+class Conv2d(Module):
+    """y[n, o] = b[o] + Σ_c w[o, c] ⋆ x[n, c], as ``torch.nn.Conv2d`` (⋆ slides the kernel without flipping it).
+
+    Images are (batch, channels, height, width) outside. Inside they are channels-last, so that a window's pixels lie
+    together and *unfolding* (one row per window: rows × kernel·channels) is a few large copies; the three passes are
+
+        y     = unfold(x) W            W: the weight as (kernel height · kernel width · in_channels, out_channels)
+        dL/dW = unfold(x)ᵀ G           G = dL/dy, one row per window
+        dL/dx = unfold(G') W'          G': G with stride - 1 zeros between its pixels and a margin around;
+                                       W': the kernel turned by 180°, in and out channels exchanged
+
+    The output is a channels-first view of channels-last memory, which the next layer finds ready to unfold.
+
+    Attributes:
+        weight: (out_channels, in_channels, kernel height, kernel width)
+        bias: (out_channels,), or None
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | Pair,
+        stride: int | Pair = 1,
+        padding: int | Pair = 0,
+        dilation: int | Pair = 1,
+        bias: bool = True,
+        *,
+        rng: np.random.Generator | int | None = None,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        """Raises ValueError for a kernel_size, stride or dilation below 1, or a padding below 0."""
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.kernel_size = pair("Conv2d", "kernel_size", kernel_size, at_least=1)
+        self.stride = pair("Conv2d", "stride", stride, at_least=1)
+        self.padding = pair("Conv2d", "padding", padding, at_least=0)
+        self.dilation = pair("Conv2d", "dilation", dilation, at_least=1)
+        rng = np.random.default_rng(rng)
+        shape = (out_channels, in_channels, *self.kernel_size)
+        fan_in = int(np.prod(shape[1:]))
+        self.weight = fan_in_uniform(shape, fan_in, rng, dtype)
+        self.bias: Parameter | None = fan_in_uniform((out_channels,), fan_in, rng, dtype) if bias else None
+
+    def forward(
+        self, x: Float[np.ndarray, "batch in_channels height width"]
+    ) -> Float[np.ndarray, "batch out_channels out_height out_width"]:
+        """Raises ValueError for another number of dimensions or channels, or a kernel larger than the padded input."""
+        check_floating(self, weight=self.weight.data, input=x)
+        if x.ndim != 4 or x.shape[1] != self.in_channels:
+            raise ValueError(
+                f"{self!r} expects an input of shape (batch, {self.in_channels}, height, width), got {x.shape}"
+            )
+        size = output_size(self, x.shape[2:], self.kernel_size, self.stride, self.padding, self.dilation)
+        padded = pad(x.transpose(0, 2, 3, 1), self.padding)  # (N, H + 2p, W + 2p, C)
+        y = correlate(padded, self.weight.data.transpose(2, 3, 1, 0), self.stride, self.dilation, size)
+        if self.bias is not None:
+            y += self.bias.data
+        self.save_for_backward(padded, x.shape)
+        return y.transpose(0, 3, 1, 2)
+
+    def backward(
+        self, grad_output: Float[np.ndarray, "batch out_channels out_height out_width"]
+    ) -> Float[np.ndarray, "batch in_channels height width"] | None:
+        padded, x_shape = self.saved
+        size = output_size(self, x_shape[2:], self.kernel_size, self.stride, self.padding, self.dilation)
+        check_grad_output(self, grad_output, (x_shape[0], self.out_channels, *size), padded.dtype)
+        grad = np.ascontiguousarray(grad_output.transpose(0, 2, 3, 1))  # (N, OH, OW, O)
+
+        grad_weight = np.zeros((*self.kernel_size, self.in_channels, self.out_channels), grad.dtype)
+        for images, windows in unfold(padded, self.kernel_size, self.stride, self.dilation, size):
+            grad_weight += (windows.T @ grad[images].reshape(-1, self.out_channels)).reshape(grad_weight.shape)
+        self.weight.accumulate(grad_weight.transpose(3, 2, 0, 1))
+        if self.bias is not None:
+            self.bias.accumulate(grad.sum(axis=(0, 1, 2)))
+        return self._grad_input(grad, x_shape[2:]) if self.needs_input_grad else None
+
+    def _grad_input(self, grad: np.ndarray, size: Pair) -> np.ndarray:
+        """Every input pixel collects from the windows that saw it: itself a convolution, of the spread-out gradient."""
+        (kh, kw), (sh, sw), (dh, dw) = self.kernel_size, self.stride, self.dilation
+        (ph, pw), (height, width) = self.padding, size
+        batch, out_height, out_width, _ = grad.shape
+        margin = (dh * (kh - 1), dw * (kw - 1))
+        spread = np.zeros(
+            (batch, height + 2 * ph + margin[0], width + 2 * pw + margin[1], self.out_channels), grad.dtype
+        )
+        rows = slice(margin[0], margin[0] + sh * (out_height - 1) + 1, sh)
+        columns = slice(margin[1], margin[1] + sw * (out_width - 1) + 1, sw)
+        spread[:, rows, columns] = grad
+        unpadded = spread[:, ph : ph + height + margin[0], pw : pw + width + margin[1]]
+        turned = self.weight.data[:, :, ::-1, ::-1].transpose(2, 3, 0, 1)
+        return correlate(unpadded, turned, (1, 1), self.dilation, size).transpose(0, 3, 1, 2)
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}, "
+            f"padding={self.padding}, dilation={self.dilation}, bias={self.bias is not None}"
+        )
+
+
+def pad(images: np.ndarray, padding: Pair) -> np.ndarray:
+    """Channels-last images with a border of zeros, in channels-last memory; copied only if either is missing."""
+    if padding == (0, 0):
+        return np.ascontiguousarray(images)
+    (batch, height, width, channels), (ph, pw) = images.shape, padding
+    padded = np.zeros((batch, height + 2 * ph, width + 2 * pw, channels), images.dtype)
+    padded[:, ph : ph + height, pw : pw + width] = images
+    return padded
+
+
+def unfold(
+    images: Float[np.ndarray, "batch height width channels"], kernel: Pair, stride: Pair, dilation: Pair, size: Pair
+) -> Iterator[tuple[slice, Float[np.ndarray, "windows pixels"]]]:
+    """The windows of the images, one row each, for as many images at a time as stay in the cache.
+
+    Yields:
+        which images, and their windows; the array is overwritten by the next block.
+    """
+    batch, _, _, channels = images.shape
+    pixels = kernel[0] * kernel[1] * channels
+    block = max(1, BLOCK_BYTES // (size[0] * size[1] * pixels * images.itemsize or 1))
+    buffer = np.empty((min(block, batch), *size, kernel[0] * kernel[1], channels), images.dtype)
+    for start in range(0, batch, block):
+        chosen = images[start : start + block]
+        windows = buffer[: len(chosen)]
+        for position, (rows, columns) in enumerate(shifts(kernel, stride, dilation, size)):
+            windows[:, :, :, position] = chosen[:, rows, columns]
+        yield slice(start, start + block), windows.reshape(-1, pixels)
+
+
+def correlate(
+    images: Float[np.ndarray, "batch height width channels"],
+    kernel: Float[np.ndarray, "kernel_height kernel_width channels filters"],
+    stride: Pair,
+    dilation: Pair,
+    size: Pair,
+) -> Float[np.ndarray, "batch out_height out_width filters"]:
+    """Every window of every image times the kernel."""
+    kernel_height, kernel_width, _, filters = kernel.shape
+    matrix = kernel.reshape(-1, filters)
+    y = np.empty((len(images), *size, filters), images.dtype)
+    for chosen, windows in unfold(images, (kernel_height, kernel_width), stride, dilation, size):
+        np.matmul(windows, matrix, out=y[chosen].reshape(-1, filters))
+    return y

@@ -1,0 +1,172 @@
+"""Losses: how wrong a prediction is, as one number, and the gradient that says in which direction.
+
+``loss(prediction, target)`` gives a float (or, with ``reduction="none"``, the array of losses);
+``loss.backward()`` then gives dLoss/dprediction. ``reduction="mean"`` divides by the number of losses, as torch does:
+by every element of the prediction for MSE and BCE, by every target that is not ignored for cross-entropy.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from gdl_numpy.nn.activation import log_softmax, sigmoid
+from gdl_numpy.nn.checks import check_class_ids, check_floating, check_grad_output, check_same_shape
+from gdl_numpy.nn.module import Module
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+Reduction = Literal["mean", "sum", "none"]
+
+
+class Loss(Module):
+    """What all losses share: the reduction of the single losses to one number, forward and backward."""
+
+    def __init__(self, reduction: Reduction = "mean") -> None:
+        """Raises ValueError for another reduction than "mean", "sum" and "none"."""
+        if reduction not in ("mean", "sum", "none"):
+            raise ValueError(f'{type(self).__name__} expects reduction "mean", "sum" or "none", got {reduction!r}')
+        self.reduction = reduction
+
+    def reduce(self, losses: np.ndarray, count: int) -> float | np.ndarray:
+        """The mean over ``count`` (nan if that is 0, as in torch), the sum, or the losses as they are."""
+        if self.reduction == "none":
+            return losses
+        total = float(losses.sum())
+        if self.reduction == "sum":
+            return total
+        return total / count if count else float("nan")
+
+    def grad_losses(
+        self, grad_output: float | np.ndarray | None, shape: tuple[int, ...], dtype: np.dtype, count: int
+    ) -> np.ndarray:
+        """dL/dlosses, of a shape that broadcasts to ``shape``, from dL/d(what forward returned), by default 1."""
+        if self.reduction == "none":
+            if grad_output is None:
+                return np.ones(shape, dtype)
+            grad_losses = np.asarray(grad_output)
+            check_grad_output(self, grad_losses, shape, dtype)
+            return grad_losses
+        scale = 1 / max(count, 1) if self.reduction == "mean" else 1.0
+        return np.asarray(scale if grad_output is None else scale * float(grad_output), dtype)
+
+    def extra_repr(self) -> str:
+        return f"reduction={self.reduction!r}"
+
+
+class MSELoss(Loss):
+    """Squared error (p - t)², gradient 2 (p - t). Any shape, the same for both."""
+
+    def forward(
+        self, prediction: Float[np.ndarray, "*shape"], target: Float[np.ndarray, "*shape"]
+    ) -> float | Float[np.ndarray, "*shape"]:
+        check_same_shape(self, prediction=prediction, target=target)
+        difference = prediction - target
+        self.save_for_backward(difference)
+        return self.reduce(difference * difference, difference.size)
+
+    def backward(
+        self, grad_output: float | Float[np.ndarray, "*shape"] | None = None
+    ) -> Float[np.ndarray, "*shape"]:
+        (difference,) = self.saved
+        scale = self.grad_losses(grad_output, difference.shape, difference.dtype, difference.size)
+        return difference * (2 * scale)
+
+
+class BCELoss(Loss):
+    """Binary cross-entropy of probabilities, -(t log p + (1 - t) log(1 - p)), gradient (p - t) / (p (1 - p)).
+
+    As in torch, logarithms are cut at -100 and the denominator at 1e-12, so that p = 0 and p = 1 stay finite.
+    """
+
+    def forward(
+        self, prediction: Float[np.ndarray, "*shape"], target: Float[np.ndarray, "*shape"]
+    ) -> float | Float[np.ndarray, "*shape"]:
+        """Raises ValueError for a prediction outside [0, 1]; nan passes."""
+        check_same_shape(self, prediction=prediction, target=target)
+        outside = (prediction < 0) | (prediction > 1)
+        if outside.any():
+            raise ValueError(f"{self!r} expects probabilities in [0, 1], got {prediction[outside].flat[0]}")
+        with np.errstate(divide="ignore"):  # log 0, cut just below
+            log_p = np.maximum(np.log(prediction), -100)
+            log_q = np.maximum(np.log1p(-prediction), -100)
+        self.save_for_backward(prediction, target)
+        return self.reduce((target - 1) * log_q - target * log_p, prediction.size)
+
+    def backward(
+        self, grad_output: float | Float[np.ndarray, "*shape"] | None = None
+    ) -> Float[np.ndarray, "*shape"]:
+        p, t = self.saved
+        scale = self.grad_losses(grad_output, p.shape, p.dtype, p.size)
+        return scale * (p - t) / np.maximum((1 - p) * p, 1e-12)
+
+
+class BCEWithLogitsLoss(Loss):
+    """Binary cross-entropy of p = sigmoid(x), gradient p - t; stable for any x.
+
+    -(t log p + (1 - t) log(1 - p)) = max(x, 0) - x t + log(1 + e^-|x|)
+    """
+
+    def forward(
+        self, prediction: Float[np.ndarray, "*shape"], target: Float[np.ndarray, "*shape"]
+    ) -> float | Float[np.ndarray, "*shape"]:
+        check_same_shape(self, prediction=prediction, target=target)
+        losses = np.log1p(np.exp(-np.abs(prediction)))
+        losses += np.maximum(prediction, 0)
+        losses -= prediction * target
+        self.save_for_backward(prediction, target)
+        return self.reduce(losses, losses.size)
+
+    def backward(
+        self, grad_output: float | Float[np.ndarray, "*shape"] | None = None
+    ) -> Float[np.ndarray, "*shape"]:
+        x, t = self.saved
+        grad = sigmoid(x)
+        grad -= t
+        grad *= self.grad_losses(grad_output, x.shape, x.dtype, x.size)
+        return grad
+
+
+class CrossEntropyLoss(Loss):
+    """Cross-entropy of logits with class ids: -log softmax(x)[class], gradient softmax(x) - onehot(class).
+
+    Logits are (N, C) or (N, C, d…), class ids (N,) or (N, d…) with values in [0, C). Targets equal to ``ignore_index``
+    count neither in the loss nor in the mean's denominator, and their gradient is 0.
+    """
+
+    def __init__(self, ignore_index: int = -100, reduction: Reduction = "mean") -> None:
+        super().__init__(reduction)
+        self.ignore_index = ignore_index
+
+    def forward(
+        self, prediction: Float[np.ndarray, "batch classes *rest"], target: Int[np.ndarray, "batch *rest"]
+    ) -> float | Float[np.ndarray, "batch *rest"]:
+        """Raises ValueError for other shapes or float targets, IndexError for a class id out of range."""
+        check_floating(self, prediction=prediction)
+        if prediction.ndim < 2 or np.shape(target) != (len(prediction), *prediction.shape[2:]):
+            raise ValueError(
+                f"{self!r} expects logits (N, C, …) and class ids (N, …), got {prediction.shape} and {np.shape(target)}"
+            )
+        check_class_ids(self, target, prediction.shape[1], self.ignore_index)
+        counted = target != self.ignore_index
+        index = np.expand_dims(np.where(counted, target, 0), 1)
+        log_p = log_softmax(prediction, dim=1)
+        losses = -np.take_along_axis(log_p, index, axis=1).squeeze(1)
+        losses[~counted] = 0
+        self.save_for_backward(log_p, index, counted)
+        return self.reduce(losses, int(counted.sum()))
+
+    def backward(
+        self, grad_output: float | Float[np.ndarray, "batch *rest"] | None = None
+    ) -> Float[np.ndarray, "batch classes *rest"]:
+        log_p, index, counted = self.saved
+        scale = self.grad_losses(grad_output, counted.shape, log_p.dtype, int(counted.sum()))
+        grad = np.exp(log_p)
+        np.put_along_axis(grad, index, np.take_along_axis(grad, index, axis=1) - 1, axis=1)
+        grad *= np.expand_dims(np.where(counted, scale, np.zeros((), log_p.dtype)), 1)
+        return grad
+
+    def extra_repr(self) -> str:
+        return f"ignore_index={self.ignore_index}, {super().extra_repr()}"

@@ -1,0 +1,215 @@
+"""The base of every layer, loss and model: parameters, their gradients, and the tree that holds them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import DTypeLike
+
+
+class Parameter:
+    """An array that training changes, and the gradient gathered for it.
+
+    Attributes:
+        data: the values. Optimizers change them in place.
+        grad: dLoss/ddata, same shape and dtype, or None after ``zero_grad``.
+    """
+
+    def __init__(self, data: np.ndarray) -> None:
+        self.data = np.require(data, requirements="C")
+        self.grad: np.ndarray | None = None
+
+    def accumulate(self, grad: np.ndarray) -> None:
+        """Adds ``grad`` to ``.grad``. The array becomes the parameter's own: pass one that nobody else keeps."""
+        if self.grad is None:
+            self.grad = np.require(grad, requirements="C")
+        else:
+            self.grad += grad
+
+    def __repr__(self) -> str:
+        return f"Parameter(shape={self.data.shape}, dtype={self.data.dtype})"
+
+
+class Module:
+    """A differentiable function with parameters; the NumPy counterpart of ``torch.nn.Module``.
+
+    Where torch records a graph, a module here has two methods that are each other's mirror:
+
+    * ``forward(x) -> y`` computes the output and keeps what the gradient will need;
+    * ``backward(grad_output) -> grad_input`` takes dL/dy, adds dL/dp to every parameter p, returns dL/dx.
+
+    Parameters and submodules are plain attributes; their order of assignment is their order everywhere.
+    """
+
+    training = True
+    needs_input_grad = True
+    _saved: tuple[Any, ...] | None = None
+
+    def forward(self, *inputs: Any) -> Any:
+        raise TypeError(f"{type(self).__name__} does not define forward")
+
+    def backward(self, grad_output: Any) -> Any:
+        raise TypeError(f"{type(self).__name__} does not define backward")
+
+    def __call__(self, *inputs: Any) -> Any:
+        return self.forward(*inputs)
+
+    def save_for_backward(self, *values: Any) -> None:
+        """Keeps what ``backward`` needs of the forward pass just run; the next forward pass overwrites it."""
+        self._saved = values
+
+    @property
+    def saved(self) -> tuple[Any, ...]:
+        """What ``save_for_backward`` kept.
+
+        Raises:
+            RuntimeError: ``backward`` was called before ``forward``.
+        """
+        if self._saved is None:
+            raise RuntimeError(f"{self!r}: backward was called before forward")
+        return self._saved
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        for name, value in vars(self).items():
+            if isinstance(value, Module):
+                yield name, value
+
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """This module (under the name ``prefix``) and all below it, parents first, with dotted names."""
+        yield prefix, self
+        for name, child in self.named_children():
+            yield from child.named_modules(f"{prefix}.{name}" if prefix else name)
+
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """Every parameter once (also one that two layers share), under the first dotted name that leads to it."""
+        seen: set[int] = set()
+        for path, module in self.named_modules():
+            for name, value in vars(module).items():
+                if isinstance(value, Parameter) and id(value) not in seen:
+                    seen.add(id(value))
+                    yield (f"{path}.{name}" if path else name), value
+
+    def parameters(self) -> Iterator[Parameter]:
+        return (parameter for _, parameter in self.named_parameters())
+
+    def zero_grad(self) -> None:
+        for parameter in self.parameters():
+            parameter.grad = None
+
+    def train(self, mode: bool = True) -> Self:
+        for _, module in self.named_modules():
+            module.training = mode
+        return self
+
+    def eval(self) -> Self:
+        return self.train(False)
+
+    def requires_input_grad_(self, requires_grad: bool = True) -> Self:
+        """Says whether ``backward`` must return dL/dx; without it, it returns None and saves that product.
+
+        The gradient of the data itself is needed to prove a backward pass, never to train. Torch has the same switch
+        on the input tensor (``x.requires_grad_()``). Children are told too, up to the first with parameters: layers
+        before it have no use for a gradient, those behind it always have.
+        """
+        self.needs_input_grad = requires_grad
+        for _, child in self.named_children():
+            child.requires_input_grad_(requires_grad)
+            if next(child.parameters(), None) is not None:
+                break
+        return self
+
+    def astype(self, dtype: DTypeLike) -> Self:
+        """Converts all parameters in place to ``dtype``, drops their gradients, and returns the module."""
+        for parameter in self.parameters():
+            parameter.data = parameter.data.astype(dtype)
+            parameter.grad = None
+        return self
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """The live arrays of all parameters, under the keys that the torch twin uses."""
+        return {name: parameter.data for name, parameter in self.named_parameters()}
+
+    def load_state_dict(self, state_dict: Mapping[str, np.ndarray], strict: bool = True) -> None:
+        """Copies values in, converted to each parameter's dtype.
+
+        Args:
+            state_dict: name to array, as ``state_dict()`` gives it.
+            strict: refuse missing and unexpected keys too, not only wrong shapes.
+
+        Raises:
+            RuntimeError: with every missing, unexpected and misshapen key. Nothing has been changed then.
+        """
+        own = dict(self.named_parameters())
+        faults = []
+        if strict:
+            faults += [f"missing key {name!r}" for name in own if name not in state_dict]
+            faults += [f"unexpected key {name!r}" for name in state_dict if name not in own]
+        faults += [
+            f"{name!r} has shape {np.shape(state_dict[name])}, expected {parameter.data.shape}"
+            for name, parameter in own.items()
+            if name in state_dict and np.shape(state_dict[name]) != parameter.data.shape
+        ]
+        if faults:
+            raise RuntimeError(f"{type(self).__name__} cannot load this state_dict: {'; '.join(faults)}")
+        for name, parameter in own.items():
+            if name in state_dict:
+                parameter.data[...] = state_dict[name]
+
+    def extra_repr(self) -> str:
+        """The arguments to show in ``repr``, for the messages that must say which layer they mean."""
+        return ""
+
+    def __repr__(self) -> str:
+        children = [f"  ({name}): {child!r}".replace("\n", "\n  ") for name, child in self.named_children()]
+        if not children:
+            return f"{type(self).__name__}({self.extra_repr()})"
+        return "\n".join([f"{type(self).__name__}(", *children, ")"])
+
+
+class Sequential(Module):
+    """Layers one after the other, named "0", "1", … as in ``torch.nn.Sequential``."""
+
+    def __init__(self, *layers: Module) -> None:
+        for index, layer in enumerate(layers):
+            setattr(self, str(index), layer)
+
+    def __iter__(self) -> Iterator[Module]:
+        return (layer for _, layer in self.named_children())
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __getitem__(self, index: int) -> Module:
+        return list(self)[index]
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        for layer in self:
+            x = layer(x)
+        return x
+
+    def backward(self, grad_output: np.ndarray) -> np.ndarray | None:
+        grad: np.ndarray | None = grad_output
+        for layer in reversed(list(self)):
+            if grad is None:  # all parameters are behind us and nobody asked for the input's gradient
+                break
+            grad = layer.backward(grad)
+        return grad
+
+
+class Flatten(Module):
+    """(batch, …) to (batch, product of the rest); an empty batch stays empty."""
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        if x.ndim < 2:
+            raise ValueError(f"{self!r} expects an input with a batch dimension and at least one more, got shape {x.shape}")
+        self.save_for_backward(x.shape)
+        return x.reshape(len(x), int(np.prod(x.shape[1:])))
+
+    def backward(self, grad_output: np.ndarray) -> np.ndarray | None:
+        (shape,) = self.saved
+        return grad_output.reshape(shape) if self.needs_input_grad else None

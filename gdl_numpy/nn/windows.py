@@ -1,0 +1,51 @@
+"""What convolution and pooling have in common: windows that slide over the last two dimensions of an image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gdl_numpy.nn.module import Module
+
+Pair = tuple[int, int]
+
+
+def pair(layer: str, name: str, value: int | Pair, at_least: int) -> Pair:
+    """(height, width) from one int for both or from two.
+
+    Raises:
+        ValueError: naming the layer and the argument, if it is not one or two ints of at least ``at_least``.
+    """
+    values = (value, value) if isinstance(value, int) else tuple(value)
+    if len(values) != 2 or any(not isinstance(v, int) or v < at_least for v in values):
+        raise ValueError(f"{layer} expects {name} to be one or two ints ≥ {at_least}, got {value!r}")
+    return values[0], values[1]
+
+
+def output_size(layer: Module, size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Pair:
+    """How many windows fit: ⌊(size + 2 padding - dilation (kernel - 1) - 1) / stride⌋ + 1, for height and width.
+
+    Raises:
+        ValueError: the kernel, spread out by its dilation, is larger than the padded input.
+    """
+    padded = [s + 2 * p for s, p in zip(size, padding, strict=True)]
+    extent = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
+    if any(e > s for e, s in zip(extent, padded, strict=True)):
+        raise ValueError(f"{layer!r}: the kernel covers {tuple(extent)}, more than the padded input {tuple(padded)}")
+    height, width = ((s - e) // st + 1 for s, e, st in zip(padded, extent, stride, strict=True))
+    return height, width
+
+
+def shifts(kernel: Pair, stride: Pair, dilation: Pair, size: Pair) -> Iterator[tuple[slice, slice]]:
+    """For each position in the kernel, row by row, the pixels it meets in all ``size`` windows: a view, not a copy."""
+    for i in range(kernel[0]):
+        for j in range(kernel[1]):
+            top, left = i * dilation[0], j * dilation[1]
+            yield (
+                slice(top, top + stride[0] * (size[0] - 1) + 1, stride[0]),
+                slice(left, left + stride[1] * (size[1] - 1) + 1, stride[1]),
+            )

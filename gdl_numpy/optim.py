@@ -1,0 +1,213 @@
+"""Optimizers: how a gradient becomes a step. Same names, arguments and arithmetic as ``torch.optim``.
+
+Every update is element by element and limited by memory, not by arithmetic. So it is done on slices that fit the cache: all
+its passes over a slice cost one trip to memory.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from gdl_numpy.nn.module import Parameter
+
+SLICE = 2**15  # elements; four float32 arrays of this length fill half a megabyte
+
+
+class Optimizer:
+    """A list of parameters, a learning rate, and what is remembered for each parameter.
+
+    Attributes:
+        lr: can be set between steps, for a schedule.
+        steps: how many have been made.
+    """
+
+    buffers: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, params: Iterable[Parameter], lr: float, weight_decay: float) -> None:
+        """Raises ValueError for no parameters, or a negative learning rate or weight decay."""
+        self.params = list(params)
+        name = type(self).__name__
+        if not self.params:
+            raise ValueError(f"{name} got an empty parameter list")
+        if not lr >= 0:
+            raise ValueError(f"{name} expects lr ≥ 0, got {lr}")
+        if not weight_decay >= 0:
+            raise ValueError(f"{name} expects weight_decay ≥ 0, got {weight_decay}")
+        self.lr, self.weight_decay, self.steps = lr, weight_decay, 0
+        self.state = [{key: np.zeros_like(p.data) for key in self.buffers} for p in self.params]
+
+    def step(self) -> None:
+        """Changes every parameter that has a gradient, in place; the gradients stay as they are."""
+        self.steps += 1
+        for parameter, state in zip(self.params, self.state, strict=True):
+            if parameter.grad is not None:
+                for data, grad, *buffers in slices(parameter.data, parameter.grad, *state.values()):
+                    self.update(data, grad, *buffers)
+
+    def update(self, data: np.ndarray, grad: np.ndarray, *buffers: np.ndarray) -> None:
+        """One step of one slice: changes ``data`` and ``buffers``, not ``grad``."""
+        raise TypeError(f"{type(self).__name__} does not define update")
+
+    def zero_grad(self) -> None:
+        for parameter in self.params:
+            parameter.grad = None
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Live arrays under "<parameter's position>.<buffer>", and the scalars that training changes."""
+        arrays = {f"{i}.{key}": array for i, state in enumerate(self.state) for key, array in state.items()}
+        return {"steps": np.array(self.steps), "lr": np.array(self.lr), **arrays}
+
+    def load_state_dict(self, state_dict: Mapping[str, np.ndarray]) -> None:
+        """Copies in what ``state_dict`` gave.
+
+        Raises:
+            ValueError: the keys or shapes are not those of this optimizer and its parameters; nothing is changed then.
+        """
+        own = self.state_dict()
+        if {k: v.shape for k, v in own.items()} != {k: np.shape(v) for k, v in state_dict.items()}:
+            raise ValueError(
+                f"{type(self).__name__} cannot load this state: it belongs to another optimizer or other parameters"
+            )
+        self.steps, self.lr = int(state_dict["steps"]), float(state_dict["lr"])
+        for key in own.keys() - {"steps", "lr"}:
+            own[key][...] = state_dict[key]
+
+
+class SGD(Optimizer):
+    """Gradient descent, with momentum (Polyak 1964) and Nesterov's variant as in Sutskever et al. 2013, torch's form.
+
+        g ← grad + weight_decay · p
+        b ← momentum · b + g            (no momentum: b = g)
+        p ← p - lr · (g + momentum · b if nesterov else b)
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Parameter],
+        lr: float = 1e-3,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+    ) -> None:
+        """Raises ValueError for a negative argument, or Nesterov without momentum."""
+        if not momentum >= 0:
+            raise ValueError(f"SGD expects momentum ≥ 0, got {momentum}")
+        if nesterov and momentum == 0:
+            raise ValueError("SGD expects momentum > 0 with nesterov=True, got 0")
+        self.momentum, self.nesterov = momentum, nesterov
+        if momentum:
+            self.buffers = ("momentum_buffer",)
+        super().__init__(params, lr, weight_decay)
+
+    def update(self, data: np.ndarray, grad: np.ndarray, *buffers: np.ndarray) -> None:
+        step = grad + self.weight_decay * data if self.weight_decay else grad
+        for buffer in buffers:
+            buffer *= self.momentum
+            buffer += step
+            step = step + self.momentum * buffer if self.nesterov else buffer
+        data -= self.lr * step
+
+
+class Adam(Optimizer):
+    """Adam (Kingma & Ba 2015), https://arxiv.org/abs/1412.6980.
+
+        g ← grad + weight_decay · p
+        m ← β₁ m + (1 - β₁) g                 v ← β₂ v + (1 - β₂) g²
+        p ← p - lr · m̂ / (√v̂ + eps)           m̂ = m / (1 - β₁ᵗ), v̂ = v / (1 - β₂ᵗ) at step t
+    """
+
+    buffers = ("exp_avg", "exp_avg_sq")
+
+    def __init__(
+        self,
+        params: Iterable[Parameter],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
+        """Raises ValueError for a negative argument, or a beta outside [0, 1)."""
+        if not all(0 <= beta < 1 for beta in betas):
+            raise ValueError(f"{type(self).__name__} expects betas in [0, 1), got {betas}")
+        if not eps >= 0:
+            raise ValueError(f"{type(self).__name__} expects eps ≥ 0, got {eps}")
+        self.betas, self.eps = betas, eps
+        super().__init__(params, lr, weight_decay)
+
+    def update(self, data: np.ndarray, grad: np.ndarray, *buffers: np.ndarray) -> None:
+        self.moments_step(data, grad + self.weight_decay * data if self.weight_decay else grad, *buffers)
+
+    def moments_step(
+        self, data: np.ndarray, grad: np.ndarray, exp_avg: np.ndarray, exp_avg_sq: np.ndarray
+    ) -> None:
+        beta1, beta2 = self.betas
+        scratch = (1 - beta1) * grad
+        exp_avg *= beta1
+        exp_avg += scratch
+        np.multiply(grad, grad, out=scratch)
+        scratch *= 1 - beta2
+        exp_avg_sq *= beta2
+        exp_avg_sq += scratch
+
+        np.sqrt(exp_avg_sq, out=scratch)
+        scratch /= math.sqrt(1 - beta2**self.steps)
+        scratch += self.eps
+        np.divide(exp_avg, scratch, out=scratch)
+        scratch *= self.lr / (1 - beta1**self.steps)
+        data -= scratch
+
+
+class AdamW(Adam):
+    """Adam with decay applied to the weights directly, p ← (1 - lr · weight_decay) p (Loshchilov & Hutter 2019)."""
+
+    def __init__(
+        self,
+        params: Iterable[Parameter],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+    ) -> None:
+        super().__init__(params, lr, betas, eps, weight_decay)
+
+    def update(self, data: np.ndarray, grad: np.ndarray, *buffers: np.ndarray) -> None:
+        data *= 1 - self.lr * self.weight_decay
+        self.moments_step(data, grad, *buffers)
+
+
+def clip_grad_norm_(parameters: Iterable[Parameter], max_norm: float) -> float:
+    """Scales all gradients in place so that together, as one vector, they are no longer than ``max_norm``.
+
+    As ``torch.nn.utils.clip_grad_norm_`` (Pascanu et al. 2013).
+
+    Returns:
+        the 2-norm before clipping.
+
+    Raises:
+        ValueError: a negative ``max_norm``.
+    """
+    if not max_norm >= 0:
+        raise ValueError(f"clip_grad_norm_ expects max_norm ≥ 0, got {max_norm}")
+    grads = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    norm = math.sqrt(sum(float(np.vdot(grad, grad)) for grad in grads))
+    scale = max_norm / (norm + 1e-6)
+    if scale < 1:
+        for grad in grads:
+            grad *= scale
+    return norm
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {"SGD": SGD, "Adam": Adam, "AdamW": AdamW}
+
+
+def slices(*arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
+    """Arrays of one shape, as views of at most SLICE elements, side by side. All are C-contiguous."""
+    flat = [array.reshape(-1) for array in arrays]
+    for start in range(0, flat[0].size, SLICE):
+        yield tuple(array[start : start + SLICE] for array in flat)
