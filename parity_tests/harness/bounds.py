@@ -1,0 +1,281 @@
+"""How far a layer's results may be off: computed from rounding unit, reduction length and magnitudes.
+
+``error_bound`` gives, for every number that a layer produces forward and backward, the largest error that arithmetic with unit
+roundoff u can make on these very inputs. It knows a layer by its *torch* class, so a home-made NumPy layer is held
+to the bound of the function that it says it is. A class that it does not know gets ``perturbation_bound``.
+
+Everything here is computed in float64 on the CPU, and to first order in u.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from functools import singledispatch
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from parity_tests.harness.evaluate import Arrays, Evaluation, flatten, is_floating, run_torch, unflatten
+from parity_tests.harness.rounding import gamma
+
+# exp, log, tanh: vectorised libraries promise at most 4 units in the last place, and one such unit is at most 2 u.
+ELEMENTARY = 8
+# Below it numbers lie on a coarser grid, and some hardware flushes them to zero.
+UNDERFLOW = float(np.finfo(np.float32).tiny)
+DRAWS = 8  # pairs of opposite random perturbations
+
+
+def error_bound(
+    layer: nn.Module, inputs: Sequence[Any], targets: Sequence[Any], grad_outputs: Arrays, u: float
+) -> Evaluation:
+    """A bound on the error of each output and each gradient.
+
+    Args:
+        layer: a float64 module on the CPU with the parameters that the computation used.
+        inputs: what went in, as float64.
+        targets: further arguments that get no gradient.
+        grad_outputs: the gradient of each output, as float64.
+        u: unit roundoff of the computation; see ``rounding.comparison_roundoff``.
+    """
+    with np.errstate(invalid="ignore", over="ignore"):  # where the layer itself gives inf or nan, so may the bound
+        bound = bound_of(layer, inputs, targets, grad_outputs, u)
+        return bound.map(lambda b: np.abs(b) + UNDERFLOW)
+
+
+@singledispatch
+def bound_of(
+    layer: nn.Module, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float
+) -> Evaluation:
+    """``error_bound`` of one class of layer; register a formula for a new one here."""
+    return perturbation_bound(layer, inputs, targets, grads, u)
+
+
+def perturbation_bound(
+    layer: nn.Module, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float
+) -> Evaluation:
+    """How far each tensor moves when everything that goes in is off by what rounding could do.
+
+    A numerically stable evaluation gives nearly the right answer to nearly the right question (Higham, §1.5): the exact
+    result for inputs, parameters and output gradients perturbed by γₙ, itself rounded. No reduction is longer than
+    the largest tensor in sight, so n is its size.
+    """
+    exact = run_torch(layer, inputs, targets, lambda _: grads)
+    sizes = [a.size for a in (*flatten(inputs), *exact.outputs, *exact.grad_inputs, *exact.grad_params.values())]
+    relative = gamma(max(sizes, default=1) + ELEMENTARY, u)
+    rng = np.random.default_rng(0)
+    bound = exact.map(lambda value: relative * np.abs(value))
+    for _ in range(DRAWS):
+        seed = int(rng.integers(2**32))
+        for sign in (1, -1):
+            draw = np.random.default_rng(seed)
+
+            def perturb(a: np.ndarray, sign: int = sign, draw: np.random.Generator = draw) -> np.ndarray:
+                return a * (1 + sign * relative * draw.choice([-1, 1], a.shape)) if is_floating(a) else a
+
+            moved = run_torch(
+                with_parameters(layer, lambda p, perturb=perturb: torch.from_numpy(perturb(p.numpy()))),
+                unflatten(tuple(inputs), iter([perturb(a) for a in flatten(inputs)])),
+                targets,
+                lambda _, perturb=perturb: [perturb(g) for g in grads],
+            )
+            bound = bound.map(lambda b, e, m: np.maximum(b, np.abs(e - m).max(initial=0)), exact, moved)
+    return bound
+
+
+def with_parameters(layer: nn.Module, function: Callable[[torch.Tensor], torch.Tensor]) -> nn.Module:
+    """A copy of the layer whose parameters are ``function`` of the original's."""
+    clone = copy.deepcopy(layer)
+    with torch.no_grad():
+        for parameter in clone.parameters():
+            parameter.copy_(function(parameter.detach()))
+    return clone
+
+
+def magnitudes(arrays: Sequence[Any]) -> list[Any]:
+    return [np.abs(a) if is_floating(a) else a for a in flatten(tuple(arrays))]
+
+
+def ones(arrays: Sequence[Any]) -> list[Any]:
+    return [np.ones_like(a) if is_floating(a) else a for a in flatten(tuple(arrays))]
+
+
+@bound_of.register(nn.Linear)
+@bound_of.register(nn.Conv2d)
+def sums_of_products(
+    layer: nn.Module, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float
+) -> Evaluation:
+    """γₙ Σ|a||b| for each sum of products a b, forward and backward.
+
+    The layer itself finds both factors: fed magnitudes, with magnitudes for parameters, every sum becomes Σ|a||b|; fed ones, it
+    counts its own terms.
+    """
+    size = run_torch(with_parameters(layer, torch.abs), magnitudes(inputs), targets, lambda _: magnitudes(grads))
+    terms = run_torch(with_parameters(layer, torch.ones_like), ones(inputs), targets, lambda _: ones(grads))
+    return size.map(lambda s, n: gamma(n + 1, u) * s, terms)
+
+
+@bound_of.register
+def _(layer: nn.AvgPool2d, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float) -> Evaluation:
+    """A sum of k terms, one division; counted by the layer that does not divide."""
+    counting = nn.AvgPool2d(layer.kernel_size, layer.stride, layer.padding, divisor_override=1)
+    size = run_torch(layer, magnitudes(inputs), targets, lambda _: magnitudes(grads))
+    terms = run_torch(counting, ones(inputs), targets, lambda _: ones(grads))
+    return size.map(lambda s, n: gamma(n + 1, u) * s, terms)
+
+
+@bound_of.register
+def _(layer: nn.MaxPool2d, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float) -> Evaluation:
+    """Choosing is exact; a pixel's gradient sums over the windows that chose it."""
+    size = run_torch(layer, inputs, targets, lambda _: magnitudes(grads))
+    terms = run_torch(layer, inputs, targets, lambda _: ones(grads))
+    return Evaluation(
+        [np.zeros_like(y) for y in size.outputs],
+        [gamma(n, u) * s for s, n in zip(size.grad_inputs, terms.grad_inputs, strict=True)],
+    )
+
+
+@bound_of.register(nn.ReLU)
+@bound_of.register(nn.Flatten)
+@bound_of.register(nn.Identity)
+def exact(
+    layer: nn.Module, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float
+) -> Evaluation:
+    """Nothing is rounded."""
+    return run_torch(layer, inputs, targets, lambda _: grads).map(np.zeros_like)
+
+
+@bound_of.register
+def _(layer: nn.Dropout, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float) -> Evaluation:
+    """One factor, itself rounded twice (1 - p, and its inverse), and one product."""
+    scale = gamma(3, u) / (1 - layer.p if layer.p < 1 else 1)
+    return Evaluation([scale * np.abs(inputs[0])], [scale * np.abs(grads[0])])
+
+
+@bound_of.register
+def _(layer: nn.Tanh, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float) -> Evaluation:
+    """y is off by ELEMENTARY u |y|, y² by twice that relatively; y² + (1 - y²) = 1 bounds both terms of 1 - y²."""
+    y = np.tanh(inputs[0])
+    return Evaluation([gamma(ELEMENTARY, u) * np.abs(y)], [gamma(2 * ELEMENTARY + 4, u) * np.abs(grads[0])])
+
+
+@bound_of.register
+def _(layer: nn.Sigmoid, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float) -> Evaluation:
+    """y = 1 / (1 + e⁻ˣ): an exponential, a sum, a quotient. y (1 - y) is off by at most y's relative error times y."""
+    y = sigmoid(inputs[0])
+    return Evaluation([gamma(ELEMENTARY + 3, u) * y], [gamma(ELEMENTARY + 6, u) * y * np.abs(grads[0])])
+
+
+@bound_of.register
+def _(layer: nn.Softmax, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float) -> Evaluation:
+    """Backward is y ∘ (G - Σ G y), with y's error carried along and n terms in the sum."""
+    (x,), (g,), dim = inputs, grads, layer.dim
+    y, relative = softmax(x, dim, u)
+    total = (np.abs(g) * y).sum(axis=dim, keepdims=True)
+    total_error = (np.abs(g) * y * relative).sum(axis=dim, keepdims=True) + gamma(x.shape[dim] + 2, u) * total
+    return Evaluation([y * relative], [y * ((relative + 3 * u) * (np.abs(g) + total) + total_error)])
+
+
+@bound_of.register
+def _(layer: nn.LogSoftmax, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float) -> Evaluation:
+    """Backward is G - e^y Σ G, with y's error carried along and n terms in the sum."""
+    (x,), (g,), dim = inputs, grads, layer.dim
+    error, p_relative = log_softmax_error(x, dim, u)
+    p, _ = softmax(x, dim, u)
+    total = np.abs(g).sum(axis=dim, keepdims=True)
+    return Evaluation([error], [p * total * (p_relative + gamma(x.shape[dim] + 2, u)) + 2 * u * np.abs(g)])
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    return np.exp(-np.logaddexp(0, -x))
+
+
+def softmax(x: np.ndarray, dim: int, u: float) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities y, and the relative error of computing them.
+
+    With t = x - max x, rounding t is off by u |t|, which is the relative error of eᵗ; the sum below averages those errors and
+    adds one for each of its n terms.
+    """
+    t = x - x.max(axis=dim, keepdims=True, initial=-np.inf)
+    e = np.exp(t)
+    y = e / e.sum(axis=dim, keepdims=True)
+    y_t = np.where(y == 0, 0, y * np.abs(t))  # 0 · ∞ is 0 here
+    relative = u * (np.abs(t) + y_t.sum(axis=dim, keepdims=True) + 2 * ELEMENTARY + x.shape[dim] + 3)
+    return y, np.where(y == 0, 0, relative * (1 + relative))
+
+
+def log_softmax_error(x: np.ndarray, dim: int, u: float) -> tuple[np.ndarray, np.ndarray]:
+    """The error of y = x - log Σ eˣ (shifted by the maximum m), and the relative error of e^y computed from it."""
+    m = x.max(axis=dim, keepdims=True, initial=-np.inf)
+    t = x - m
+    e = np.exp(t)
+    total = e.sum(axis=dim, keepdims=True)
+    log_total = np.log(total)
+    y = t - log_total
+    e_t = np.where(e == 0, 0, e * np.abs(t))
+    sum_relative = u * (e_t.sum(axis=dim, keepdims=True) / total + ELEMENTARY + x.shape[dim])
+    error = sum_relative + u * (np.abs(x) + np.abs(m) + 2 * np.abs(y) + (ELEMENTARY + 1) * log_total)
+    relative = error * (1 + error) + ELEMENTARY * u
+    return error, np.where(np.exp(y) == 0, 0, relative)
+
+
+def reduced(
+    layer: Any, losses: np.ndarray, errors: np.ndarray, count: int, grad: np.ndarray, u: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """The bound on the reduced loss, from the single losses and their errors; and |dL/dloss| of each of them."""
+    if layer.reduction == "none":
+        return errors, np.abs(grad)
+    error = errors.sum() + gamma(losses.size + 2, u) * np.abs(losses).sum()
+    scale = 1 / max(count, 1) if layer.reduction == "mean" else 1.0
+    return error * scale, np.abs(grad) * scale
+
+
+@bound_of.register
+def _(layer: nn.MSELoss, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float) -> Evaluation:
+    difference = np.abs(inputs[0] - targets[0])
+    losses = difference**2
+    error, scale = reduced(layer, losses, gamma(4, u) * losses, losses.size, grads[0], u)
+    return Evaluation([error], [gamma(6, u) * 2 * difference * scale])
+
+
+@bound_of.register
+def _(layer: nn.BCELoss, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float) -> Evaluation:
+    """Both logarithms are taken of exact inputs (log1p), so each term is off relatively to itself."""
+    p, t = inputs[0], targets[0]
+    with np.errstate(divide="ignore"):
+        log_p, log_q = np.maximum(np.log(p), -100), np.maximum(np.log1p(-p), -100)
+    losses = np.abs(t * log_p) + np.abs((1 - t) * log_q)
+    error, scale = reduced(layer, losses, gamma(ELEMENTARY + 5, u) * losses, losses.size, grads[0], u)
+    return Evaluation([error], [gamma(10, u) * np.abs(p - t) / np.maximum((1 - p) * p, 1e-12) * scale])
+
+
+@bound_of.register
+def _(
+    layer: nn.BCEWithLogitsLoss, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float
+) -> Evaluation:
+    """max(x, 0) - x t + log(1 + e^-|x|), in whatever grouping: every term is at most |x| + |x t| + log(1 + e^-|x|)."""
+    x, t = inputs[0], targets[0]
+    losses = np.abs(x) + np.abs(x * t) + np.logaddexp(0, -np.abs(x))
+    error, scale = reduced(layer, losses, gamma(2 * ELEMENTARY + 6, u) * losses, losses.size, grads[0], u)
+    return Evaluation([error], [gamma(ELEMENTARY + 8, u) * (sigmoid(x) + np.abs(t)) * scale])
+
+
+@bound_of.register
+def _(
+    layer: nn.CrossEntropyLoss, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float
+) -> Evaluation:
+    """One entry of log softmax for each target; backward is (softmax - onehot) times the loss's gradient."""
+    x, ids = inputs[0], targets[0]
+    counted = ids != layer.ignore_index
+    index = np.expand_dims(np.where(counted, ids, 0), 1)
+    log_error, p_relative = log_softmax_error(x, 1, u)
+    p, _ = softmax(x, 1, u)
+    losses = np.where(counted, np.abs(np.take_along_axis(np.log(np.maximum(p, 1e-300)), index, 1).squeeze(1)), 0)
+    errors = np.where(counted, np.take_along_axis(log_error, index, 1).squeeze(1), 0)
+    error, scale = reduced(layer, losses, errors, int(counted.sum()), grads[0], u)
+    onehot = np.zeros_like(p)
+    np.put_along_axis(onehot, index, 1, 1)
+    scale = np.expand_dims(np.broadcast_to(scale, counted.shape) * counted, 1)
+    return Evaluation([error], [scale * (p * (p_relative + gamma(x.shape[1] + 4, u)) + 4 * u * (p + onehot))])

@@ -1,0 +1,295 @@
+"""``check``: are these two modules the same function, forward, backward and in training?"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+from torch import nn
+
+from gdl_numpy.nn import Module
+from parity_tests.harness.bounds import DRAWS, error_bound
+from parity_tests.harness.evaluate import (
+    Arrays,
+    Evaluation,
+    as_dtype,
+    dropout_masks,
+    fixed_masks,
+    flatten,
+    is_floating,
+    plain_arithmetic,
+    run_numpy,
+    run_torch,
+    twin,
+)
+from parity_tests.harness.report import Comparison, ParityReport, compare, distance
+from parity_tests.harness.rounding import comparison_roundoff
+from parity_tests.harness.side import Disturbance, NumpySide, OptimizerSpec, TorchSide
+from parity_tests.harness.trace import TorchWithLoss, WithLoss, leaf_layers
+
+
+def check(
+    numpy_module: Module,
+    torch_module: nn.Module,
+    inputs: Any,
+    targets: Any = None,
+    loss: tuple[Module, nn.Module] | None = None,
+    *,
+    optimizer: str = "SGD",
+    optimizer_args: Mapping[str, Any] | None = None,
+    steps: int = 2,
+    dtype: DTypeLike | None = None,
+    device: str = "cpu",
+    name: str | None = None,
+    rng: np.random.Generator | int | None = 0,
+) -> ParityReport:
+    """Compares two modules on the same weights (the NumPy module's) and the same data.
+
+    The truth is the NumPy module in float64, from weights and inputs rounded to ``dtype``. Against it are held the torch
+    module in ``dtype`` and, if that is float32, the NumPy module in float32:
+
+    * every layer by itself, fed the same inputs and random output gradients: output, gradient of each input and of each
+      parameter, element by element, within the layer's ``error_bound``;
+    * the whole model: every layer's output, the gradient that reaches every layer, the loss, all gradients, and the
+      parameters after each of ``steps`` optimizer steps, within what those bounds explain: a float64 model in which every
+      layer's results are off by their bounds, in random directions, is run several times, and may move no less.
+
+    Neither module is changed.
+
+    Args:
+        numpy_module: a ``gdl_numpy.nn.Module``, yours or ours, with ``forward`` and ``backward``.
+        torch_module: its twin, with the same state_dict keys, and for models the same names of layers.
+        inputs: one array, or a tuple of all arguments of ``forward``.
+        targets: what the loss (or the module, if it is itself a loss) takes besides; gets no gradient.
+        loss: the two sides' loss; without one, random output gradients take its place.
+        optimizer: a class of ``torch.optim`` and ``gdl_numpy.optim``.
+        optimizer_args: its arguments, by default ``{"lr": 0.1}``.
+        steps: optimizer steps, all on the same batch.
+        dtype: float32 or float64; by default that of the first floating input.
+        device: where torch computes.
+        name: what to call it in the report.
+        rng: for output gradients and disturbances.
+
+    Raises:
+        ValueError: the modules do not have the same parameters or layers.
+    """
+    inputs = inputs if isinstance(inputs, tuple) else (inputs,)
+    targets = targets if isinstance(targets, tuple) else () if targets is None else (targets,)
+    if dtype is None:
+        dtype = next(a.dtype for a in map(np.asarray, flatten(inputs)) if is_floating(a))
+    report = ParityReport(name or type(numpy_module).__name__, np.dtype(dtype).name, device)
+    if loss is not None:
+        numpy_module, torch_module = WithLoss(numpy_module, loss[0]), TorchWithLoss(torch_module, loss[1])
+        inputs = (inputs,)
+    with plain_arithmetic(torch_module), np.errstate(over="ignore", invalid="ignore"):
+        checker = _Checker(
+            numpy_module,
+            torch_module,
+            as_dtype(as_dtype(inputs, dtype), np.float64),
+            as_dtype(as_dtype(targets, dtype), np.float64),
+            np.dtype(dtype),
+            device,
+            OptimizerSpec(optimizer, optimizer_args or {"lr": 0.1}),
+            np.random.default_rng(rng),
+        )
+        report.comparisons.extend(checker.comparisons(steps))
+        report.first_nan = checker.first_nan()
+    return report
+
+
+class _Checker:
+    """The truth, the sides to hold against it, and disturbed copies of the truth that show what rounding explains."""
+
+    def __init__(
+        self,
+        numpy_module: Module,
+        torch_module: nn.Module,
+        inputs: tuple[Any, ...],
+        targets: tuple[Any, ...],
+        dtype: np.dtype,
+        device: str,
+        spec: OptimizerSpec,
+        rng: np.random.Generator,
+    ) -> None:
+        self.inputs, self.targets, self.dtype, self.device, self.rng = inputs, targets, dtype, device, rng
+        self.u = comparison_roundoff(dtype)
+        self.original = copy.deepcopy(numpy_module).astype(dtype)
+        layers = leaf_layers(self.original)
+        torch_layers = {name for name, _ in torch_module.named_modules()}
+        if absent := [name for name in layers if name not in torch_layers]:
+            raise ValueError(f"the torch module has no layer named {', '.join(map(repr, absent))}")
+        self.torch_module = torch_module
+        self.truth = NumpySide(self.original, np.float64, spec)
+        self.torch_side = TorchSide(torch_module, self.original, dtype, device, spec, list(layers))
+        self.numpy_side = None if dtype == np.float64 else NumpySide(self.original, dtype, spec)
+        self.bounds: dict[str, Evaluation] = {}
+        self.disturbed: list[NumpySide] = []
+        if "" not in layers or any(self.original.parameters()):
+            for seed in self.rng.integers(2**32, size=DRAWS):
+                for sign in (1.0, -1.0):  # opposite disturbances: whatever is about to tip over tips in one of the two
+                    signs = _random_signs(int(seed), sign)
+                    self.disturbed.append(
+                        NumpySide(self.original, np.float64, spec, Disturbance(self.bounds, self.u, signs))
+                    )
+        self.probe: Arrays = []
+
+    def comparisons(self, steps: int) -> Iterator[Comparison]:
+        steps = steps if self.truth.optimizer else 0
+        for step in range(max(steps, 1)):
+            truth = self.truth.run(self.inputs, self.targets, self.grad_outputs)
+            self.update_bounds()
+            masks = dropout_masks(self.truth.module)
+            sides = {"torch": self.torch_side.run(self.inputs, self.targets, self.grad_outputs, masks)}
+            if self.numpy_side:
+                sides["numpy"] = self.numpy_side.run(self.inputs, self.targets, self.grad_outputs)
+            moved = [side.run(self.inputs, self.targets, self.grad_outputs) for side in self.disturbed]
+            if step == 0:
+                yield from self.layer_by_layer()
+                if "" not in self.truth.trace:
+                    yield from self.whole_model(truth, sides, moved)
+            if steps:
+                yield from self.after_update(step + 1)
+
+    def grad_outputs(self, outputs: Arrays) -> Arrays:
+        """Random, drawn once: the gradient of a plain sum would vanish behind a softmax, and zeros would pass."""
+        if not self.probe:
+            self.probe = self.random_like(outputs)
+        return self.probe
+
+    def random_like(self, arrays: Arrays) -> Arrays:
+        drawn = [np.asarray(self.rng.standard_normal(np.shape(a))).astype(self.dtype) for a in arrays]
+        return [a.astype(np.float64) for a in drawn]
+
+    def split(self, name: str, arguments: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+        """A layer's arguments that get a gradient, and those that do not: the targets, which only a loss has."""
+        inputs = len(arguments) - (len(self.targets) if name in ("", "loss") else 0)
+        return arguments[:inputs], arguments[inputs:]
+
+    def update_bounds(self) -> None:
+        engine = twin(self.torch_module, self.truth.module, np.float64, "cpu")
+        for name, call in self.truth.trace.items():
+            inputs, targets = self.split(name, call.inputs)
+            self.bounds[name] = error_bound(
+                engine.get_submodule(name), inputs, targets, call.grad_outputs, self.u
+            )
+
+    def first_nan(self) -> str:
+        if any(np.isnan(a).any() for a in map(np.asarray, flatten(self.inputs)) if is_floating(a)):
+            return "the input"
+        calls = self.truth.trace.items()
+        return next((_shown(name) for name, c in calls if any(np.isnan(y).any() for y in c.outputs)), "")
+
+    def layer_by_layer(self) -> Iterator[Comparison]:
+        """Every layer alone, forward in the order of the forward pass, then backward in the opposite order."""
+        backward = []
+        for name in self.truth.trace:
+            found = list(self.layer_alone(name))
+            yield from (c for c in found if c.tensor == "output")
+            backward.append([c for c in found if c.tensor != "output"])
+        for found in reversed(backward):
+            yield from found
+
+    def layer_alone(self, name: str) -> Iterator[Comparison]:
+        call = self.truth.trace[name]
+        inputs, targets = (as_dtype(a, self.dtype) for a in self.split(name, call.inputs))
+        inputs64, targets64 = as_dtype(inputs, np.float64), as_dtype(targets, np.float64)
+        probe64 = self.random_like(call.outputs)
+        probe = as_dtype(probe64, self.dtype)
+        layer = leaf_layers(self.original)[name]
+
+        exact = copy.deepcopy(layer).astype(np.float64).requires_input_grad_()
+        truth = run_numpy(exact, inputs64, targets64, lambda _: probe64)
+        engine = twin(self.torch_module.get_submodule(name), layer, np.float64, "cpu")
+        bound = error_bound(engine, inputs64, targets64, probe64, self.u)
+        torch_layer = twin(self.torch_module.get_submodule(name), layer, self.dtype, self.device)
+        with fixed_masks(torch_layer, dropout_masks(exact)):
+            result = run_torch(torch_layer, inputs, targets, lambda _: list(probe), self.device)
+        yield from _compare_all(_shown(name), "torch", truth, result, bound, self.dtype)
+        if self.numpy_side:
+            own = copy.deepcopy(layer).requires_input_grad_()
+            result = run_numpy(own, inputs, targets, lambda _: list(probe))
+            yield from _compare_all(_shown(name), "numpy", truth, result, bound, self.dtype)
+
+    def whole_model(
+        self, truth: Evaluation, sides: dict[str, Evaluation], moved: list[Evaluation]
+    ) -> Iterator[Comparison]:
+        """All layers together; a fault here and in no layer alone is a fault in how the model connects them."""
+        traces = {"torch": self.torch_side.trace}
+        if self.numpy_side:
+            traces["numpy"] = self.numpy_side.trace
+        names = list(self.truth.trace)
+        for field, order in (("outputs", names), ("grad_outputs", names[::-1])):
+            tensor = "output in the model" if field == "outputs" else "grad_output in the model"
+            for name in order:
+                expected = getattr(self.truth.trace[name], field)
+                allowed = _movement(expected, [getattr(side.trace[name], field) for side in self.disturbed])
+                for side, trace in traces.items():
+                    got = getattr(trace[name], field)
+                    yield from _compare_lists((_shown(name), tensor, side), expected, got, allowed, self.dtype)
+        for side, result in sides.items():
+            allowed = _movement(truth.grad_inputs, [m.grad_inputs for m in moved])
+            where = ("", "grad_input of the model", side)
+            yield from _compare_lists(where, truth.grad_inputs, result.grad_inputs, allowed, self.dtype)
+            for key, expected in truth.grad_params.items():
+                (bound,) = _movement([expected], [[m.grad_params[key]] for m in moved])
+                where = (_shown(key.rpartition(".")[0]), f"grad {key.rpartition('.')[2]} in the model", side)
+                yield compare(where, expected, result.grad_params.get(key), bound, self.dtype)
+
+    def after_update(self, step: int) -> Iterator[Comparison]:
+        """One optimizer step everywhere, and every parameter after it."""
+        for side in (self.truth, self.torch_side, self.numpy_side, *self.disturbed):
+            if side:
+                side.update()
+        for key, expected in self.truth.parameters().items():
+            (allowed,) = _movement([expected], [[side.parameters()[key]] for side in self.disturbed])
+            for name, side in (("torch", self.torch_side), ("numpy", self.numpy_side)):
+                if side:
+                    where = (f"step {step}", _shown(key), name)
+                    yield compare(where, expected, side.parameters()[key], allowed, self.dtype)
+
+
+def _shown(name: str) -> str:
+    """The name of a layer or parameter as the user of ``check`` knows it, without our wrapper around model and loss."""
+    return "" if name == "model" else name.removeprefix("model.")
+
+
+def _random_signs(seed: int, sign: float) -> Any:
+    rng = np.random.default_rng(seed)
+    return lambda array: sign * rng.choice((-1.0, 1.0), np.shape(array))
+
+
+def _movement(truth: Arrays, moved: list[Arrays]) -> list[float]:
+    """How far each tensor moved at most, anywhere in it: one number a tensor, since draws are few and elements many."""
+    return [
+        max(distance(expected, arrays[i]).max(initial=0) for arrays in moved) for i, expected in enumerate(truth)
+    ]
+
+
+def _compare_lists(
+    where: tuple[str, str, str], expected: Arrays, actual: Arrays, bounds: Any, dtype: np.dtype
+) -> Iterator[Comparison]:
+    for i, (truth, bound) in enumerate(zip(expected, bounds, strict=True)):
+        layer, tensor, side = where
+        numbered = tensor if len(expected) == 1 else tensor.replace(" ", f" {i} ", 1) if " " in tensor else f"{tensor} {i}"
+        yield compare((layer, numbered, side), truth, actual[i] if i < len(actual) else None, bound, dtype)
+
+
+def _compare_all(
+    layer: str, side: str, truth: Evaluation, result: Evaluation, bound: Evaluation, dtype: np.dtype
+) -> Iterator[Comparison]:
+    yield from _compare_lists((layer, "output", side), truth.outputs, result.outputs, bound.outputs, dtype)
+    expected = len(bound.grad_inputs)
+    if len(truth.grad_inputs) < expected:
+        yield Comparison(layer, "grad_input", "numpy", fault=f"backward gave {len(truth.grad_inputs)} of {expected}")
+    else:
+        where = (layer, "grad_input", side)
+        yield from _compare_lists(where, truth.grad_inputs[:expected], result.grad_inputs, bound.grad_inputs, dtype)
+    for key, limit in bound.grad_params.items():
+        if key not in truth.grad_params:
+            yield Comparison(layer, f"grad {key}", "numpy", fault="backward left none")
+        else:
+            where = (layer, f"grad {key}", side)
+            yield compare(where, truth.grad_params[key], result.grad_params.get(key), limit, dtype)

@@ -1,0 +1,178 @@
+"""Running one layer or model, forward and backward, on either side, and writing down the same things."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import DTypeLike
+from torch import nn
+
+from gdl_numpy.nn import Dropout, Module
+
+Arrays = list[np.ndarray]
+GradOutputs = Callable[[Arrays], Arrays]
+TORCH_DTYPES = {np.dtype(np.float32): torch.float32, np.dtype(np.float64): torch.float64}
+
+
+@dataclass
+class Evaluation:
+    """What a forward and a backward pass produced. A bound on each of these numbers is written in the same form.
+
+    Attributes:
+        outputs: what forward returned, nested tuples flattened.
+        grad_inputs: the gradient of each floating input (not of targets), in order.
+        grad_params: the gradient of each parameter, by its state_dict key.
+    """
+
+    outputs: Arrays
+    grad_inputs: Arrays = field(default_factory=list)
+    grad_params: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def map(self, function: Callable[..., np.ndarray], *others: Evaluation) -> Evaluation:
+        """``function`` applied to corresponding arrays of this and the other evaluations."""
+        return Evaluation(
+            [function(*a) for a in zip(self.outputs, *(o.outputs for o in others), strict=True)],
+            [function(*a) for a in zip(self.grad_inputs, *(o.grad_inputs for o in others), strict=True)],
+            {k: function(v, *(o.grad_params[k] for o in others)) for k, v in self.grad_params.items()},
+        )
+
+
+def flatten(value: Any) -> list[Any]:
+    """The leaves of nested tuples and lists, in order; None is no leaf."""
+    if value is None:
+        return []
+    if isinstance(value, tuple | list):
+        return [leaf for item in value for leaf in flatten(item)]
+    return [value]
+
+
+def unflatten(like: Any, leaves: Iterator[Any]) -> Any:
+    """``leaves`` nested as ``like`` is."""
+    if like is None:
+        return None
+    if isinstance(like, tuple | list):
+        return tuple(unflatten(item, leaves) for item in like)
+    return next(leaves)
+
+
+def as_dtype(value: Any, dtype: DTypeLike) -> Any:
+    """Nested arrays, the floating ones rounded to ``dtype``."""
+    arrays = [np.asarray(leaf) for leaf in flatten(value)]
+    return unflatten(value, iter([a.astype(dtype) if is_floating(a) else a for a in arrays]))
+
+
+def is_floating(array: np.ndarray) -> bool:
+    return bool(np.issubdtype(array.dtype, np.floating))
+
+
+def run_numpy(
+    module: Module, inputs: Sequence[Any], targets: Sequence[Any], grad_outputs: GradOutputs
+) -> Evaluation:
+    """Forward, then backward from the gradients that ``grad_outputs`` gives for the (flattened) outputs."""
+    module.zero_grad()
+    output = module(*inputs, *targets)
+    outputs = [np.asarray(leaf) for leaf in flatten(output)]
+    grads = unflatten(output, iter(grad_outputs(outputs)))
+    grad_inputs = module.backward(*grads) if isinstance(output, tuple) else module.backward(grads)
+    grad_params = {name: p.grad for name, p in module.named_parameters() if p.grad is not None}
+    return Evaluation(outputs, flatten(grad_inputs), grad_params)
+
+
+def run_torch(
+    module: nn.Module,
+    inputs: Sequence[Any],
+    targets: Sequence[Any],
+    grad_outputs: GradOutputs,
+    device: str = "cpu",
+) -> Evaluation:
+    """The same on the torch side."""
+    leaves = [to_torch(leaf, device) for leaf in flatten(inputs)]
+    differentiable = [leaf.requires_grad_() for leaf in leaves if leaf.is_floating_point()]
+    output = module(
+        *unflatten(tuple(inputs), iter(leaves)), *(to_torch(target, device) for target in targets)
+    )
+    outputs = flatten(output)
+    grads = [to_torch(grad, device) for grad in grad_outputs([to_numpy(leaf) for leaf in outputs])]
+    module.zero_grad()
+    torch.autograd.backward(outputs, grads)
+    return Evaluation(
+        [to_numpy(leaf) for leaf in outputs],
+        [to_numpy(torch.zeros_like(x) if x.grad is None else x.grad) for x in differentiable],
+        {name: to_numpy(p.grad) for name, p in module.named_parameters() if p.grad is not None},
+    )
+
+
+def to_torch(array: np.ndarray, device: str) -> torch.Tensor:
+    return torch.from_numpy(np.array(array)).to(device)
+
+
+def to_numpy(tensor: torch.Tensor) -> np.ndarray:
+    array: np.ndarray = tensor.detach().cpu().numpy().copy()
+    return array
+
+
+def twin(torch_module: nn.Module, numpy_module: Module, dtype: DTypeLike, device: str) -> nn.Module:
+    """A copy of the torch module in ``dtype`` on ``device``, in the NumPy module's mode and with its weights.
+
+    Raises:
+        ValueError: the two do not have the same parameters.
+    """
+    clone = copy.deepcopy(torch_module).to(device=device, dtype=TORCH_DTYPES[np.dtype(dtype)])
+    clone.train(numpy_module.training)
+    weights = {name: torch.from_numpy(data.copy()) for name, data in numpy_module.state_dict().items()}
+    try:
+        clone.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(f"the two sides do not have the same parameters: {error}") from None
+    return clone
+
+
+def dropout_masks(module: Module) -> dict[str, np.ndarray]:
+    """What each dropout layer multiplied by in the forward pass just run, under the layer's name."""
+    saved = {name: m.saved[0] for name, m in module.named_modules() if isinstance(m, Dropout)}
+    return {name: mask for name, mask in saved.items() if mask is not None}
+
+
+@contextmanager
+def fixed_masks(module: nn.Module, masks: Mapping[str, np.ndarray]) -> Iterator[None]:
+    """Within, each dropout layer multiplies by the given mask instead of drawing one; without a mask, all passes.
+
+    Two random streams would tie the comparison to how a framework draws its numbers, which is not what it is about.
+    """
+
+    def multiply_by(mask: np.ndarray) -> Callable[[nn.Module, Any, torch.Tensor], torch.Tensor]:
+        return lambda _module, inputs, _output: inputs[0] * to_torch(mask, inputs[0].device).to(inputs[0].dtype)
+
+    dropouts = [(name, m) for name, m in module.named_modules() if isinstance(m, nn.Dropout)]
+    training = [m.training for _, m in dropouts]
+    handles = [m.eval().register_forward_hook(multiply_by(masks[name])) for name, m in dropouts if name in masks]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+        for (_, m), mode in zip(dropouts, training, strict=True):
+            m.train(mode)
+
+
+@contextmanager
+def plain_arithmetic(module: nn.Module) -> Iterator[None]:
+    """Within, float32 means float32 and a sum means a sum: what the error bounds are about.
+
+    TF32 is off. cuDNN may answer a convolution with Winograd's or an FFT algorithm, whose rounding errors are not those of a
+    sum of products; for models that convolve it is off too, and torch unfolds and multiplies as ``gdl_numpy`` does.
+    """
+    convolves = any(isinstance(m, nn.modules.conv._ConvNd) for m in module.modules())
+    precision = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.backends.cudnn.flags(enabled=not convolves, deterministic=True, allow_tf32=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(precision)

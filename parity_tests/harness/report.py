@@ -1,0 +1,148 @@
+"""What a comparison found: one line for each tensor, and the first place where the two sides part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One tensor of one side, held against the truth.
+
+    Attributes:
+        layer: dotted name of the layer, "" for the module itself, "loss", or "step 3" for the parameters after a step.
+        tensor: "output", "grad_input", "grad weight", …
+        side: "numpy" or "torch".
+        index, expected, actual, error, bound: of the worst element: the one whose error is largest for its bound.
+        fault: what is wrong where it is not a matter of size (a shape, a dtype, a missing gradient), else "".
+    """
+
+    layer: str
+    tensor: str
+    side: str
+    index: tuple[int, ...] = ()
+    expected: float = 0.0
+    actual: float = 0.0
+    error: float = 0.0
+    bound: float = 0.0
+    fault: str = ""
+
+    @property
+    def ratio(self) -> float:
+        """Error over bound: up to 1 is what rounding explains."""
+        if self.fault or not np.isfinite(self.error):
+            return np.inf
+        return 0.0 if self.error == 0 else self.error / self.bound if self.bound else np.inf
+
+    @property
+    def ok(self) -> bool:
+        return self.ratio <= 1
+
+    def __str__(self) -> str:
+        where = f"{self.layer or 'module'}: {self.side} {self.tensor}"
+        if self.fault:
+            return f"{where}: {self.fault}"
+        return (
+            f"{where}{list(self.index)} is {self.actual:.9g}, expected {self.expected:.9g}: "
+            f"error {self.error:.2g}, bound {self.bound:.2g}"
+        )
+
+
+@dataclass
+class ParityReport:
+    """All comparisons of one check, in the order of computation: forward, backward, training steps."""
+
+    name: str
+    dtype: str
+    device: str
+    comparisons: list[Comparison] = field(default_factory=list)
+    first_nan: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return all(c.ok for c in self.comparisons)
+
+    @property
+    def first_disagreement(self) -> Comparison | None:
+        return next((c for c in self.comparisons if not c.ok), None)
+
+    def worst(self, prefix: str = "", tensors: Iterable[str] | None = None) -> Comparison | None:
+        """The comparison with the largest ratio among layers that start with ``prefix``, of the named tensors."""
+        chosen = [
+            c
+            for c in self.comparisons
+            if c.layer.startswith(prefix) and (tensors is None or c.tensor.split()[0] in tensors)
+        ]
+        return max(chosen, key=lambda c: c.ratio, default=None)
+
+    def __str__(self) -> str:
+        where = f"{self.name} ({self.dtype}, {self.device})"
+        nan = f"; nan first appears in {self.first_nan}" if self.first_nan else ""
+        if self.first_disagreement is None:
+            return f"{where}: {len(self.comparisons)} tensors agree{nan}"
+        failed = sum(not c.ok for c in self.comparisons)
+        return f"{where}: {failed} of {len(self.comparisons)} tensors disagree, first {self.first_disagreement}{nan}"
+
+    def raise_if_different(self) -> None:
+        """Raises AssertionError with the first disagreement."""
+        if not self.ok:
+            raise AssertionError(str(self))
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "dtype": self.dtype,
+            "device": self.device,
+            "ok": self.ok,
+            "first_nan": self.first_nan,
+            "comparisons": [{**asdict(c), "ratio": c.ratio, "ok": c.ok} for c in self.comparisons],
+        }
+
+
+def distance(expected: np.ndarray, actual: np.ndarray, largest: float = np.inf) -> np.ndarray:
+    """|actual - expected|; 0 where both are nan, the same inf, or inf stands for a truth beyond the ``largest`` number."""
+    expected, actual = np.asarray(expected, np.float64), np.asarray(actual, np.float64)
+    same = (actual == expected) | (np.isnan(actual) & np.isnan(expected))
+    same |= (np.abs(expected) > largest) & (actual == np.copysign(np.inf, expected))
+    with np.errstate(invalid="ignore", over="ignore"):
+        error = np.abs(actual - expected)
+    return np.where(same, 0, np.where(np.isnan(error), np.inf, error))
+
+
+def compare(
+    where: tuple[str, str, str],
+    expected: np.ndarray,
+    actual: np.ndarray | None,
+    bound: np.ndarray | float,
+    dtype: np.dtype,
+) -> Comparison:
+    """Shape first, then dtype, then values.
+
+    Args:
+        where: layer, tensor and side.
+        expected: the truth, float64.
+        actual: what a side gave; None if it gave nothing.
+        bound: how far each element may be off; broadcasts to the shape of ``expected``.
+        dtype: what ``actual`` should have (a single number, such as a loss, may be a Python float).
+    """
+    if actual is None:
+        return Comparison(*where, fault=f"there is none, expected shape {expected.shape}")
+    if actual.shape != expected.shape:
+        return Comparison(*where, fault=f"has shape {actual.shape}, expected {expected.shape}")
+    if actual.ndim and actual.dtype != dtype:
+        return Comparison(*where, fault=f"has dtype {actual.dtype}, expected {dtype}")
+    if not actual.size:
+        return Comparison(*where)
+    error = distance(expected, actual, float(np.finfo(dtype).max))
+    bound = np.broadcast_to(bound, expected.shape)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(error == 0, 0, error / bound)
+    worst = np.unravel_index(int(np.argmax(np.where(np.isnan(ratio), np.inf, ratio))), expected.shape)
+    index = tuple(int(i) for i in worst)
+    return Comparison(
+        *where, index, float(expected[index]), float(actual[index]), float(error[index]), float(bound[index])
+    )

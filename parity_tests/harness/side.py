@@ -1,0 +1,127 @@
+"""One side of a comparison in training: runs a batch, makes an optimizer step, tells its parameters."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import DTypeLike
+from torch import nn
+
+from gdl_numpy import optim
+from gdl_numpy.nn import Module
+from parity_tests.harness.evaluate import (
+    Evaluation,
+    GradOutputs,
+    as_dtype,
+    fixed_masks,
+    run_numpy,
+    run_torch,
+    to_numpy,
+    twin,
+)
+from parity_tests.harness.rounding import gamma
+from parity_tests.harness.trace import Signs, Trace, disturb, record, record_torch
+
+UPDATE_OPERATIONS = 16  # roundings in the longest update of one weight, AdamW's
+
+
+@dataclass(frozen=True)
+class OptimizerSpec:
+    """A class that ``torch.optim`` and ``gdl_numpy.optim`` both have, and its arguments."""
+
+    name: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass
+class Disturbance:
+    """What throws a float64 model off as rounding would: each layer's bounds, the unit roundoff, and random signs."""
+
+    bounds: dict[str, Evaluation]
+    u: float
+    signs: Signs
+
+    def relative(self, array: np.ndarray) -> np.ndarray:
+        """Each number times 1 ± γ: what the roundings of one optimizer update amount to."""
+        return array * (1 + gamma(UPDATE_OPERATIONS, self.u) * self.signs(array))
+
+
+class NumpySide:
+    """A copy of a NumPy model in one dtype; in float64 and undisturbed, it is the truth."""
+
+    def __init__(
+        self, module: Module, dtype: DTypeLike, spec: OptimizerSpec, disturbance: Disturbance | None = None
+    ) -> None:
+        self.module = copy.deepcopy(module).astype(dtype).requires_input_grad_()
+        self.dtype, self.disturbance = dtype, disturbance
+        if disturbance:
+            disturb(self.module, disturbance.bounds, disturbance.signs)
+        self.trace: Trace = record(self.module)
+        params = list(self.module.parameters())
+        self.optimizer = getattr(optim, spec.name)(params, **spec.arguments) if params else None
+
+    def run(self, inputs: Sequence[Any], targets: Sequence[Any], grad_outputs: GradOutputs) -> Evaluation:
+        return run_numpy(
+            self.module,
+            as_dtype(inputs, self.dtype),
+            as_dtype(targets, self.dtype),
+            lambda outputs: as_dtype(grad_outputs(outputs), self.dtype),
+        )
+
+    def update(self) -> None:
+        """One optimizer step. Every rounding in it is covered by disturbing what goes in and what comes out."""
+        if self.disturbance is None:
+            self.optimizer.step()
+            return
+        for parameter, state in zip(self.optimizer.params, self.optimizer.state, strict=True):
+            parameter.grad = self.disturbance.relative(parameter.grad)
+            for buffer in state.values():
+                buffer[...] = self.disturbance.relative(buffer)
+        before = [parameter.data.copy() for parameter in self.optimizer.params]
+        self.optimizer.step()
+        for parameter, old in zip(self.optimizer.params, before, strict=True):
+            step = parameter.data - old
+            parameter.data[...] = self.disturbance.relative(old) + self.disturbance.relative(step)
+
+    def parameters(self) -> dict[str, np.ndarray]:
+        return self.module.state_dict()
+
+
+class TorchSide:
+    """A copy of a torch model in one dtype on one device."""
+
+    def __init__(
+        self, module: nn.Module, weights: Module, dtype: DTypeLike, device: str, spec: OptimizerSpec, layers: list[str]
+    ) -> None:
+        self.module = twin(module, weights, dtype, device)
+        self.dtype, self.device, self.layers = dtype, device, layers
+        self.trace: Trace = {}
+        params = list(self.module.parameters())
+        self.optimizer = getattr(torch.optim, spec.name)(params, **spec.arguments) if params else None
+
+    def run(
+        self,
+        inputs: Sequence[Any],
+        targets: Sequence[Any],
+        grad_outputs: GradOutputs,
+        masks: Mapping[str, np.ndarray],
+    ) -> Evaluation:
+        with fixed_masks(self.module, masks), record_torch(self.module, self.layers) as self.trace:
+            return run_torch(
+                self.module,
+                as_dtype(inputs, self.dtype),
+                as_dtype(targets, self.dtype),
+                lambda outputs: as_dtype(grad_outputs(outputs), self.dtype),
+                self.device,
+            )
+
+    def update(self) -> None:
+        self.optimizer.step()
+
+    def parameters(self) -> dict[str, np.ndarray]:
+        return {name: to_numpy(parameter) for name, parameter in self.module.named_parameters()}

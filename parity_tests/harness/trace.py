@@ -1,0 +1,127 @@
+"""Watching, and disturbing, a model layer by layer while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from gdl_numpy.nn import Module
+from parity_tests.harness.evaluate import Arrays, Evaluation, flatten, to_numpy, unflatten
+
+Signs = Callable[[Any], np.ndarray]
+
+
+@dataclass
+class Call:
+    """What one layer got and gave in one forward and backward pass."""
+
+    inputs: tuple[Any, ...]
+    outputs: Arrays
+    grad_outputs: Arrays = field(default_factory=list)
+
+
+Trace = dict[str, Call]
+
+
+def leaf_layers(module: Module) -> dict[str, Module]:
+    """The layers that have no layers inside, by dotted name: the module itself, under "", if it is one."""
+    return {name: m for name, m in module.named_modules() if next(m.named_children(), None) is None}
+
+
+def record(module: Module) -> Trace:
+    """From now on the returned dict holds each layer's latest call, in the order of the forward pass."""
+    trace: Trace = {}
+
+    def forward(name: str, original: Callable[..., Any], *inputs: Any) -> Any:
+        output = original(*inputs)
+        trace.pop(name, None)
+        trace[name] = Call(inputs, [np.asarray(leaf) for leaf in flatten(output)])
+        return output
+
+    def backward(name: str, original: Callable[..., Any], *grad_outputs: Any) -> Any:
+        trace[name].grad_outputs = [np.asarray(leaf) for leaf in flatten(grad_outputs)]
+        return original(*grad_outputs)
+
+    for name, layer in leaf_layers(module).items():
+        vars(layer)["forward"] = partial(forward, name, layer.forward)
+        vars(layer)["backward"] = partial(backward, name, layer.backward)
+    return trace
+
+
+def disturb(module: Module, bounds: Mapping[str, Evaluation], signs: Signs) -> None:
+    """From now on everything that a layer gives, forward and backward, is off by its bound, up or down as ``signs`` say.
+
+    ``bounds`` is looked up at each call, so that it can be brought up to date between steps.
+    """
+
+    def moved(values: Any, by: Arrays) -> Any:
+        leaves = flatten(values)
+        return unflatten(values, iter([v + b * signs(v) for v, b in zip(leaves, by, strict=True)]))
+
+    def forward(name: str, original: Callable[..., Any], *inputs: Any) -> Any:
+        return moved(original(*inputs), bounds[name].outputs)
+
+    def backward(name: str, layer: Module, original: Callable[..., Any], *grad_outputs: Any) -> Any:
+        grad_inputs = moved(original(*grad_outputs), bounds[name].grad_inputs)
+        for key, parameter in layer.named_parameters():
+            if parameter.grad is not None:
+                parameter.grad += bounds[name].grad_params[key] * signs(parameter.grad)
+        return grad_inputs
+
+    for name, layer in leaf_layers(module).items():
+        vars(layer)["forward"] = partial(forward, name, layer.forward)
+        vars(layer)["backward"] = partial(backward, name, layer, layer.backward)
+
+
+@contextmanager
+def record_torch(module: nn.Module, names: list[str]) -> Iterator[Trace]:
+    """Within, the dict holds what the named layers of a torch module gave, and the gradients that came back to them."""
+    trace: Trace = {}
+
+    def forward_hook(name: str, _module: nn.Module, _inputs: Any, output: Any) -> None:
+        leaves = flatten(output)
+        call = trace[name] = Call((), [to_numpy(leaf) for leaf in leaves])
+        for leaf in leaves:
+            if leaf.requires_grad:
+                leaf.register_hook(lambda grad: call.grad_outputs.append(to_numpy(grad)))
+
+    handles = [
+        module.get_submodule(name).register_forward_hook(partial(forward_hook, name)) for name in names
+    ]
+    try:
+        yield trace
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+class WithLoss(Module):
+    """A model followed by a loss, as one module from inputs and targets to a number."""
+
+    def __init__(self, model: Module, loss: Module) -> None:
+        self.model, self.loss = model, loss
+        self.training = model.training
+
+    def forward(self, inputs: tuple[Any, ...], *targets: Any) -> Any:
+        return self.loss(self.model(*inputs), *targets)
+
+    def backward(self, grad_output: Any) -> Any:
+        return self.model.backward(self.loss.backward(grad_output))
+
+
+class TorchWithLoss(nn.Module):
+    """The torch twin of ``WithLoss``."""
+
+    def __init__(self, model: nn.Module, loss: nn.Module) -> None:
+        super().__init__()
+        self.model, self.loss = model, loss
+
+    def forward(self, inputs: tuple[torch.Tensor, ...], *targets: torch.Tensor) -> Any:
+        return self.loss(self.model(*inputs), *targets)
