@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
 Reduction = Literal["mean", "sum", "none"]
+BCE_EPSILON = float(np.float32(1e-12))  # torch keeps this constant in float32, also when it computes in float64
 
 
 class Loss(Module):
@@ -100,7 +101,7 @@ class BCELoss(Loss):
     ) -> Float[np.ndarray, "*shape"]:
         p, t = self.saved
         scale = self.grad_losses(grad_output, p.shape, p.dtype, p.size)
-        return scale * (p - t) / np.maximum((1 - p) * p, 1e-12)
+        return scale * (p - t) / np.maximum((1 - p) * p, BCE_EPSILON)
 
 
 class BCEWithLogitsLoss(Loss):

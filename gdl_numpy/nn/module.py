@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from numpy.typing import DTypeLike
+
+
+M = TypeVar("M", bound="Module")
 
 
 class Parameter:
@@ -101,15 +104,15 @@ class Module:
         for parameter in self.parameters():
             parameter.grad = None
 
-    def train(self, mode: bool = True) -> Self:
+    def train(self: M, mode: bool = True) -> M:
         for _, module in self.named_modules():
             module.training = mode
         return self
 
-    def eval(self) -> Self:
+    def eval(self: M) -> M:
         return self.train(False)
 
-    def requires_input_grad_(self, requires_grad: bool = True) -> Self:
+    def requires_input_grad_(self: M, requires_grad: bool = True) -> M:
         """Says whether ``backward`` must return dL/dx; without it, it returns None and saves that product.
 
         The gradient of the data itself is needed to prove a backward pass, never to train. Torch has the same switch
@@ -123,7 +126,7 @@ class Module:
                 break
         return self
 
-    def astype(self, dtype: DTypeLike) -> Self:
+    def astype(self: M, dtype: DTypeLike) -> M:
         """Converts all parameters in place to ``dtype``, drops their gradients, and returns the module."""
         for parameter in self.parameters():
             parameter.data = parameter.data.astype(dtype)

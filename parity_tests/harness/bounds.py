@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from gdl_numpy.nn.loss import BCE_EPSILON
 from parity_tests.harness.evaluate import Arrays, Evaluation, flatten, is_floating, run_torch, unflatten
 from parity_tests.harness.rounding import gamma
 
@@ -248,7 +249,7 @@ def _(layer: nn.BCELoss, inputs: Sequence[Any], targets: Sequence[Any], grads: A
         log_p, log_q = np.maximum(np.log(p), -100), np.maximum(np.log1p(-p), -100)
     losses = np.abs(t * log_p) + np.abs((1 - t) * log_q)
     error, scale = reduced(layer, losses, gamma(ELEMENTARY + 5, u) * losses, losses.size, grads[0], u)
-    return Evaluation([error], [gamma(10, u) * np.abs(p - t) / np.maximum((1 - p) * p, 1e-12) * scale])
+    return Evaluation([error], [gamma(10, u) * np.abs(p - t) / np.maximum((1 - p) * p, BCE_EPSILON) * scale])
 
 
 @bound_of.register

@@ -16,8 +16,8 @@ from parity_tests.harness.evaluate import (
     Arrays,
     Evaluation,
     as_dtype,
-    dropout_masks,
-    fixed_masks,
+    dropout_choices,
+    fixed_dropout,
     flatten,
     is_floating,
     plain_arithmetic,
@@ -141,15 +141,18 @@ class _Checker:
         for step in range(max(steps, 1)):
             truth = self.truth.run(self.inputs, self.targets, self.grad_outputs)
             self.update_bounds()
-            masks = dropout_masks(self.truth.module)
-            sides = {"torch": self.torch_side.run(self.inputs, self.targets, self.grad_outputs, masks)}
+            if step == 0:
+                alone = list(self.layer_by_layer())
+                yield from alone
+                if any(c.fault for c in alone):
+                    return  # shapes do not fit: there is no adding up a whole model, nor a step
+            kept = dropout_choices(self.truth.module)
+            sides = {"torch": self.torch_side.run(self.inputs, self.targets, self.grad_outputs, kept)}
             if self.numpy_side:
                 sides["numpy"] = self.numpy_side.run(self.inputs, self.targets, self.grad_outputs)
             moved = [side.run(self.inputs, self.targets, self.grad_outputs) for side in self.disturbed]
-            if step == 0:
-                yield from self.layer_by_layer()
-                if "" not in self.truth.trace:
-                    yield from self.whole_model(truth, sides, moved)
+            if step == 0 and "" not in self.truth.trace:
+                yield from self.whole_model(truth, sides, moved)
             if steps:
                 yield from self.after_update(step + 1)
 
@@ -205,7 +208,7 @@ class _Checker:
         engine = twin(self.torch_module.get_submodule(name), layer, np.float64, "cpu")
         bound = error_bound(engine, inputs64, targets64, probe64, self.u)
         torch_layer = twin(self.torch_module.get_submodule(name), layer, self.dtype, self.device)
-        with fixed_masks(torch_layer, dropout_masks(exact)):
+        with fixed_dropout(torch_layer, dropout_choices(exact)):
             result = run_torch(torch_layer, inputs, targets, lambda _: list(probe), self.device)
         yield from _compare_all(_shown(name), "torch", truth, result, bound, self.dtype)
         if self.numpy_side:
@@ -271,25 +274,24 @@ def _movement(truth: Arrays, moved: list[Arrays]) -> list[float]:
 def _compare_lists(
     where: tuple[str, str, str], expected: Arrays, actual: Arrays, bounds: Any, dtype: np.dtype
 ) -> Iterator[Comparison]:
+    """``compare`` for tensors that may be several: output 0, output 1, …"""
+    layer, tensor, side = where
+    kind, _, rest = tensor.partition(" ")
     for i, (truth, bound) in enumerate(zip(expected, bounds, strict=True)):
-        layer, tensor, side = where
-        numbered = tensor if len(expected) == 1 else tensor.replace(" ", f" {i} ", 1) if " " in tensor else f"{tensor} {i}"
+        numbered = tensor if len(expected) == 1 else f"{kind} {i} {rest}".rstrip()
         yield compare((layer, numbered, side), truth, actual[i] if i < len(actual) else None, bound, dtype)
 
 
 def _compare_all(
     layer: str, side: str, truth: Evaluation, result: Evaluation, bound: Evaluation, dtype: np.dtype
 ) -> Iterator[Comparison]:
+    """One layer alone. The bounds, which come from torch, say which tensors there must be, and their shapes."""
     yield from _compare_lists((layer, "output", side), truth.outputs, result.outputs, bound.outputs, dtype)
-    expected = len(bound.grad_inputs)
-    if len(truth.grad_inputs) < expected:
-        yield Comparison(layer, "grad_input", "numpy", fault=f"backward gave {len(truth.grad_inputs)} of {expected}")
-    else:
-        where = (layer, "grad_input", side)
-        yield from _compare_lists(where, truth.grad_inputs[:expected], result.grad_inputs, bound.grad_inputs, dtype)
-    for key, limit in bound.grad_params.items():
-        if key not in truth.grad_params:
-            yield Comparison(layer, f"grad {key}", "numpy", fault="backward left none")
+    given, found = truth.gradients(), result.gradients()
+    for tensor, limit in bound.gradients().items():
+        if tensor not in given:
+            yield Comparison(layer, tensor, "numpy", fault="backward gave none")
+        elif given[tensor].shape != limit.shape:
+            yield Comparison(layer, tensor, "numpy", fault=f"has shape {given[tensor].shape}, expected {limit.shape}")
         else:
-            where = (layer, f"grad {key}", side)
-            yield compare(where, truth.grad_params[key], result.grad_params.get(key), limit, dtype)
+            yield compare((layer, tensor, side), given[tensor], found.get(tensor), limit, dtype)

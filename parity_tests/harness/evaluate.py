@@ -42,6 +42,12 @@ class Evaluation:
             {k: function(v, *(o.grad_params[k] for o in others)) for k, v in self.grad_params.items()},
         )
 
+    def gradients(self) -> dict[str, np.ndarray]:
+        """All gradients under the names that reports use."""
+        only = len(self.grad_inputs) == 1
+        inputs = {"grad_input" if only else f"grad_input {i}": g for i, g in enumerate(self.grad_inputs)}
+        return inputs | {f"grad {name}": grad for name, grad in self.grad_params.items()}
+
 
 def flatten(value: Any) -> list[Any]:
     """The leaves of nested tuples and lists, in order; None is no leaf."""
@@ -79,6 +85,8 @@ def run_numpy(
     output = module(*inputs, *targets)
     outputs = [np.asarray(leaf) for leaf in flatten(output)]
     grads = unflatten(output, iter(grad_outputs(outputs)))
+    if isinstance(output, float):  # a reduced loss
+        grads = float(grads)
     grad_inputs = module.backward(*grads) if isinstance(output, tuple) else module.backward(grads)
     grad_params = {name: p.grad for name, p in module.named_parameters() if p.grad is not None}
     return Evaluation(outputs, flatten(grad_inputs), grad_params)
@@ -108,7 +116,7 @@ def run_torch(
     )
 
 
-def to_torch(array: np.ndarray, device: str) -> torch.Tensor:
+def to_torch(array: np.ndarray, device: str | torch.device) -> torch.Tensor:
     return torch.from_numpy(np.array(array)).to(device)
 
 
@@ -133,25 +141,33 @@ def twin(torch_module: nn.Module, numpy_module: Module, dtype: DTypeLike, device
     return clone
 
 
-def dropout_masks(module: Module) -> dict[str, np.ndarray]:
-    """What each dropout layer multiplied by in the forward pass just run, under the layer's name."""
+def dropout_choices(module: Module) -> dict[str, np.ndarray]:
+    """What each dropout layer kept (True) and dropped in the forward pass just run, under the layer's name."""
     saved = {name: m.saved[0] for name, m in module.named_modules() if isinstance(m, Dropout)}
-    return {name: mask for name, mask in saved.items() if mask is not None}
+    return {name: mask != 0 for name, mask in saved.items() if mask is not None}
 
 
 @contextmanager
-def fixed_masks(module: nn.Module, masks: Mapping[str, np.ndarray]) -> Iterator[None]:
-    """Within, each dropout layer multiplies by the given mask instead of drawing one; without a mask, all passes.
+def fixed_dropout(module: nn.Module, choices: Mapping[str, np.ndarray]) -> Iterator[None]:
+    """Within, each dropout layer of torch keeps what it is told to instead of drawing; not told, it keeps all.
 
     Two random streams would tie the comparison to how a framework draws its numbers, which is not what it is about.
     """
 
-    def multiply_by(mask: np.ndarray) -> Callable[[nn.Module, Any, torch.Tensor], torch.Tensor]:
-        return lambda _module, inputs, _output: inputs[0] * to_torch(mask, inputs[0].device).to(inputs[0].dtype)
+    def choose(kept: np.ndarray) -> Callable[[nn.Dropout, Any, torch.Tensor], torch.Tensor]:
+        def hook(layer: nn.Dropout, inputs: tuple[torch.Tensor], _output: torch.Tensor) -> torch.Tensor:
+            scale = 1 / (1 - layer.p) if layer.p < 1 else 0.0
+            return inputs[0] * to_torch(kept, inputs[0].device) * scale
+
+        return hook
 
     dropouts = [(name, m) for name, m in module.named_modules() if isinstance(m, nn.Dropout)]
     training = [m.training for _, m in dropouts]
-    handles = [m.eval().register_forward_hook(multiply_by(masks[name])) for name, m in dropouts if name in masks]
+    handles = [
+        m.register_forward_hook(choose(choices[name])) for name, m in dropouts if name in choices  # type: ignore[arg-type]
+    ]
+    for _, m in dropouts:
+        m.eval()
     try:
         yield
     finally:

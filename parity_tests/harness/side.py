@@ -18,7 +18,7 @@ from parity_tests.harness.evaluate import (
     Evaluation,
     GradOutputs,
     as_dtype,
-    fixed_masks,
+    fixed_dropout,
     run_numpy,
     run_torch,
     to_numpy,
@@ -79,7 +79,8 @@ class NumpySide:
             self.optimizer.step()
             return
         for parameter, state in zip(self.optimizer.params, self.optimizer.state, strict=True):
-            parameter.grad = self.disturbance.relative(parameter.grad)
+            if parameter.grad is not None:
+                parameter.grad = self.disturbance.relative(parameter.grad)
             for buffer in state.values():
                 buffer[...] = self.disturbance.relative(buffer)
         before = [parameter.data.copy() for parameter in self.optimizer.params]
@@ -109,9 +110,9 @@ class TorchSide:
         inputs: Sequence[Any],
         targets: Sequence[Any],
         grad_outputs: GradOutputs,
-        masks: Mapping[str, np.ndarray],
+        kept: Mapping[str, np.ndarray],
     ) -> Evaluation:
-        with fixed_masks(self.module, masks), record_torch(self.module, self.layers) as self.trace:
+        with fixed_dropout(self.module, kept), record_torch(self.module, self.layers) as self.trace:
             return run_torch(
                 self.module,
                 as_dtype(inputs, self.dtype),

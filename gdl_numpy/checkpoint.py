@@ -1,0 +1,190 @@
+"""Checkpoints: named arrays and JSON in one safetensors file, which any tool for such files can open.
+
+The file's `__metadata__` has one entry, `gdl_parity`: a JSON object with the caller's metadata and a SHA-256.
+The digest is that of the whole file with zeros in the digest's own place, so any changed bit, in an array or
+in the header, is noticed. Nothing is ever unpickled.
+
+A model's file has the metadata `{"model": class name, "hparams": arguments}` and its state_dict. A training
+checkpoint is the same with more of both, and the prefix "model." before the state_dict's names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import safetensors.numpy
+
+from gdl_numpy.files import replacing
+from gdl_numpy.lookup import lookup
+from gdl_numpy.models import MODELS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import DTypeLike
+
+    from gdl_numpy.nn import Module
+
+ENTRY = "gdl_parity"
+MODEL_PREFIX = "model."
+NO_DIGEST = "0" * 64
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be read, trusted or written; the message is one line and says what to do."""
+
+
+def save_checkpoint(path: str | Path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
+    """Write arrays and metadata to `path` in one step: what was there stays whole until the new file is.
+
+    Args:
+        path: name of the file, by custom with the suffix `.safetensors`; missing folders are made.
+        tensors: arrays by name, of any shape and memory layout, of a bool, integer or float dtype.
+        metadata: anything that JSON can hold (tuples come back as lists); NumPy's scalars become numbers.
+
+    Raises:
+        CheckpointError: the file cannot be written.
+        ValueError: the metadata or a dtype cannot be stored.
+    """
+    for name, tensor in tensors.items():
+        if tensor.dtype.kind not in "biuf":
+            raise ValueError(
+                f"tensor {name!r} of a checkpoint must be bool, integer or float, got {tensor.dtype}"
+            )
+    try:
+        entry = json.dumps({"sha256": NO_DIGEST, "metadata": dict(metadata)}, default=_plain_number)
+    except TypeError as error:
+        raise ValueError(f"metadata of a checkpoint must be JSON: {error}") from error
+    # safetensors writes memory as it lies. (ascontiguousarray would turn 0-d arrays into 1-d ones.)
+    dense = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
+    content = safetensors.numpy.save(dense, {ENTRY: entry})
+    # The metadata opens the header, and the digest opens the metadata: the first zeros are the digest's.
+    content = content.replace(NO_DIGEST.encode(), hashlib.sha256(content).hexdigest().encode(), 1)
+    try:
+        with replacing(path) as temporary:
+            temporary.write_bytes(content)
+    except OSError as error:
+        raise CheckpointError(
+            f"cannot write {path} ({error.strerror}): choose another place for it"
+        ) from error
+
+
+def _plain_number(value: object) -> object:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"it holds a {type(value).__name__}")
+
+
+def load_checkpoint(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Read what `save_checkpoint` wrote: the arrays, which are the caller's own, and the metadata.
+
+    Raises:
+        CheckpointError: the file is missing, truncated or changed, or something else wrote it.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except FileNotFoundError as error:
+        raise CheckpointError(
+            f"there is no checkpoint {path}: check the name, or train a model first"
+        ) from error
+    except OSError as error:
+        raise CheckpointError(f"cannot read the checkpoint {path} ({error.strerror})") from error
+    entry = _entry(content)
+    if entry is None:
+        raise CheckpointError(
+            f"{path} is not a checkpoint of this project, or its header is damaged: "
+            "give a file that train.py or the export from gdl_torch wrote"
+        )
+    digest = str(entry.get("sha256"))
+    unsigned = content.replace(digest.encode(errors="replace"), NO_DIGEST.encode(), 1)
+    if hashlib.sha256(unsigned).hexdigest() != digest:
+        raise CheckpointError(
+            f"{path} is truncated or was changed (its SHA-256 does not match): "
+            "delete it and use another copy, or train or export the model again"
+        )
+    return safetensors.numpy.load(content), entry["metadata"]
+
+
+def _entry(content: bytes) -> dict[str, Any] | None:
+    """Return our entry in a safetensors file's header (8 bytes of length, then JSON), or None."""
+    header_size = int.from_bytes(content[:8], "little")
+    try:
+        entry = json.loads(json.loads(content[8 : 8 + header_size])["__metadata__"][ENTRY])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return entry if isinstance(entry, dict) else None
+
+
+def describe_model(model: Module) -> dict[str, Any]:
+    """Return the metadata from which `load_model` builds the same model: its class's name and its arguments.
+
+    Raises:
+        ValueError: the model keeps no arguments (in `hparams`), as those of `gdl_numpy.models` do.
+    """
+    hparams = getattr(model, "hparams", None)
+    if hparams is None:
+        raise ValueError(f"{type(model).__name__} has no hparams to build it from again: use save_checkpoint")
+    return {"model": type(model).__name__, "hparams": hparams}
+
+
+def check_model(path: str | Path, metadata: Mapping[str, Any], model: Module) -> None:
+    """Make sure that the checkpoint at `path`, with this metadata, is one of just such a model.
+
+    Raises:
+        CheckpointError: it is of another class of model, or of one with other arguments.
+    """
+    expected = json.loads(json.dumps(describe_model(model)))
+    found = {key: metadata.get(key) for key in expected}
+    if found != expected:
+        raise CheckpointError(
+            f"{path} holds {_call(found)}, not {_call(expected)}: "
+            "give the same arguments, or another checkpoint"
+        )
+
+
+def _call(description: Mapping[str, Any]) -> str:
+    arguments = ", ".join(f"{name}={value!r}" for name, value in (description["hparams"] or {}).items())
+    return f"{description['model'] or 'no model'}({arguments})"
+
+
+def save_model(path: str | Path, model: Module) -> None:
+    """Write a model's arguments and weights to `path`, for `load_model` here and on the torch side.
+
+    Raises:
+        CheckpointError: the file cannot be written.
+    """
+    save_checkpoint(path, model.state_dict(), describe_model(model))
+
+
+def load_model(path: str | Path, dtype: DTypeLike | None = None) -> Module:
+    """Build the model that a model's file or a training checkpoint holds, ready to predict (in eval mode).
+
+    Args:
+        path: what `save_model`, training, or the export from `gdl_torch` wrote.
+        dtype: of the parameters; None for that of the stored ones.
+
+    Raises:
+        CheckpointError: the file cannot be used, or holds no model that is known here.
+    """
+    tensors, metadata = load_checkpoint(path)
+    state = {
+        name.removeprefix(MODEL_PREFIX): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(MODEL_PREFIX)
+    } or tensors
+    try:
+        # Any: every model takes rng and dtype, which Module, the type of the table's entries, does not say.
+        model_class: Any = lookup("model", str(metadata.get("model")), MODELS)
+        stored = np.result_type(*state.values())
+        model: Module = model_class(**metadata["hparams"], rng=0, dtype=stored if dtype is None else dtype)
+        model.load_state_dict(state)
+    except (ValueError, TypeError, KeyError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{path} holds no model that this version can build ({error}): give a model's checkpoint, "
+            "or use the version that wrote it"
+        ) from error
+    return model.eval()

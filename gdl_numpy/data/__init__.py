@@ -1,0 +1,86 @@
+"""Every data set as arrays, by name.
+
+    digits = load("digits")
+    for inputs, targets in Batches(digits.train, batch_size=100, seed=0): ...
+
+A new data set is one module with a `SOURCE`, and its line in `DATASETS`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gdl_numpy.data import digits, mnist
+from gdl_numpy.data.batches import Batches, epoch_order
+from gdl_numpy.data.dataset import Dataset, Split
+from gdl_numpy.data.download import download
+from gdl_numpy.data.source import DataError, Source, data_root
+from gdl_numpy.lookup import lookup
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = [
+    "DATASETS",
+    "Batches",
+    "DataError",
+    "Dataset",
+    "Source",
+    "Split",
+    "available",
+    "data_root",
+    "epoch_order",
+    "fetch",
+    "load",
+]
+
+DATASETS: dict[str, Source] = {module.SOURCE.name: module.SOURCE for module in (digits, mnist)}
+
+
+def load(name: str, data_dir: str | Path | None = None) -> Dataset:
+    """Return the data set called `name`.
+
+    Files that are there are used as they are, after a check of their content; what is missing is downloaded.
+
+    Args:
+        name: one of `DATASETS`, in upper or lower case.
+        data_dir: folder of all data sets; see `data_root`.
+
+    Raises:
+        ValueError: there is no such data set.
+        DataError: a file is damaged, or is missing and cannot be downloaded.
+    """
+    source = lookup("data set", name, DATASETS)
+    root = data_root(data_dir)
+    download([file for file in source.files if file.locate(root) is None], root)
+    return source.read(root)
+
+
+def fetch(name: str, data_dir: str | Path | None = None, progress: bool = True) -> list[Path]:
+    """Make every file of a data set be there and be right; return where they are.
+
+    Good files are kept, so a second run goes on where the first was interrupted. Damaged ones are replaced.
+
+    Args:
+        name: one of `DATASETS`, in upper or lower case.
+        data_dir: folder of all data sets; see `data_root`.
+        progress: show a progress bar for each download, where the output is a terminal.
+
+    Raises:
+        ValueError: there is no such data set.
+        DataError: a file cannot be downloaded or written.
+    """
+    source = lookup("data set", name, DATASETS)
+    root = data_root(data_dir)
+    download([file for file in source.files if file.state(root) != "good"], root, progress)
+    return [path for file in source.files if (path := file.locate(root))]
+
+
+def available(name: str, data_dir: str | Path | None = None) -> bool:
+    """Return whether all files of a data set are there, so that `load` downloads nothing.
+
+    Raises:
+        ValueError: there is no such data set.
+    """
+    root = data_root(data_dir)
+    return all(file.locate(root) is not None for file in lookup("data set", name, DATASETS).files)

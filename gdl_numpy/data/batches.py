@@ -1,0 +1,74 @@
+"""Mini-batches in an order that is a pure function of seed and epoch.
+
+Both sides of a comparison, and a run that is resumed, see the same batches without any generator state to
+share or save.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from jaxtyping import Float32, Int64
+
+    from gdl_numpy.data.dataset import Split
+
+
+def epoch_order(n: int, seed: int, epoch: int) -> Int64[np.ndarray, " n"]:
+    """Return the order in which epoch `epoch` visits `n` items: a permutation of 0 … n − 1."""
+    return np.random.default_rng((seed, epoch)).permutation(n)
+
+
+class Batches:
+    """The mini-batches of a split: iterate over it once an epoch.
+
+    Args:
+        split: the items.
+        batch_size: items in a batch; the last batch holds what is left over.
+        seed: shuffle by `epoch_order(len(split), seed, epoch)`; None keeps the split's own order.
+
+    Raises:
+        ValueError: `batch_size` is less than 1, or `seed` is negative.
+    """
+
+    def __init__(self, split: Split, batch_size: int, seed: int | None = None) -> None:
+        if batch_size < 1:
+            raise ValueError(f"Batches: batch_size must be at least 1, got {batch_size}")
+        if seed is not None and seed < 0:
+            raise ValueError(f"Batches: seed must be 0 or more, or None, got {seed}")
+        self.split = split
+        self.batch_size = batch_size
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order the next iteration follows, as torch's DistributedSampler does.
+
+        Raises:
+            ValueError: `epoch` is negative.
+        """
+        if epoch < 0:
+            raise ValueError(f"Batches: epoch must be 0 or more, got {epoch}")
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return -(-len(self.split) // self.batch_size)
+
+    def __iter__(
+        self,
+    ) -> Iterator[tuple[Float32[np.ndarray, "batch channels height width"], Int64[np.ndarray, " batch"]]]:
+        inputs, targets = self.split.inputs, self.split.targets
+        starts = range(0, len(self.split), self.batch_size)
+        if self.seed is None:
+            for start in starts:
+                batch = slice(start, start + self.batch_size)
+                yield inputs[batch], targets[batch]
+        else:
+            order = epoch_order(len(self.split), self.seed, self.epoch)
+            for start in starts:
+                rows = order[start : start + self.batch_size]
+                yield inputs[rows], targets[rows]

@@ -1,0 +1,80 @@
+"""Download the files of a data set, each from the first mirror that gives what was published."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from gdl_numpy.data.source import DataError
+from gdl_numpy.files import replacing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from gdl_numpy.data.source import DataFile
+
+# Seconds to wait for a mirror: to answer at all, and between two pieces of the file.
+TIMEOUTS = (10, 30)
+CHUNK = 1 << 16
+
+
+def download(files: Sequence[DataFile], root: Path, progress: bool = True) -> None:
+    """Download the files to their places under `root`, replacing what is there once the checksum is right.
+
+    Args:
+        files: the files, each from the first of its `urls` that gives what was published.
+        root: the data root; missing folders are made.
+        progress: show a progress bar for each file, where the output is a terminal.
+
+    Raises:
+        DataError: no mirror gave a file, or it cannot be written. Files downloaded before it stay.
+    """
+    for done, file in enumerate(files):
+        failures = _try_mirrors(file, root / file.path, progress)
+        if failures:
+            left = ", ".join(file.path for file in files[done:])
+            raise DataError(
+                f"cannot download {file.path} ({'; '.join(failures)}): try again with a connection, "
+                f"or get what is missing elsewhere and put it under {root} as {left}"
+            )
+
+
+def _try_mirrors(file: DataFile, path: Path, progress: bool) -> list[str]:
+    """Return what was wrong with each mirror; nothing if one of them gave the file."""
+    import requests
+
+    failures = []
+    for url in file.urls:
+        try:
+            _download_from(url, path, file.sha256, progress)
+        except requests.HTTPError as error:
+            failures.append(f"{urlsplit(url).netloc}: {str(error).partition(' for url')[0]}")
+        except (requests.RequestException, ChecksumError) as error:
+            failures.append(f"{urlsplit(url).netloc}: {type(error).__name__}")
+        except OSError as error:
+            raise DataError(
+                f"cannot write {path} ({error.strerror}): "
+                "choose another data folder with --data-dir or GDL_DATA"
+            ) from error
+        else:
+            return []
+    return failures
+
+
+class ChecksumError(Exception):
+    """What a mirror gave is not the published file."""
+
+
+def _download_from(url: str, path: Path, sha256: str, progress: bool) -> None:
+    import pooch
+    from tqdm import tqdm
+
+    # disable=None: no bar where the output is not a terminal. The total is only there because a tqdm without
+    # one has no truth value, which pooch asks for; the real one comes with the answer.
+    bar = tqdm(desc=path.name, total=1, unit="B", unit_scale=True, disable=None if progress else True)
+    with replacing(path) as temporary, bar:
+        fetch = pooch.HTTPDownloader(progressbar=bar, chunk_size=CHUNK, timeout=TIMEOUTS)
+        fetch(url, temporary, None)
+        if pooch.file_hash(temporary) != sha256:
+            raise ChecksumError

@@ -1,0 +1,118 @@
+"""Where a data set comes from: its files, what they must contain, and how they are read."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gdl_numpy.data.dataset import Dataset
+
+FileState = Literal["good", "missing", "damaged"]
+
+
+class DataError(ValueError):
+    """Data that cannot be had or cannot be trusted; the message is one line and says what to do."""
+
+
+def data_root(data_dir: str | Path | None = None) -> Path:
+    """Return the folder of all data sets: `data_dir`, else `$GDL_DATA`, else the user's cache folder."""
+    chosen = data_dir or os.environ.get("GDL_DATA")
+    if chosen:
+        return Path(chosen).expanduser()
+    import pooch
+
+    return Path(pooch.os_cache("gdl-parity"))
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """A file of a data set, as it is published, and what it must contain.
+
+    Integrity is a matter of the content: a file unpacked, or packed again, is as good as the original.
+
+    Attributes:
+        dataset: name of the data set.
+        path: where it belongs, relative to the data root. Where it ends in `.gz`, the unpacked file without
+            this suffix will do as well.
+        urls: where to download it, in order of preference.
+        sha256: checksum of the file as published.
+        content_size: bytes, unpacked.
+        content_sha256: checksum of the unpacked bytes.
+    """
+
+    dataset: str
+    path: str
+    urls: tuple[str, ...]
+    sha256: str
+    content_size: int
+    content_sha256: str
+
+    def locate(self, root: Path) -> Path | None:
+        """Return the file that is there under `root`, packed or unpacked; None if none is to be seen."""
+        packed = root / self.path
+        places = (packed, packed.with_suffix("")) if packed.suffix == ".gz" else (packed,)
+        # Path.exists would raise an error in a folder that may not be looked into.
+        return next((place for place in places if os.path.exists(place)), None)  # noqa: PTH110
+
+    def read(self, root: Path) -> bytes:
+        """Return the unpacked content of the file under `root`, after checking it.
+
+        Raises:
+            DataError: the file is missing, cannot be read, or is not what was published.
+        """
+        way_out = f"run `python scripts/fetch_data.py {self.dataset} --data-dir {root}`"
+        path = self.locate(root)
+        if path is None:
+            raise DataError(f"{root / self.path} is missing: {way_out}")
+        try:
+            content = self._unpack(path)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise DataError(f"{path} is damaged ({error}): delete it and {way_out}") from error
+        except OSError as error:
+            raise DataError(f"{path} cannot be read ({error.strerror})") from error
+        if hashlib.sha256(content).hexdigest() != self.content_sha256:
+            raise DataError(
+                f"{path} is damaged (its content is not the published one): delete it and {way_out}"
+            )
+        return content
+
+    def _unpack(self, path: Path) -> bytes:
+        # One byte more than there should be is enough to know that there is too much: a file made to unpack
+        # to gigabytes never does.
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
+            return stream.read(self.content_size + 1)
+
+    def state(self, root: Path) -> FileState:
+        """Return whether the file under `root` is the published one."""
+        if self.locate(root) is None:
+            return "missing"
+        try:
+            self.read(root)
+        except DataError:
+            return "damaged"
+        return "good"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set as the registry knows it: one module of this package each.
+
+    Attributes:
+        name: the name that `load` takes.
+        about: what it is, in a line.
+        read: makes the data set from the files under a data root.
+        files: the files that must be there; none where a library carries the data.
+    """
+
+    name: str
+    about: str
+    read: Callable[[Path], Dataset]
+    files: tuple[DataFile, ...] = ()

@@ -1,0 +1,105 @@
+"""What training did, epoch by epoch: rows to print, to save as JSON or CSV, and to draw."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from gdl_numpy.files import replacing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """How good a model is on some examples.
+
+    Attributes:
+        loss: mean loss of an example.
+        accuracy: fraction of the targets that were predicted, from 0 to 1.
+    """
+
+    loss: float
+    accuracy: float
+
+    def __str__(self) -> str:
+        return f"loss {self.loss:.4f}, accuracy {self.accuracy:.2%}"
+
+
+class History:
+    """One row an epoch, for either backend.
+
+    Attributes:
+        rows: for each epoch its number `epoch` (from 1), `lr`, `seconds`, and each metric with the prefix
+            `train_` (measured on the way, on weights that change, with dropout) and, with validation,
+            `validation_` (measured at the epoch's end). Only numbers: the rows are JSON as they are.
+    """
+
+    def __init__(self, rows: Iterable[Mapping[str, float]] = ()) -> None:
+        self.rows = [dict(row) for row in rows]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def append(self, train: Metrics, validation: Metrics | None, lr: float, seconds: float) -> None:
+        """Adds the row of an epoch that is done."""
+        row = {"epoch": len(self) + 1, "lr": lr, "seconds": seconds}
+        row |= {f"train_{name}": value for name, value in asdict(train).items()}
+        if validation is not None:
+            row |= {f"validation_{name}": value for name, value in asdict(validation).items()}
+        self.rows.append(row)
+
+    @property
+    def best_epoch(self) -> int:
+        """Number of the epoch with the lowest validation loss, the first of equals; 0 if there is none."""
+        losses = [(row["validation_loss"], row["epoch"]) for row in self.rows if "validation_loss" in row]
+        numbers = [pair for pair in losses if not math.isnan(pair[0])]
+        return int(min(numbers)[1]) if numbers else 0
+
+    def stalled(self, patience: int | None) -> bool:
+        """Whether the validation loss has had no new minimum for `patience` epochs; never if that is None."""
+        return patience is not None and len(self) - self.best_epoch >= patience
+
+    def save(self, directory: Path) -> None:
+        """Writes `history.json` and `history.csv`."""
+        with replacing(directory / "history.json") as path:
+            path.write_text(json.dumps(self.rows, indent=1) + "\n")
+        with replacing(directory / "history.csv") as path, path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=self.rows[0] if self.rows else ["epoch"])
+            writer.writeheader()
+            writer.writerows(self.rows)
+
+    def plot(self, path: Path, title: str) -> None:
+        """Draws a panel for each metric, training against validation, in the format that the suffix says."""
+        # A figure of its own, not pyplot's: no window, and nothing shared with the caller's plots.
+        from matplotlib.figure import Figure
+
+        metrics = [name.removeprefix("train_") for name in self.rows[0] if name.startswith("train_")]
+        figure = Figure(figsize=(5.5 * len(metrics), 4), layout="constrained")
+        figure.suptitle(title)
+        panels = figure.subplots(1, len(metrics), squeeze=False)[0]
+        for metric, panel in zip(metrics, panels, strict=True):
+            self._plot_metric(metric, panel)
+        with replacing(path) as temporary:
+            figure.savefig(temporary, dpi=150)
+
+    def _plot_metric(self, metric: str, panel: Axes) -> None:
+        epochs = [row["epoch"] for row in self.rows]
+        marker = "o" if len(self) <= 30 else None
+        for part, when in (("train", "on the way"), ("validation", "at the epoch's end")):
+            if f"{part}_{metric}" in self.rows[0]:
+                values = [row[f"{part}_{metric}"] for row in self.rows]
+                panel.plot(epochs, values, marker=marker, markersize=4, label=f"{part}, {when}")
+        if self.best_epoch:
+            panel.axvline(self.best_epoch, color="grey", linestyle=":", label="lowest validation loss")
+        panel.set(xlabel="epoch", ylabel=metric)
+        panel.locator_params(axis="x", integer=True)
+        panel.grid(alpha=0.3)
+        panel.legend()

@@ -1,0 +1,308 @@
+"""The loop that all the book's networks learn by: predict, compare, learn.
+
+    model = MLP(rng=0)
+    optimizer = SGD(model.parameters(), lr=0.1)
+    history = fit(model, CrossEntropyLoss(), optimizer, Batches(digits.train, 100, seed=0), epochs=10)
+
+A run can be stopped at any moment and resumed. After every epoch `fit` saves all that the next one depends
+on. What an unfinished epoch learned is given up, on purpose: its batches (a pure function of seed and epoch)
+and its dropout masks (the generators' states are saved) come again as they would have, and the resumed run
+ends with the same weights, bit for bit, as one that was never stopped.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import astuple, dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tqdm import tqdm
+
+from gdl_numpy.checkpoint import (
+    CheckpointError,
+    check_model,
+    describe_model,
+    load_checkpoint,
+    save_checkpoint,
+)
+from gdl_numpy.data import Split
+from gdl_numpy.history import History, Metrics
+from gdl_numpy.optim import clip_grad_norm_
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from jaxtyping import Int, Shaped
+
+    from gdl_numpy.data import Batches
+    from gdl_numpy.nn import Loss, Module
+    from gdl_numpy.optim import Optimizer
+
+
+def hold_out(split: Split, fraction: float, seed: int) -> tuple[Split, Split]:
+    """Divides a split at random into what remains and the fraction held out, both in their old order.
+
+    Raises:
+        ValueError: a fraction outside [0, 1).
+    """
+    if not 0 <= fraction < 1:
+        raise ValueError(f"validation must be a fraction in [0, 1), got {fraction}")
+    is_held = np.zeros(len(split), dtype=bool)
+    is_held[np.random.default_rng(seed).permutation(len(split))[: round(fraction * len(split))]] = True
+    return (
+        Split(split.inputs[~is_held], split.targets[~is_held]),
+        Split(split.inputs[is_held], split.targets[is_held]),
+    )
+
+
+def compare(
+    model: Module,
+    loss: Loss,
+    inputs: Shaped[np.ndarray, "batch ..."],
+    targets: Int[np.ndarray, "batch ..."],
+) -> Metrics:
+    """Predicts a batch and compares the prediction with the targets, class ids."""
+    logits = model(inputs)  # (batch, classes, …)
+    return Metrics(loss(logits, targets), float(np.mean(logits.argmax(1) == targets)))
+
+
+def train_step(
+    model: Module,
+    loss: Loss,
+    optimizer: Optimizer,
+    inputs: Shaped[np.ndarray, "batch ..."],
+    targets: Int[np.ndarray, "batch ..."],
+    clip_norm: float | None = None,
+) -> Metrics:
+    """Predicts a batch, compares, and learns from it: one step of the optimizer.
+
+    Returns:
+        the metrics of the prediction, made before the step.
+    """
+    metrics = compare(model, loss, inputs, targets)
+    optimizer.zero_grad()
+    model.backward(loss.backward())
+    if clip_norm is not None:
+        clip_grad_norm_(model.parameters(), clip_norm)
+    optimizer.step()
+    return metrics
+
+
+def evaluate(model: Module, loss: Loss, batches: Batches, *, progress: bool = False) -> Metrics:
+    """Returns the metrics of a model over all batches, in eval mode (no dropout), which it leaves again.
+
+    Args:
+        model: maps a batch's inputs to logits.
+        loss: with reduction "mean".
+        batches: what to go through.
+        progress: show a bar, which disappears at the end.
+
+    Raises:
+        ValueError: there is nothing to go through.
+    """
+    mean = _Mean()
+    was_training = model.training
+    model.eval()
+    try:
+        for inputs, targets in tqdm(batches, desc="evaluate", unit="step", leave=False, disable=not progress):
+            mean.add(compare(model, loss, inputs, targets), len(targets))
+    finally:
+        model.train(was_training)
+    return mean.metrics
+
+
+def fit(
+    model: Module,
+    loss: Loss,
+    optimizer: Optimizer,
+    train: Batches,
+    *,
+    epochs: int,
+    validation: Batches | None = None,
+    patience: int | None = None,
+    checkpoint: Path | None = None,
+    resume: bool = False,
+    clip_norm: float | None = None,
+    lr_decay: float = 1.0,
+    progress: bool = True,
+    on_step: Callable[[int, Metrics], None] | None = None,
+    on_epoch: Callable[[History], None] | None = None,
+) -> History:
+    """Trains a model, in place.
+
+    Args:
+        model: maps a batch's inputs to logits.
+        loss: with reduction "mean".
+        optimizer: over the model's parameters.
+        train: the batches to learn from; `set_epoch` is called with 0, 1, … before each pass through them.
+        epochs: passes in all, those of a resumed run included.
+        validation: batches to watch the training by, after each epoch.
+        patience: stop early once the validation loss has had no new minimum for this many epochs, and at
+            the end go back to the weights that had the minimum.
+        checkpoint: file to save to: before the first epoch and after each.
+        resume: go on from `checkpoint` with a model, optimizer and batches made by the same arguments.
+        clip_norm: largest norm of the gradient of all parameters together.
+        lr_decay: the learning rate of epoch e = 0, 1, … is `optimizer.lr · lr_decayᵉ`.
+        progress: show a bar for each epoch.
+        on_step: called after each step with the number of steps since the first epoch and the step's metrics.
+        on_epoch: called after each epoch, once that is saved.
+
+    Returns:
+        the history, of a resumed run from its very start.
+
+    Raises:
+        ValueError: arguments that cannot be meant.
+        CheckpointError: the checkpoint is missing, damaged, or belongs to another run.
+    """
+    if epochs < 0:
+        raise ValueError(f"fit: epochs must be 0 or more, got {epochs}")
+    if patience is not None and (patience < 1 or validation is None):
+        raise ValueError(f"fit: patience must be 1 or more and needs validation, got patience={patience}")
+    run = _Run(model, optimizer, train)
+    history = run.history
+    lr = optimizer.lr
+    if checkpoint is None:
+        if resume:
+            raise ValueError("fit: resume needs the checkpoint to resume from")
+    elif resume:
+        run.load(checkpoint)
+    else:
+        run.save(checkpoint)
+    if len(history) > epochs:
+        raise ValueError(f"fit: {checkpoint} has {len(history)} epochs already, more than epochs={epochs}")
+
+    was_training, needed_input_grad = model.training, model.needs_input_grad
+    model.train().requires_input_grad_(False)
+    try:
+        while len(history) < epochs and not history.stalled(patience):
+            epoch, start = len(history), time.perf_counter()
+            train.set_epoch(epoch)
+            optimizer.lr = lr * lr_decay**epoch
+            with tqdm(
+                total=len(train),
+                desc=f"epoch {epoch + 1}/{epochs}",
+                unit="step",
+                dynamic_ncols=True,
+                disable=not progress,
+            ) as bar:
+                learned = _train_epoch(model, loss, optimizer, train, clip_norm, on_step, bar)
+                held_out = None
+                if validation is not None:
+                    held_out = evaluate(model, loss, validation, progress=progress)
+                    bar.set_postfix_str(f"{learned}; validation {held_out}")
+            history.append(learned, held_out, optimizer.lr, time.perf_counter() - start)
+            if patience is not None and history.best_epoch == len(history):
+                run.best = {name: array.copy() for name, array in model.state_dict().items()}
+            if checkpoint is not None:
+                run.save(checkpoint)
+            if on_epoch is not None:
+                on_epoch(history)
+    finally:
+        model.train(was_training).requires_input_grad_(needed_input_grad)
+    if run.best:
+        model.load_state_dict(run.best)
+    return history
+
+
+def _train_epoch(
+    model: Module,
+    loss: Loss,
+    optimizer: Optimizer,
+    batches: Batches,
+    clip_norm: float | None,
+    on_step: Callable[[int, Metrics], None] | None,
+    bar: Any,  # tqdm's class is generic for type checkers only
+) -> Metrics:
+    mean = _Mean()
+    for inputs, targets in batches:
+        metrics = train_step(model, loss, optimizer, inputs, targets, clip_norm)
+        mean.add(metrics, len(targets))
+        bar.set_postfix_str(str(mean.metrics), refresh=False)
+        bar.update()
+        if on_step is not None:
+            on_step(optimizer.steps, metrics)
+    return mean.metrics
+
+
+class _Mean:
+    """The mean over examples, of metrics that are means over batches of different sizes."""
+
+    def __init__(self) -> None:
+        self.total = np.zeros(len(fields(Metrics)))
+        self.count = 0
+
+    def add(self, metrics: Metrics, count: int) -> None:
+        self.total += np.multiply(astuple(metrics), count)
+        self.count += count
+
+    @property
+    def metrics(self) -> Metrics:
+        if not self.count:
+            raise ValueError("no examples to train on or to evaluate")
+        return Metrics(*(self.total / self.count).tolist())
+
+
+@dataclass
+class _Run:
+    """All that the next epoch depends on: kept in one place, saved to one file, taken back from it.
+
+    Attributes:
+        batches: not saved, since their order is a function of seed and epoch; only checked to be the same.
+        best: a copy of the weights with the lowest validation loss, where early stopping will want them.
+    """
+
+    model: Module
+    optimizer: Optimizer
+    batches: Batches
+    history: History = field(default_factory=History)
+    best: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def save(self, path: Path) -> None:
+        parts = {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "best": self.best,
+        }
+        tensors = {f"{part}.{name}": array for part, state in parts.items() for name, array in state.items()}
+        metadata = describe_model(self.model) | {
+            "training": self._settings(),
+            "history": self.history.rows,
+            "generators": {name: rng.bit_generator.state for name, rng in self._generators().items()},
+        }
+        save_checkpoint(path, tensors, metadata)
+
+    def load(self, path: Path) -> None:
+        tensors, metadata = load_checkpoint(path)
+        check_model(path, metadata, self.model)
+        if "training" not in metadata:
+            raise CheckpointError(
+                f"{path} holds a model, but no training to resume: give a training checkpoint"
+            )
+        if metadata["training"] != self._settings():
+            raise CheckpointError(f"{path} was trained with {metadata['training']}, not {self._settings()}")
+        parts: dict[str, dict[str, np.ndarray]] = {"model": {}, "optimizer": {}, "best": {}}
+        for key, array in tensors.items():
+            part, name = key.split(".", 1)
+            parts[part][name] = array
+        self.optimizer.load_state_dict(parts["optimizer"])
+        self.model.load_state_dict(parts["model"])
+        self.best = parts["best"]
+        self.history.rows = metadata["history"]
+        for name, rng in self._generators().items():
+            rng.bit_generator.state = metadata["generators"][name]
+
+    def _settings(self) -> dict[str, Any]:
+        """What must be the same for a resumed run to go on as the same run, beside the model."""
+        return {
+            "optimizer": type(self.optimizer).__name__,
+            "examples": len(self.batches.split),
+            "batch_size": self.batches.batch_size,
+            "seed": self.batches.seed,
+        }
+
+    def _generators(self) -> dict[str, np.random.Generator]:
+        """The generators that layers draw from (dropout), by the name of the layer; layers may share one."""
+        candidates = ((name, getattr(module, "rng", None)) for name, module in self.model.named_modules())
+        return {name: rng for name, rng in candidates if isinstance(rng, np.random.Generator)}

@@ -1,0 +1,1 @@
+"""The models of `gdl_numpy` as PyTorch Lightning modules: the same names, arguments and `state_dict` keys."""

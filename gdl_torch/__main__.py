@@ -1,0 +1,150 @@
+"""Train, validate, test and predict, by flags or by YAML.
+
+    python -m gdl_torch fit --model MLP --data MNISTDataModule --trainer.max_epochs 20
+    python -m gdl_torch fit --config configs/digits_cnn.yaml
+    python -m gdl_torch test --data MNISTDataModule --ckpt_path lightning_logs/version_0/checkpoints/….ckpt
+
+The size of the images and the number of classes are the data's: the model is built for them. Bad usage ends
+with one line and exit code 2; with JSONARGPARSE_DEBUG=1 in the environment, with its traceback.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sys
+import warnings
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytorch_lightning as pl
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
+
+from gdl_numpy.lookup import lookup
+from gdl_torch.data import DATA_MODULES
+from gdl_torch.export import read_checkpoint
+from gdl_torch.models import MODELS
+from gdl_torch.predictions import PredictionsFile
+
+# What the parser says about its own insides, around the sentence that helps.
+PARSER_NOISE = re.compile(
+    r"Does not validate against|Subtypes:|Errors:|Given value type:|Given value: (Namespace|NestedArg|{)"
+    r"|Expected a <class 'NoneType'>|Expected a path but"
+)
+
+
+def one_line(message: str) -> str:
+    """What helps of an error message, on one line; for a misspelt class, the name that was probably meant."""
+    unknown = re.search(
+        r'Parser key "(model|data)".*Expected a dot import path string: (\S+)', message, re.DOTALL
+    )
+    if unknown:
+        return _unknown_class(*unknown.groups())
+    lines = (line.strip(" -") for line in message.splitlines())
+    return " ".join(line for line in lines if line and not PARSER_NOISE.match(line))
+
+
+def _unknown_class(key: str, name: str) -> str:
+    kind, table = ("model", MODELS) if key == "model" else ("data module", DATA_MODULES)
+    try:
+        nearest: type = lookup(kind, name, table)
+    except ValueError as error:
+        return str(error)
+    return f"unknown {kind} {name!r}: did you mean {nearest.__name__!r}?"
+
+
+class Parser(LightningArgumentParser):
+    """Refuses wrong arguments in one line."""
+
+    def add_lightning_class_args(
+        self, lightning_class: Any, nested_key: str, subclass_mode: bool = False, required: bool = True
+    ) -> list[str]:
+        # A checkpoint may say which model; and the parser's own words on what is missing are obscure.
+        return super().add_lightning_class_args(lightning_class, nested_key, subclass_mode, required=False)
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        self.exit(2, f"error: {one_line(message)}\n")
+
+
+class SaveConfig(SaveConfigCallback):
+    """Keeps the run's configuration with its logs; without them its place would be the user's own folder."""
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        if trainer.loggers:
+            super().setup(trainer, pl_module, stage)
+
+
+class CLI(LightningCLI):
+    """LightningCLI for any model and data module, ours by their short names, others by their dotted path."""
+
+    def __init__(self, args: ArgsType = None) -> None:
+        super().__init__(
+            pl.LightningModule,
+            pl.LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            parser_class=Parser,
+            save_config_callback=SaveConfig,
+            seed_everything_default=0,
+            trainer_defaults={"max_epochs": 10, "log_every_n_steps": 10, "callbacks": [PredictionsFile()]},
+            load_from_checkpoint_support=False,
+            args=args,
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        # A link is skipped where the model has no such argument or the data module no such attribute.
+        for source, target in (("in_features",) * 2, ("in_shape",) * 2, ("num_classes", "out_features")):
+            parser.link_arguments(f"data.{source}", f"model.init_args.{target}", apply_on="instantiate")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        super().parse_arguments(parser, args)
+        config = self.config[self.config.subcommand]
+        if config.data is None:
+            parser.error(f"--data is needed: {', '.join(DATA_MODULES)} (or a class of yours)")
+        if config.ckpt_path and Path(config.ckpt_path).is_file():
+            read_checkpoint(config.ckpt_path)
+        elif config.model is None:
+            parser.error(f"--model is needed: {', '.join(MODELS)} (or a class of yours), or a --ckpt_path")
+
+    def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
+        try:
+            return super().instantiate_trainer(**kwargs)
+        except MisconfigurationException as error:
+            raise ValueError(f"this machine cannot do what the --trainer flags ask for: {error}") from error
+
+
+def quiet() -> None:
+    """Drops the notes and warnings of Lightning that no flag of the user's can change."""
+    # Lightning's own use of torch's and jsonargparse's interfaces.
+    warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\)", FutureWarning)
+    os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
+    # Every run has its own folder, one that goes on from another's checkpoint too.
+    warnings.filterwarnings("ignore", "The dirpath has changed", UserWarning)
+    # About the megabytes in a table.
+    warnings.filterwarnings("ignore", "Precision .* is not supported by the model summary", UserWarning)
+    # That is what --optimizer is for.
+    warnings.filterwarnings("ignore", ".*configure_optimizers` will be overridden", UserWarning)
+    # Advertisements, and the seed, which is kept with the run's configuration.
+    for name in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.seed"):
+        logging.getLogger(name).addFilter(
+            lambda record: not re.match("💡 Tip|Seed set to", record.getMessage())
+        )
+
+
+def main() -> None:
+    quiet()
+    try:
+        CLI()
+    except (ValueError, OSError, RuntimeError, MisconfigurationException) as error:
+        # A RuntimeError is a mistake of ours, but for the weights of some other model.
+        is_usage = not isinstance(error, RuntimeError) or "loading state_dict" in str(error)
+        if not is_usage or os.environ.get("JSONARGPARSE_DEBUG"):
+            raise
+        sys.stderr.write(f"error: {one_line(str(error))}\n")
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""How arrays in memory become batches under Lightning, in the same order as `gdl_numpy.data.Batches`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, DistributedSampler
+
+from gdl_numpy.data import Split, epoch_order
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+Batch = tuple[Tensor, Tensor]
+
+
+class TensorBatches(Dataset[Batch]):
+    """A data set that hands out whole batches, by one indexing of the arrays that it shares with NumPy.
+
+    DataLoader prefers `__getitems__` to fetching examples one by one; with `as_is` as its `collate_fn`,
+    nothing is stacked afterwards either.
+
+    Args:
+        split: inputs (examples, …) and targets (examples,).
+        transform: applied to the inputs of one example at a time, so that each gets its own random numbers.
+    """
+
+    def __init__(self, split: Split, transform: Callable[[Tensor], Tensor] | None = None) -> None:
+        self.inputs = torch.from_numpy(split.inputs)
+        self.targets = torch.from_numpy(split.targets)
+        self.transform = transform
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, index: int) -> Batch:
+        inputs = self.inputs[index]
+        return inputs if self.transform is None else self.transform(inputs), self.targets[index]
+
+    def __getitems__(self, indices: Sequence[int]) -> Batch:
+        rows = torch.tensor(indices)
+        inputs = self.inputs[rows]
+        if self.transform is not None:
+            inputs = torch.stack([self.transform(example) for example in inputs])
+        return inputs, self.targets[rows]
+
+
+def as_is(batch: Any) -> Any:
+    """The `collate_fn` for a data set that gives batches: there is nothing left to collate."""
+    return batch
+
+
+class EpochSampler(DistributedSampler[int]):
+    """Goes through the data in the order `epoch_order(n, seed, epoch)`, which the NumPy side follows too.
+
+    A DistributedSampler, also on one device: Lightning tells it the epoch, and with several devices leaves it
+    alone. A sampler of any other kind it then wraps in one that shuffles the order once more.
+
+    Device r of R takes every R-th example, beginning with the r-th. So, step by step, the devices' batches of
+    B together are the batch of R·B that one device would take.
+
+    Args:
+        dataset: what to go through; only its length matters.
+        seed: seed of the order.
+        num_replicas: number of devices.
+        rank: which of them this one is.
+    """
+
+    def __init__(self, dataset: Dataset[Batch], seed: int, num_replicas: int = 1, rank: int = 0) -> None:
+        super().__init__(dataset, num_replicas=num_replicas, rank=rank, shuffle=True, seed=seed)
+        self.n = len(dataset)  # type: ignore[arg-type]  # torch's Dataset does not promise a length
+
+    def __iter__(self) -> Iterator[int]:
+        order = epoch_order(self.n, self.seed, self.epoch)
+        # As many for every device, repeating some, or the others would wait for a last gradient for ever.
+        order = np.resize(order, self.total_size)
+        return iter(order[self.rank :: self.num_replicas].tolist())

@@ -1,0 +1,226 @@
+"""`gdl_numpy.training` for the torch twins: the same arguments and results, by Lightning's Trainer."""
+
+from __future__ import annotations
+
+import signal
+import time
+import warnings
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
+
+from gdl_numpy.checkpoint import CheckpointError
+from gdl_numpy.history import History, Metrics
+from gdl_torch.classifier import Classifier
+from gdl_torch.export import read_checkpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+CHECKPOINT = "checkpoint.ckpt"
+BEST = "best.ckpt"
+
+
+def fit(
+    model: Classifier,
+    optimizer: torch.optim.Optimizer,
+    data: pl.LightningDataModule,
+    *,
+    epochs: int,
+    directory: Path,
+    seed: int = 0,
+    patience: int | None = None,
+    resume: bool = False,
+    clip_norm: float | None = None,
+    lr_decay: float = 1.0,
+    accelerator: str = "auto",
+    progress: bool = True,
+    on_epoch: Callable[[History], None] | None = None,
+) -> History:
+    """Trains a model, in place.
+
+    Args:
+        model: logs `train_loss`, `train_acc`, `val_loss` and `val_acc`.
+        optimizer: over the model's parameters; takes the place of the model's own.
+        data: gives the batches of epoch e the order that belongs to e, as those of `gdl_torch.data` do.
+        epochs: passes in all, those of a resumed run included.
+        directory: where the checkpoints go: `checkpoint.ckpt` before the first epoch and after each, and with
+            patience `best.ckpt`, the weights with the lowest validation loss.
+        seed: of the dropout masks.
+        patience: stop early once the validation loss has had no new minimum for this many epochs, and at the
+            end go back to the weights that had the minimum.
+        resume: go on from the checkpoint, with a model, optimizer and data made by the same arguments.
+        clip_norm: largest norm of the gradient of all parameters together.
+        lr_decay: the learning rate of epoch e = 0, 1, … is the optimizer's times `lr_decayᵉ`.
+        accelerator: as Lightning's Trainer takes it.
+        progress: show bars.
+        on_epoch: called after each epoch, with the history so far.
+
+    Returns:
+        the history, of a resumed run from its very start.
+
+    Raises:
+        ValueError: arguments that cannot be meant.
+        CheckpointError: the checkpoint is missing, damaged, or belongs to another run.
+        KeyboardInterrupt: Ctrl-C; the checkpoint is that of the last whole epoch.
+    """
+    if epochs < 0:
+        raise ValueError(f"fit: epochs must be 0 or more, got {epochs}")
+    history = History()
+    if resume:
+        saved = _load(directory / CHECKPOINT, model)
+        history.rows = saved["callbacks"][_Recorder.__qualname__]["rows"]
+        model.load_state_dict(saved["state_dict"])
+    if len(history) > epochs:
+        raise ValueError(f"fit: {directory} has {len(history)} epochs already, more than epochs={epochs}")
+    if len(history) < epochs and not history.stalled(patience):
+        # Lightning asks the model for the optimizer, by this method.
+        model.configure_optimizers = lambda: optimizer  # type: ignore[method-assign]
+        callbacks = [_EpochStart(seed, lr_decay), _Recorder(history, directory, on_epoch)]
+        trainer = _trainer(
+            accelerator,
+            progress,
+            max_epochs=epochs,
+            gradient_clip_val=clip_norm,
+            callbacks=[*callbacks, *_checkpoints(directory, patience)],
+            num_sanity_val_steps=0,
+        )
+        with _plain_ctrl_c(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*exists and is not empty")
+            trainer.fit(
+                model,
+                datamodule=data,
+                ckpt_path=directory / CHECKPOINT if resume else None,
+                weights_only=True,
+            )
+    if patience is not None and history.best_epoch:
+        model.load_state_dict(read_checkpoint(directory / BEST)["state_dict"])
+    return history
+
+
+def evaluate(
+    model: Classifier, data: pl.LightningDataModule, *, accelerator: str = "auto", progress: bool = False
+) -> Metrics:
+    """Returns the metrics of a model on the test examples of `data`."""
+    with _plain_ctrl_c():
+        (logged,) = _trainer(accelerator, progress).test(model, datamodule=data, verbose=False)
+    return Metrics(logged["test_loss"], logged["test_acc"])
+
+
+def _trainer(
+    accelerator: str, progress: bool, callbacks: list[Callback] | None = None, **arguments: Any
+) -> pl.Trainer:
+    bars: list[Callback] = [TQDMProgressBar(refresh_rate=10, leave=True)] if progress else []
+    return pl.Trainer(
+        accelerator=accelerator,
+        devices=1,
+        logger=False,
+        enable_model_summary=False,
+        enable_checkpointing=callbacks is not None,
+        enable_progress_bar=progress,
+        callbacks=[*bars, *(callbacks or [])],
+        **arguments,
+    )
+
+
+def _checkpoints(directory: Path, patience: int | None) -> list[Callback]:
+    """What saves each epoch, and with patience also the best one and stops when no better one comes."""
+    last = ModelCheckpoint(
+        directory, Path(CHECKPOINT).stem, save_on_train_epoch_end=True, enable_version_counter=False
+    )
+    if patience is None:
+        return [last]
+    best = ModelCheckpoint(
+        directory,
+        Path(BEST).stem,
+        monitor="val_loss",
+        save_weights_only=True,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+    # `last` is last: it saves what the two others remember, too.
+    return [EarlyStopping("val_loss", patience=patience, check_finite=False), best, last]
+
+
+class _EpochStart(Callback):
+    """Makes what an epoch starts with depend on its number only, so that a resumed run loses nothing."""
+
+    def __init__(self, seed: int, lr_decay: float) -> None:
+        self.seed = seed
+        self.lr_decay = lr_decay
+        self.base_lr: list[float] = []
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # Before a checkpoint overwrites it with the decayed one.
+        self.base_lr = [group["lr"] for group in trainer.optimizers[0].param_groups]
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        # Not at the epoch's start: the loader draws a number after it, except in the first epoch of a run.
+        if batch_idx > 0:
+            return
+        epoch = trainer.current_epoch
+        for group, lr in zip(trainer.optimizers[0].param_groups, self.base_lr, strict=True):
+            group["lr"] = lr * self.lr_decay**epoch
+        # Dropout draws from torch's global generators.
+        torch.manual_seed(int(np.random.SeedSequence((self.seed, epoch)).generate_state(1)[0]))
+
+
+class _Recorder(Callback):
+    """Writes the history, which checkpoints then contain, and saves the first one, before epoch 1."""
+
+    def __init__(self, history: History, directory: Path, on_epoch: Callable[[History], None] | None) -> None:
+        self.history = history
+        self.directory = directory
+        self.on_epoch = on_epoch
+        self.start = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.ckpt_path is None:
+            trainer.save_checkpoint(self.directory / CHECKPOINT)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.start = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        train = Metrics(logged["train_loss"], logged["train_acc"])
+        validation = Metrics(logged["val_loss"], logged["val_acc"]) if "val_loss" in logged else None
+        lr = trainer.optimizers[0].param_groups[0]["lr"]
+        self.history.append(train, validation, lr, time.perf_counter() - self.start)
+        if self.on_epoch is not None:
+            self.on_epoch(self.history)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.history.rows}
+
+
+def _load(path: Path, model: Classifier) -> dict[str, Any]:
+    """Reads a checkpoint of a run of `fit` with just such a model; CheckpointError if it is none."""
+    saved = read_checkpoint(path)
+    if _Recorder.__qualname__ not in saved.get("callbacks", {}):
+        raise CheckpointError(f"{path} is of another kind of training: give a checkpoint that train.py wrote")
+    arguments = {name: saved["hyper_parameters"].get(name) for name in model.hparams}
+    if arguments != dict(model.hparams):
+        raise CheckpointError(
+            f"{path} holds a model with {arguments}, not with {dict(model.hparams)}: "
+            "give the same arguments, or another checkpoint"
+        )
+    return saved
+
+
+@contextmanager
+def _plain_ctrl_c() -> Iterator[None]:
+    """Makes Ctrl-C a KeyboardInterrupt again; the Trainer exits on it, and makes the process deaf to it."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as error:
+        signal.signal(signal.SIGINT, handler)
+        raise KeyboardInterrupt from error

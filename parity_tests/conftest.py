@@ -1,0 +1,110 @@
+"""Options of the parity suite, and run-time checks of every shape and type in a signature.
+
+    pytest --device cuda --dtype float32 --parity-json report.json
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import pkgutil
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+
+import jaxtyping
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+from threadpoolctl import threadpool_limits
+
+# Imported first, since what follows is for our packages and not for theirs.
+for library in ("parity_tests.typecheck", "jsonargparse", "matplotlib.pyplot", "pooch", "pytorch_lightning.cli", "requests", "safetensors.numpy",
+                "sklearn.datasets", "torchmetrics", "torchvision.transforms.v2", "typer"):  # fmt: skip
+    importlib.import_module(library)
+
+# The packages import what only their annotations need under TYPE_CHECKING, so that gdl_numpy runs with NumPy alone. Here
+# the annotations are to be checked, by jaxtyping and beartype at each call, and so must be there.
+typing.TYPE_CHECKING = True
+with jaxtyping.install_import_hook(["gdl_numpy", "gdl_torch"], "parity_tests.typecheck.typecheck"):
+    import gdl_numpy
+    import gdl_torch
+
+    for package in (gdl_numpy, gdl_torch):
+        for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+            if not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
+typing.TYPE_CHECKING = False
+
+from parity_tests.harness import ParityReport  # noqa: E402  (after the hook, which must see the packages first)
+
+settings.register_profile("default", max_examples=12, deadline=None, derandomize=True, database=None,
+                          suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])  # fmt: skip
+settings.register_profile("long", parent=settings.get_profile("default"), max_examples=1000, derandomize=False)
+settings.load_profile("default")
+
+# The suite's arrays are small: a second thread would cost more than it brings, above all beside other processes.
+torch.set_num_threads(1)
+threadpool_limits(1)
+
+REPORTS = pytest.StashKey[list[ParityReport]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("parity")
+    group.addoption("--device", choices=("cpu", "cuda", "auto"), default="auto", help="where torch computes (auto: both)")
+    group.addoption("--dtype", choices=("float32", "float64", "both"), default="both", help="what both sides compute in")
+    group.addoption("--parity-json", type=Path, metavar="FILE", help="write every comparison that was made to FILE")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[REPORTS] = []
+    if config.getoption("--device") == "cuda" and not torch.cuda.is_available():
+        raise pytest.UsageError("--device cuda: torch finds no CUDA device here")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "dtype" in metafunc.fixturenames:
+        chosen = metafunc.config.getoption("--dtype")
+        metafunc.parametrize("dtype", ["float32", "float64"] if chosen == "both" else [chosen])
+    if "device" in metafunc.fixturenames:
+        chosen = metafunc.config.getoption("--device")
+        cuda = pytest.param(
+            "cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device here")
+        )
+        metafunc.parametrize("device", {"auto": ["cpu", cuda], "cpu": ["cpu"], "cuda": ["cuda"]}[chosen])
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Long tests run only when asked for by name of their marker, and then with many more examples."""
+    if "long" in config.getoption("-m"):
+        settings.load_profile("long")
+        return
+    items[:] = [item for item in items if not item.get_closest_marker("long")]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    path = session.config.getoption("--parity-json")
+    if path:
+        partial = path.with_suffix(path.suffix + ".partial")
+        partial.write_text(json.dumps([report.to_json() for report in session.config.stash[REPORTS]]))
+        partial.replace(path)
+
+
+@pytest.fixture
+def agree(request: pytest.FixtureRequest) -> typing.Callable[[ParityReport], None]:
+    """Fails with the first disagreement of a report, after noting it for --parity-json."""
+
+    def noted(report: ParityReport) -> None:
+        request.config.stash[REPORTS].append(report)
+        report.raise_if_different()
+
+    return noted
+
+
+@pytest.fixture
+def unchecked_types() -> Iterator[None]:
+    """Bad input as it meets users, who run without run-time type checks: our own refusals must do."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

@@ -1,0 +1,233 @@
+"""The registry: one row a layer, one row a model. A row is all it takes to put a new one under every test there is.
+
+A layer's row draws a random configuration: shapes, arguments, and data that includes empty batches, batches of one, ties and
+large and small numbers. A model's row lists configurations, and the data that ``scripts/compare.py`` runs it on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from hypothesis import strategies as st
+
+from gdl_numpy import models, nn
+from gdl_torch import models as torch_models
+
+Draw = Callable[[st.SearchStrategy[Any]], Any]
+
+
+class Example(NamedTuple):
+    """Twins with data; what ``check`` takes."""
+
+    numpy_module: nn.Module
+    torch_module: torch.nn.Module
+    inputs: np.ndarray
+    targets: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class LayerCase:
+    """A layer or loss, and how to draw a random configuration of it."""
+
+    name: str
+    draw: Callable[[Draw, np.random.Generator], Example]
+
+    def example(self, draw: Draw) -> Example:
+        return self.draw(draw, np.random.default_rng(draw(st.integers(0, 2**32 - 1))))
+
+
+@dataclass(frozen=True)
+class ModelCase:
+    """A model that both sides have under ``name``.
+
+    Attributes:
+        variants: constructor arguments, small enough to test: together they use every layer the model can have.
+        in_shape: of one example that fits the variants.
+        loss: class name of its loss, on both sides.
+        data: what ``compare.py`` feeds it by default.
+    """
+
+    name: str
+    variants: tuple[Mapping[str, Any], ...]
+    in_shape: tuple[int, ...]
+    loss: str = "CrossEntropyLoss"
+    data: str = "digits"
+    benchmark: Mapping[str, Any] = field(default_factory=dict)
+
+    def build(self, hparams: Mapping[str, Any], seed: int = 0) -> tuple[nn.Module, torch.nn.Module]:
+        return models.MODELS[self.name](**hparams, rng=seed), torch_models.MODELS[self.name](**hparams)
+
+    def losses(self) -> tuple[nn.Module, torch.nn.Module]:
+        return getattr(nn, self.loss)(), getattr(torch.nn, self.loss)()
+
+
+def values(draw: Draw, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Normal numbers, small, large, or rounded so that many are equal and some are zero."""
+    kind = draw(st.sampled_from(["unit", "large", "small", "ties"]))
+    x = rng.standard_normal(shape)
+    return {"unit": x, "large": 30 * x, "small": 1e-3 * x, "ties": np.round(x)}[kind]
+
+
+def batch_sizes() -> st.SearchStrategy[int]:
+    return st.one_of(st.sampled_from([0, 1]), st.integers(2, 9))
+
+
+def shapes(draw: Draw) -> tuple[int, ...]:
+    return (draw(batch_sizes()), *draw(st.lists(st.integers(1, 7), min_size=1, max_size=3)))
+
+
+def linear(draw: Draw, rng: np.random.Generator) -> Example:
+    inside, outside, bias = draw(st.integers(1, 40)), draw(st.integers(1, 40)), draw(st.booleans())
+    batch = draw(st.sampled_from([(), (0,), (1,), (7,), (3, 5), (2, 0, 3)]))
+    return Example(
+        nn.Linear(inside, outside, bias, rng=rng),
+        torch.nn.Linear(inside, outside, bias),
+        values(draw, rng, (*batch, inside)),
+    )
+
+
+def flatten(draw: Draw, rng: np.random.Generator) -> Example:
+    return Example(nn.Flatten(), torch.nn.Flatten(), values(draw, rng, shapes(draw)))
+
+
+def elementwise(name: str) -> LayerCase:
+    def draw_case(draw: Draw, rng: np.random.Generator) -> Example:
+        return Example(getattr(nn, name)(), getattr(torch.nn, name)(), values(draw, rng, shapes(draw)))
+
+    return LayerCase(name, draw_case)
+
+
+def over_dimension(name: str) -> LayerCase:
+    def draw_case(draw: Draw, rng: np.random.Generator) -> Example:
+        x = values(draw, rng, shapes(draw))
+        dim = draw(st.integers(1 - x.ndim, x.ndim - 1).filter(lambda d: x.shape[d] > 0))
+        return Example(getattr(nn, name)(dim), getattr(torch.nn, name)(dim), x)
+
+    return LayerCase(name, draw_case)
+
+
+def dropout(draw: Draw, rng: np.random.Generator) -> Example:
+    p, training = draw(st.sampled_from([0.0, 0.1, 0.5, 0.9, 1.0])), draw(st.booleans())
+    layer = nn.Dropout(p, rng=rng).train(training)
+    return Example(layer, torch.nn.Dropout(p), values(draw, rng, shapes(draw)))
+
+
+def window_pair(draw: Draw, low: int, high: int) -> tuple[int, int]:
+    return draw(st.integers(low, high)), draw(st.integers(low, high))
+
+
+def conv2d(draw: Draw, rng: np.random.Generator) -> Example:
+    kernel, stride = window_pair(draw, 1, 4), window_pair(draw, 1, 3)
+    padding, dilation = window_pair(draw, 0, 3), window_pair(draw, 1, 3)
+    sides = [max(1, d * (k - 1) + 1 - 2 * p) for k, p, d in zip(kernel, padding, dilation, strict=True)]
+    height, width = (side + draw(st.integers(0, 6)) for side in sides)
+    arguments = (draw(st.integers(1, 5)), draw(st.integers(1, 5)), kernel, stride, padding, dilation)
+    bias = draw(st.booleans())
+    return Example(
+        nn.Conv2d(*arguments, bias, rng=rng),
+        torch.nn.Conv2d(*arguments, bias=bias),
+        values(draw, rng, (draw(batch_sizes()), arguments[0], height, width)),
+    )
+
+
+def pool2d(name: str) -> LayerCase:
+    def draw_case(draw: Draw, rng: np.random.Generator) -> Example:
+        kernel = window_pair(draw, 1, 4)
+        stride = draw(st.one_of(st.none(), st.tuples(st.integers(1, 4), st.integers(1, 4))))
+        padding = tuple(draw(st.integers(0, k // 2)) for k in kernel)
+        height, width = (max(1, k - 2 * p) + draw(st.integers(0, 6)) for k, p in zip(kernel, padding, strict=True))
+        shape = (draw(batch_sizes()), draw(st.integers(1, 4)), height, width)
+        return Example(
+            getattr(nn, name)(kernel, stride, padding),
+            getattr(torch.nn, name)(kernel, stride, padding),
+            values(draw, rng, shape),
+        )
+
+    return LayerCase(name, draw_case)
+
+
+def reductions() -> st.SearchStrategy[str]:
+    return st.sampled_from(["mean", "sum", "none"])
+
+
+def elementwise_loss(name: str) -> LayerCase:
+    def draw_case(draw: Draw, rng: np.random.Generator) -> Example:
+        reduction, shape = draw(reductions()), shapes(draw)
+        if name == "MSELoss":
+            prediction, target = values(draw, rng, shape), values(draw, rng, shape)
+        else:
+            target = rng.random(shape) if draw(st.booleans()) else rng.integers(0, 2, shape).astype(float)
+            prediction = values(draw, rng, shape)
+        if name == "BCELoss":
+            prediction = np.clip(np.abs(prediction), 0, 1)
+        return Example(getattr(nn, name)(reduction), getattr(torch.nn, name)(reduction=reduction), prediction, target)
+
+    return LayerCase(name, draw_case)
+
+
+def cross_entropy(draw: Draw, rng: np.random.Generator) -> Example:
+    classes = draw(st.integers(1, 12))
+    shape = (draw(batch_sizes()), *draw(st.lists(st.integers(1, 4), max_size=2)))
+    target = rng.integers(0, classes, shape)
+    ignore_index = draw(st.sampled_from([-100, 0]))
+    if draw(st.booleans()):
+        target[rng.random(shape) < draw(st.sampled_from([0.3, 1.0]))] = ignore_index
+    reduction = draw(reductions())
+    return Example(
+        nn.CrossEntropyLoss(ignore_index, reduction),
+        torch.nn.CrossEntropyLoss(ignore_index=ignore_index, reduction=reduction),
+        values(draw, rng, (shape[0], classes, *shape[1:])),
+        target,
+    )
+
+
+LAYERS: dict[str, LayerCase] = {
+    case.name: case
+    for case in (
+        LayerCase("Linear", linear),
+        LayerCase("Flatten", flatten),
+        elementwise("ReLU"),
+        elementwise("Sigmoid"),
+        elementwise("Tanh"),
+        over_dimension("Softmax"),
+        over_dimension("LogSoftmax"),
+        LayerCase("Dropout", dropout),
+        LayerCase("Conv2d", conv2d),
+        pool2d("MaxPool2d"),
+        pool2d("AvgPool2d"),
+        elementwise_loss("MSELoss"),
+        elementwise_loss("BCELoss"),
+        elementwise_loss("BCEWithLogitsLoss"),
+        LayerCase("CrossEntropyLoss", cross_entropy),
+    )
+}
+
+MODELS: dict[str, ModelCase] = {
+    case.name: case
+    for case in (
+        ModelCase(
+            "MLP",
+            in_shape=(1, 5, 5),
+            variants=(
+                {"in_features": 25},
+                {"in_features": 25, "hidden_features": [], "dropout": 0.0},
+                {"in_features": 25, "hidden_features": [12, 7], "activation": "relu", "dropout": 0.2},
+                {"in_features": 25, "hidden_features": [12], "activation": "sigmoid", "out_features": 3},
+            ),
+        ),
+        ModelCase(
+            "CNN",
+            in_shape=(2, 9, 8),
+            variants=(
+                {"in_shape": [2, 9, 8]},
+                {"in_shape": [2, 9, 8], "channels": [3, 4], "padding": 1, "pool_size": 2, "hidden_features": [11],
+                 "activation": "relu", "dropout": 0.25},
+                {"in_shape": [2, 9, 8], "channels": [5], "kernel_size": 4, "activation": "sigmoid", "dropout": 0.0},
+            ),
+        ),
+    )
+}  # fmt: skip

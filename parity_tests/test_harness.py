@@ -1,0 +1,321 @@
+"""The checker is checked: it must see every kind of mistake, name the layer, and not cry wolf."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import MethodType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from gdl_numpy import models, nn, optim
+from gdl_numpy.nn import conv
+from gdl_torch import models as torch_models
+from parity_tests.harness import ParityReport, check
+from parity_tests.harness.central import central_differences
+from parity_tests.harness.cases import LAYERS
+
+
+@dataclass(frozen=True)
+class Plant:
+    """One mistake: in one layer's method, ``old`` becomes ``new``."""
+
+    kind: str
+    layer: str
+    method: str
+    old: str
+    new: str
+
+    def __str__(self) -> str:
+        return f"{self.layer} {self.method}: {self.kind} ({self.new})"
+
+
+BACKWARD_PLANTS = [
+    # dL/dW, dL/db and dL/dx of Linear
+    Plant("wrong sign", "Linear", "backward", "rows.T @ x", "-rows.T @ x"),
+    Plant("missing transpose", "Linear", "backward", "grad_output @ self.weight.data", "grad_output @ self.weight.data.T"),
+    Plant("missing transpose", "Linear", "backward", "rows.T @ x.reshape(-1, self.in_features)", "(rows.T @ x.reshape(-1, self.in_features)).T"),
+    Plant("divided twice", "Linear", "backward", "rows.sum(axis=0)", "rows.mean(axis=0)"),
+    Plant("wrong axis", "Linear", "backward", "rows.sum(axis=0)", "rows.sum(axis=1)"),
+    Plant("missing term", "Linear", "backward", "self.bias is not None", "self.bias is None"),
+    # Conv2d
+    Plant("wrong sign", "Conv2d", "backward", "grad_weight +=", "grad_weight -="),
+    Plant("wrong axis", "Conv2d", "backward", "transpose(3, 2, 0, 1)", "transpose(3, 2, 1, 0)"),
+    Plant("dropped accumulation", "Conv2d", "backward", "grad_weight +=", "grad_weight[...] ="),
+    Plant("divided twice", "Conv2d", "backward", "grad.sum(axis=(0, 1, 2))", "grad.mean(axis=(0, 1, 2))"),
+    Plant("kernel not turned", "Conv2d", "_grad_input", "[:, :, ::-1, ::-1]", ""),
+    Plant("missing transpose", "Conv2d", "_grad_input", "transpose(2, 3, 0, 1)", "transpose(2, 3, 1, 0)"),
+    Plant("off by one", "Conv2d", "_grad_input", "spread[:, ph : ph +", "spread[:, ph - 1 : ph - 1 +"),
+    # pooling
+    Plant("dropped accumulation", "MaxPool2d", "backward", "+=", "="),
+    Plant("off by one", "MaxPool2d", "backward", "enumerate(positions)", "enumerate(positions, start=1)"),
+    Plant("dropped accumulation", "AvgPool2d", "backward", "+=", "="),
+    Plant("missing factor", "AvgPool2d", "backward", " / len(positions)", ""),
+    # activations
+    Plant("missing mask", "ReLU", "backward", "grad_output * (y > 0)", "grad_output * 1"),
+    Plant("gradient at zero", "ReLU", "backward", "y > 0", "y >= 0"),
+    Plant("missing factor", "Sigmoid", "backward", "grad_x *= y", "pass"),
+    Plant("missing factor", "Tanh", "backward", "grad_x *= grad_output", "pass"),
+    Plant("missing square", "Tanh", "backward", "y * y", "y * 1"),
+    Plant("wrong axis", "Softmax", "backward", "sum(axis=self.dim", "sum(axis=1 - self.dim"),
+    Plant("missing term", "Softmax", "backward", "(grad_output * y).sum", "(0 * y).sum"),
+    Plant("missing exponential", "LogSoftmax", "backward", "np.exp(y)", "y.copy()"),
+    Plant("wrong axis", "LogSoftmax", "backward", "sum(axis=self.dim", "sum(axis=1 - self.dim"),
+    Plant("missing mask", "Dropout", "backward", "grad_output * mask", "grad_output"),
+    # losses
+    Plant("missing factor", "MSELoss", "backward", "2 * scale", "scale"),
+    Plant("wrong sign", "MSELoss", "backward", "difference * (", "-difference * ("),
+    Plant("missing factor", "BCELoss", "backward", "(1 - p) * p", "p"),
+    Plant("missing factor", "BCELoss", "backward", "scale * (p - t)", "(p - t)"),
+    Plant("missing term", "BCEWithLogitsLoss", "backward", "grad -= t", "pass"),
+    Plant("off by one", "CrossEntropyLoss", "backward", "- 1, axis=1", "- 2, axis=1"),
+    Plant("divided twice", "CrossEntropyLoss", "backward", "scale = self.grad_losses", "scale = 0.5 * self.grad_losses"),
+    Plant("ignored targets counted", "CrossEntropyLoss", "backward", "np.where(counted, scale, np.zeros((), log_p.dtype))", "np.broadcast_to(scale, counted.shape)"),
+]  # fmt: skip
+FORWARD_PLANTS = [
+    Plant("wrong sign", "Linear", "forward", "y += self.bias.data", "y -= self.bias.data"),
+    Plant("missing term", "Conv2d", "forward", "y += self.bias.data", "pass"),
+    Plant("ties go to the last", "MaxPool2d", "forward", "candidate > y", "candidate >= y"),
+    Plant("missing factor", "AvgPool2d", "forward", "y /= len(positions)", "pass"),
+    Plant("missing inversion", "Dropout", "forward", "1 / (1 - self.p) if", "1.0 if"),
+    Plant("wrong axis", "Softmax", "forward", "y.sum(axis=self.dim", "y.sum(axis=1 - self.dim"),
+    Plant("divided twice", "MSELoss", "forward", "difference.size)", "difference.size * 2)"),
+]
+
+
+def plant(layer: nn.Module, mistake: Plant) -> None:
+    """Recompiles the method of this one layer with the mistake in it."""
+    method = getattr(type(layer), mistake.method)
+    source = textwrap.dedent(inspect.getsource(inspect.unwrap(method)))
+    assert source.count(mistake.old) >= 1, f"{mistake.old!r} is no longer in {mistake.layer}.{mistake.method}"
+    code = "from __future__ import annotations\n" + source.replace(mistake.old, mistake.new, 1)
+    namespace: dict[str, Any] = {}
+    exec(compile(code, "<planted>", "exec"), vars(inspect.getmodule(type(layer))), namespace)
+    vars(layer)[mistake.method] = MethodType(namespace[mistake.method], layer)
+
+
+def zoo() -> tuple[nn.Sequential, torch.nn.Sequential, np.ndarray]:
+    """A network in which every layer occurs, most in the middle, most sizes different; some weights could be transposed unnoticed."""
+    layers: list[tuple[str, tuple[Any, ...]]] = [
+        ("MaxPool2d", (3, 1, 1)),
+        ("Conv2d", (3, 3, (2, 3), (2, 2), (1, 0), (1, 2))),
+        ("ReLU", ()),
+        ("Conv2d", (3, 4, (3, 2), (2, 1), (2, 1))),
+        ("AvgPool2d", (2, 1)),
+        ("Tanh", ()),
+        ("Flatten", ()),
+        ("Dropout", (0.3,)),
+        ("Linear", (36, 36)),
+        ("Sigmoid", ()),
+        ("Softmax", (1,)),
+        ("Linear", (36, 5)),
+        ("LogSoftmax", (1,)),
+    ]
+    own = nn.Sequential(*(getattr(nn, name)(*arguments) for name, arguments in layers))
+    twin = torch.nn.Sequential(*(getattr(torch.nn, name)(*arguments) for name, arguments in layers))
+    rng = np.random.default_rng(7)
+    for parameter in own.parameters():
+        parameter.data[...] = rng.standard_normal(parameter.data.shape) / 2
+    x = np.round(2 * rng.standard_normal((6, 3, 9, 10))) / 2  # with ties and zeros
+    return own, twin, x
+
+
+def find(model: nn.Module, layer: str) -> tuple[str, nn.Module]:
+    return next((name, m) for name, m in model.named_modules() if type(m).__name__ == layer)
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Convolutions work through one image at a time, so that what they accumulate over blocks is tested too."""
+    monkeypatch.setattr(conv, "BLOCK_BYTES", 1)
+
+
+@pytest.mark.usefixtures("small_blocks", "unchecked_types")
+@pytest.mark.parametrize("mistake", FORWARD_PLANTS + BACKWARD_PLANTS, ids=str)
+def test_a_planted_mistake_is_caught_and_its_layer_named(mistake: Plant) -> None:
+    """Each term of each backward pass, wrong in one way: both the harness and (for backward) the slopes notice."""
+    if mistake.layer.endswith("Loss"):
+        rng = np.random.default_rng(0)
+        own, twin = getattr(nn, mistake.layer)(), getattr(torch.nn, mistake.layer)()
+        if mistake.layer == "CrossEntropyLoss":
+            x, target = rng.standard_normal((6, 4)), np.array([0, 1, -100, 3, 2, -100])
+        else:
+            x, target = rng.uniform(0.1, 0.9, (5, 4)), rng.uniform(0.1, 0.9, (5, 4))
+        name, faulty, arguments = "", own, (x, target)
+    else:
+        own, twin, x = zoo()
+        (name, faulty), arguments = find(own, mistake.layer), (x,)
+    assert check(own, twin, *arguments, dtype="float64", steps=0).ok
+    plant(faulty, mistake)
+    report = check(own, twin, *arguments, dtype="float64", steps=0)
+    assert report.first_disagreement is not None
+    assert report.first_disagreement.layer == name
+    backward = mistake in BACKWARD_PLANTS
+    if "ties" not in mistake.kind:  # equal numbers give the same maximum: those show only in the gradient
+        assert report.first_disagreement.tensor.startswith("grad" if backward else "output")
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [p for p in BACKWARD_PLANTS if p.layer in ("Linear", "ReLU", "Sigmoid", "Tanh", "Softmax") and p.kind not in ("wrong axis", "missing term")],
+    ids=str,
+)
+@pytest.mark.usefixtures("unchecked_types")
+def test_central_differences_see_it_without_torch(mistake: Plant) -> None:
+    rng = np.random.default_rng(1)
+    layer = getattr(nn, mistake.layer)(*((6, 6) if mistake.layer == "Linear" else ()))
+    x = rng.standard_normal((6, 6))
+    assert all(c.ok for c in central_differences(layer, x))
+    plant(layer, mistake)
+    if mistake.kind != "gradient at zero":  # that one is no slope, but a convention shared with torch
+        assert not all(c.ok for c in central_differences(layer, x))
+
+
+def test_a_model_that_connects_right_layers_wrongly() -> None:
+    """No layer is at fault alone; the report names the boundary where the gradient goes wrong."""
+
+    class Doubling(models.CNN):
+        def backward(self, grad_output: np.ndarray) -> np.ndarray | None:
+            return self.features.backward(2 * self.classifier.backward(grad_output))
+
+    hparams = {"in_shape": [2, 9, 8], "channels": [3]}
+    x = np.random.default_rng(0).standard_normal((4, 2, 9, 8))
+    report = check(Doubling(**hparams, rng=0), torch_models.CNN(**hparams), x)
+    assert report.first_disagreement is not None
+    assert (report.first_disagreement.layer, report.first_disagreement.tensor) == ("features.1", "grad_output in the model")
+
+
+def test_a_wrong_optimizer_shows_in_the_first_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Layers and gradients agree, parameters after the step do not."""
+
+    def no_bias_correction(self: optim.Adam, data: Any, grad: Any, exp_avg: Any, exp_avg_sq: Any) -> None:
+        exp_avg += 0.1 * (grad - exp_avg)
+        exp_avg_sq += 0.001 * (grad * grad - exp_avg_sq)
+        data -= self.lr * exp_avg / (np.sqrt(exp_avg_sq) + self.eps)
+
+    layer, x = nn.Linear(3, 4, rng=0), np.random.default_rng(0).standard_normal((5, 3))
+    assert check(layer, torch.nn.Linear(3, 4), x, optimizer="Adam").ok
+    monkeypatch.setattr(optim.Adam, "moments_step", no_bias_correction)
+    report = check(layer, torch.nn.Linear(3, 4), x, optimizer="Adam")
+    assert report.first_disagreement is not None
+    assert report.first_disagreement.layer == "step 1"
+
+
+def test_a_home_made_layer() -> None:
+    """The same call works on anyone's layer, and on a torch class that no bound has been written for."""
+
+    class Scale(nn.Module):
+        def __init__(self) -> None:
+            self.weight = nn.Parameter(np.linspace(1, 2, 4))
+
+        def forward(self, x: np.ndarray) -> np.ndarray:
+            self.save_for_backward(x)
+            return x * self.weight.data
+
+        def backward(self, grad_output: np.ndarray) -> np.ndarray:
+            (x,) = self.saved
+            self.weight.accumulate((grad_output * x).sum(axis=0))
+            return grad_output * self.weight.data
+
+    class TorchScale(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(4))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x * self.weight
+
+    x = np.random.default_rng(0).standard_normal((5, 4))
+    assert check(Scale(), TorchScale(), x, dtype="float32").ok
+    assert check(Scale(), TorchScale(), x, dtype="float64").ok
+    plant_free = Scale()
+    vars(plant_free)["backward"] = MethodType(lambda self, grad: grad * self.weight.data, plant_free)
+    report = check(plant_free, TorchScale(), x)
+    assert "backward gave none" in str(report)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda y: y.astype(np.float64), "has dtype float64, expected float32"),
+        (lambda y: y[:, :-1], "has shape (4, 5), expected (4, 6)"),
+        (lambda y: y * np.float32(1 + 3e-6), "error"),  # 50 units in the last place
+    ],
+)
+@pytest.mark.usefixtures("unchecked_types")
+def test_shape_dtype_and_small_errors(spoil: Callable[[np.ndarray], np.ndarray], message: str) -> None:
+    """A result may not be upcast, cut short, or off by more than rounding, even a little."""
+
+    class Spoilt(nn.Tanh):
+        def forward(self, x: np.ndarray) -> np.ndarray:
+            y = super().forward(x)
+            return spoil(y) if y.dtype == np.float32 else y
+
+    x = np.random.default_rng(0).standard_normal((4, 6))
+    assert message in str(check(Spoilt(), torch.nn.Tanh(), x, dtype="float32"))
+
+
+def test_half_the_mantissa_is_not_float32() -> None:
+    """What TF32 does to a product (11 bits of mantissa in each factor) is far outside the bound."""
+
+    class Tf32Linear(torch.nn.Linear):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            def cut(t: torch.Tensor) -> torch.Tensor:
+                return t + (((t.view(torch.int32) >> 13) << 13).view(torch.float32) - t).detach()
+
+            return torch.nn.functional.linear(cut(x), cut(self.weight), self.bias) if x.dtype == torch.float32 else super().forward(x)
+
+    x = np.random.default_rng(0).standard_normal((16, 64))
+    assert not check(nn.Linear(64, 32, rng=0), Tf32Linear(64, 32), x, dtype="float32").ok
+
+
+def test_nan_passes_through_and_is_located() -> None:
+    """nan on both sides is agreement; the report says which layer made it."""
+
+    class Log(nn.Module):
+        def forward(self, x: np.ndarray) -> np.ndarray:
+            self.save_for_backward(x)
+            return np.log(x)
+
+        def backward(self, grad_output: np.ndarray) -> np.ndarray:
+            return grad_output / self.saved[0]
+
+    class TorchLog(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.log()
+
+    x = np.random.default_rng(0).standard_normal((4, 3))
+    report = check(nn.Sequential(nn.Tanh(), Log(), nn.ReLU()), torch.nn.Sequential(torch.nn.Tanh(), TorchLog(), torch.nn.ReLU()), x)
+    assert report.first_nan == "1"
+    x[1, 1] = np.nan
+    assert check(nn.Tanh(), torch.nn.Tanh(), x).first_nan == "the input"
+
+
+def test_check_changes_neither_module() -> None:
+    own, twin = models.MLP(25, rng=0), torch_models.MLP(25)
+    before = copy.deepcopy(own.state_dict()), copy.deepcopy(twin.state_dict())
+    check(own, twin, np.random.default_rng(0).standard_normal((3, 25)))
+    for key, value in own.state_dict().items():
+        np.testing.assert_array_equal(value, before[0][key])
+        assert torch.equal(twin.state_dict()[key], before[1][key])
+        assert dict(own.named_parameters())[key].grad is None
+
+
+def test_different_parameters_are_refused() -> None:
+    with pytest.raises(ValueError, match="do not have the same parameters"):
+        check(nn.Linear(3, 4), torch.nn.Linear(4, 3), np.ones((2, 3)))
+    with pytest.raises(ValueError, match="no layer named '1'"):
+        check(nn.Sequential(nn.Tanh(), nn.ReLU()), torch.nn.Sequential(torch.nn.Tanh()), np.ones((2, 3)))
+
+
+def test_every_layer_is_in_the_registry() -> None:
+    """A new layer gets its tests by its row; without one it would get none."""
+    layers = {name for name in nn.__all__ if isinstance(getattr(nn, name), type)}
+    assert layers - {"Module", "Sequential", "Loss", "Parameter"} == set(LAYERS)
+    assert isinstance(check(nn.ReLU(), torch.nn.ReLU(), np.ones((1, 1))), ParityReport)

@@ -1,0 +1,79 @@
+"""Every layer and loss of the registry: NumPy and torch are the same function, for random shapes, arguments and data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from parity_tests.harness import ParityReport, check
+from parity_tests.harness.cases import LAYERS, LayerCase
+from parity_tests.harness.central import central_differences
+from parity_tests.harness.evaluate import Arrays, run_numpy
+
+Agree = Callable[[ParityReport], None]
+each_layer = pytest.mark.parametrize("case", LAYERS.values(), ids=LAYERS)
+
+
+@each_layer
+def test_parity(case: LayerCase, dtype: str, device: str, agree: Agree) -> None:
+    """Output, gradients of inputs and parameters, and two training steps, within the computed bounds."""
+
+    @given(st.data())
+    def run(data: st.DataObject) -> None:
+        example = case.example(data.draw)
+        agree(check(*example, dtype=dtype, device=device, name=case.name))
+
+    run()
+
+
+@pytest.mark.long
+@each_layer
+def test_no_false_alarm_in_a_thousand_configurations(
+    case: LayerCase, dtype: str, device: str, agree: Agree
+) -> None:
+    """The bounds hold wherever they are asked: a right layer is never called wrong."""
+    test_parity(case, dtype, device, agree)
+
+
+@each_layer
+def test_central_differences(case: LayerCase) -> None:
+    """A second oracle that is not torch: the gradient is the slope of the function itself."""
+
+    @given(st.data())
+    def run(data: st.DataObject) -> None:
+        layer, _, inputs, targets = case.example(data.draw)
+        inputs = inputs + 0.01 * np.random.default_rng(0).standard_normal(inputs.shape)  # off the kinks
+        if case.name == "BCELoss":
+            inputs = np.clip(inputs, 0.05, 0.95)
+        for comparison in central_differences(layer, inputs, targets):
+            assert comparison.ok, str(comparison)
+
+    run()
+
+
+@each_layer
+def test_inputs_are_not_modified(case: LayerCase, dtype: str) -> None:
+    """Neither forward nor backward writes into what it was given."""
+
+    @given(st.data())
+    def run(data: st.DataObject) -> None:
+        layer, _, inputs, targets = case.example(data.draw)
+        layer.astype(dtype)
+        arrays = [a.astype(dtype) if a.dtype.kind == "f" else a for a in (inputs, targets) if a is not None]
+        for array in arrays:
+            array.flags.writeable = False
+        rng = np.random.default_rng(0)
+
+        def frozen(outputs: Arrays) -> Arrays:
+            grads = [np.asarray(rng.standard_normal(y.shape)).astype(dtype) for y in outputs]
+            for grad in grads:
+                grad.flags.writeable = False
+            return grads
+
+        run_numpy(layer, arrays[:1], arrays[1:], frozen)
+
+    run()

@@ -1,0 +1,39 @@
+"""Names that people type: accepted in any case, and a misspelt one answered with the right one."""
+
+from __future__ import annotations
+
+import pytest
+
+from gdl_numpy import data
+from gdl_numpy.lookup import lookup
+from gdl_numpy.models import MODELS
+
+
+@pytest.mark.parametrize("name", ["MLP", "mlp", "Mlp"])
+def test_lookup_ignores_case(name: str) -> None:
+    assert lookup("model", name, {"CNN": 1, "MLP": 2}) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("MPL", "unknown model 'MPL': did you mean 'MLP'? (known: CNN, MLP)"),
+        ("cn", "unknown model 'cn': did you mean 'CNN'? (known: CNN, MLP)"),
+        ("perceptron", "unknown model 'perceptron' (known: CNN, MLP)"),
+    ],
+)
+def test_lookup_offers_the_nearest_name(name: str, message: str) -> None:
+    with pytest.raises(ValueError) as refusal:  # noqa: PT011 (the message is compared in full)
+        lookup("model", name, {"MLP": 1, "CNN": 2})
+    assert str(refusal.value) == message
+
+
+def test_an_unknown_data_set_is_refused_with_the_nearest_name() -> None:
+    for ask in (data.load, data.fetch, data.available):
+        with pytest.raises(ValueError, match="unknown data set 'digit': did you mean 'digits'"):
+            ask("digit")
+
+
+def test_an_unknown_model_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(ValueError, match="unknown model 'MPL': did you mean 'MLP'"):
+        lookup("model", "MPL", MODELS)

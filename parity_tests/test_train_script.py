@@ -1,0 +1,257 @@
+"""`scripts/train.py` as people run it: what it writes, what it refuses, how it goes on after Ctrl-C."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import runpy
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from gdl_numpy.checkpoint import load_model
+from gdl_numpy.data import Batches, load
+from gdl_numpy.models import MODELS
+from gdl_numpy.nn import CrossEntropyLoss
+from gdl_numpy.training import evaluate
+
+SCRIPT = Path(__file__).parent.parent / "scripts" / "train.py"
+main = runpy.run_path(str(SCRIPT))["main"]
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:GPU available but not used"),
+]
+both_backends = pytest.mark.parametrize("backend", ["numpy", "torch"])
+
+
+def train(*words: str | Path | int) -> int:
+    """Runs the script within this process; returns its exit code."""
+    code: int = main([str(word) for word in words])
+    return code
+
+
+def weights(out: Path) -> dict[str, np.ndarray]:
+    return load_model(out / "model.safetensors").state_dict()
+
+
+def assert_same_weights(out: Path, expected: Path) -> None:
+    for name, array in weights(expected).items():
+        assert weights(out)[name].tobytes() == array.tobytes(), name
+
+
+@both_backends
+def test_a_run_leaves_everything_in_its_folder(
+    backend: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same files on both sides, and the last line says what the saved model really does."""
+    assert (
+        train("MLP", "--backend", backend, "--epochs", 2, "--device", "cpu", "--out", tmp_path / "run") == 0
+    )
+    checkpoint = {"numpy": "checkpoint.safetensors", "torch": "checkpoint.ckpt"}[backend]
+    names = {"history.csv", "history.json", "history.png", "model.safetensors", "run.json", checkpoint}
+    assert {path.name for path in (tmp_path / "run").iterdir()} == names
+    rows = json.loads((tmp_path / "run" / "history.json").read_text())
+    assert [row["epoch"] for row in rows] == [1, 2]
+    assert {"train_loss", "train_accuracy", "validation_loss", "validation_accuracy"} < rows[0].keys()
+
+    digits = load("digits").test
+    accuracy = evaluate(
+        load_model(tmp_path / "run" / "model.safetensors"), CrossEntropyLoss(), Batches(digits, 360)
+    ).accuracy
+    last_line = capsys.readouterr().out.splitlines()[-1]
+    assert (
+        f"MLP on digits, {backend}: test accuracy {accuracy:.2%} on 360 examples, after 2 epochs" in last_line
+    )
+
+
+def test_both_backends_train_the_same_network(tmp_path: Path) -> None:
+    """One seed, one start, one order of batches: without dropout, the same weights at the end."""
+    flags = ["CNN", "--channels", "4,6", "--hidden-features", "12", "--activation", "relu", "--dropout", "0"]
+    flags += [
+        "--optimizer",
+        "SGD",
+        "--momentum",
+        "0.9",
+        "--weight-decay",
+        "0.01",
+        "--lr-decay",
+        "0.5",
+        "--lr",
+        "0.05",
+    ]
+    flags += ["--clip-norm", "1", "--seed", "5", "--epochs", "2", "--validation", "0.25", "--device", "cpu"]
+    for backend in ("numpy", "torch"):
+        assert train(*flags, "--backend", backend, "--out", tmp_path / backend) == 0
+    assert load_model(tmp_path / "numpy" / "model.safetensors").hparams["channels"] == [4, 6]  # type: ignore[attr-defined]
+    for name, array in weights(tmp_path / "numpy").items():
+        np.testing.assert_allclose(weights(tmp_path / "torch")[name], array, atol=1e-5, err_msg=name)
+
+
+def test_without_validation_all_examples_are_trained_on(tmp_path: Path) -> None:
+    assert train("MLP", "--validation", 0, "--epochs", 1, "--out", tmp_path) == 0
+    (row,) = json.loads((tmp_path / "history.json").read_text())
+    assert "validation_loss" not in row
+
+
+def test_zero_epochs_are_the_untrained_model(tmp_path: Path) -> None:
+    assert train("MLP", "--epochs", 0, "--seed", 4, "--out", tmp_path) == 0
+    expected: Any = MODELS["MLP"]
+    for name, array in expected(64, rng=4).state_dict().items():
+        assert weights(tmp_path)[name].tobytes() == array.tobytes()
+
+
+REFUSALS = {
+    "unknown model": (["MPL"], "unknown model 'MPL': did you mean 'MLP'"),
+    "unknown data": (["MLP", "--data", "minst"], "unknown data set 'minst': did you mean 'mnist'"),
+    "unknown optimizer": (["MLP", "--optimizer", "adm"], "unknown optimizer 'adm': did you mean 'Adam'"),
+    "unknown activation": (["MLP", "--activation", "rellu"], "did you mean 'relu'"),
+    "unknown flag": (["MLP", "--learning-rate", "1"], "--learning-rate"),
+    "not a number": (["MLP", "--epochs", "ten"], "--epochs"),
+    "not integers": (["CNN", "--channels", "32;64"], "expected integers like 32,64, or none; got '32;64'"),
+    "negative lr": (["MLP", "--lr", "-1"], "lr"),
+    "dropout": (["MLP", "--dropout", "1.5"], "p in [0, 1], got 1.5"),
+    "batch size": (["MLP", "--batch-size", "0"], "--batch-size"),
+    "validation": (["MLP", "--validation", "1"], "validation must be a fraction in [0, 1), got 1"),
+    "patience": (["MLP", "--validation", "0", "--patience", "2"], "--patience watches the validation loss"),
+    "momentum": (["MLP", "--momentum", "0.9", "--optimizer", "Adam"], "--momentum is for --optimizer SGD"),
+    "size": (["CNN", "--in-shape", "1,28,28"], "Linear(in_features=10816"),
+    "classes": (["MLP", "--out-features", "5"], "MLP has 5 outputs, but digits has 10 classes"),
+    "device": (["MLP", "--device", "cuda"], "--device cuda is for --backend torch"),
+    "nothing to resume": (["MLP", "--resume"], "there is no run to resume in"),
+    "no such data": (["MLP", "--data", "mnist", "--data-dir", "/dev/null/data"], "/dev/null/data"),
+}
+
+
+@pytest.mark.parametrize(("words", "message"), REFUSALS.values(), ids=REFUSALS)
+@pytest.mark.usefixtures("unchecked_types")
+def test_bad_usage_is_one_line_and_exit_code_2(
+    words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = ["--out", str(tmp_path / "run")] if len(words) > 1 else []
+    assert train(*words, *out) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("train.py: ")
+    assert message in line
+    assert not any(tmp_path.rglob("checkpoint.*"))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="about machines without CUDA")
+def test_cuda_where_there_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert train("MLP", "--backend", "torch", "--device", "cuda", "--out", tmp_path) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("train.py: --device cuda: torch finds no CUDA device here")
+
+
+def test_a_folder_that_cannot_be_written(capsys: pytest.CaptureFixture[str]) -> None:
+    assert train("MLP", "--out", "/dev/null/run") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert (
+        line == "train.py: cannot write to /dev/null/run (Not a directory): choose another folder with --out"
+    )
+
+
+def test_a_finished_run_is_not_overwritten_by_accident(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["MLP", "--epochs", "1", "--out", str(tmp_path)]
+    assert train(*flags) == 0
+    first = weights(tmp_path)
+    capsys.readouterr()
+    assert train(*flags, "--seed", 1) == 2
+    assert "holds a run already: --resume goes on with it, --overwrite starts over" in capsys.readouterr().err
+    for name, array in first.items():
+        np.testing.assert_array_equal(weights(tmp_path)[name], array)
+    assert train(*flags, "--seed", 1, "--overwrite") == 0
+    assert json.loads((tmp_path / "run.json").read_text())["seed"] == 1
+
+
+@both_backends
+def test_resume_adds_epochs_or_says_why_not(
+    backend: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two epochs and two more are four; anything but the same run, whole, is refused in one line."""
+    flags = ["MLP", "--backend", backend, "--device", "cpu", "--optimizer", "Adam"]
+    assert train(*flags, "--epochs", 4, "--out", tmp_path / "whole") == 0
+    flags += ["--out", str(tmp_path / "run")]
+    assert train(*flags, "--epochs", 2) == 0
+    capsys.readouterr()
+
+    def refused(*words: str | int) -> str:
+        assert train(*flags, "--resume", *words) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        return line
+
+    assert "lr was 0.001, not 0.01" in refused("--lr", "0.01")
+    assert "seed was 0, not 3" in refused("--seed", 3)
+    assert "has 2 epochs already" in refused("--epochs", 1)
+    assert train(*flags, "--resume", "--epochs", 4) == 0
+    assert_same_weights(tmp_path / "run", tmp_path / "whole")
+
+    capsys.readouterr()
+    (checkpoint,) = (tmp_path / "run").glob("checkpoint.*")
+    content = checkpoint.read_bytes()
+    checkpoint.write_bytes(content[: len(content) // 2])
+    assert checkpoint.name in refused("--epochs", 5)
+    checkpoint.write_bytes(content)
+    (tmp_path / "run" / "run.json").write_text("{")
+    assert "run.json" in refused("--epochs", 5)
+    checkpoint.unlink()
+    assert "no run to resume" in refused("--epochs", 5)
+
+
+@both_backends
+@pytest.mark.skipif(os.name == "nt", reason="sends SIGINT")
+def test_ctrl_c_and_the_command_that_goes_on(backend: str, tmp_path: Path) -> None:
+    """Exit code 130, a command that works as printed, and in the end the weights of a run left in peace."""
+    flags = ["CNN", "--channels", "8,8", "--backend", backend, "--device", "cpu", "--epochs", "12"]
+    command = [sys.executable, str(SCRIPT), *flags, "--out", str(tmp_path / "run")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    history = tmp_path / "run" / "history.json"
+    while process.poll() is None and not (history.exists() and json.loads(history.read_text())):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    *_, said, printed = err.splitlines()
+    assert "Interrupted; " in said
+    assert "Traceback" not in err
+    assert len(json.loads(history.read_text())) < 12
+    words = shlex.split(printed)
+    assert words == [*command, "--resume"]
+    if backend == "numpy":
+        subprocess.run(words, check=True, capture_output=True, timeout=60)
+    else:  # importing torch again takes long
+        assert train(*words[2:]) == 0
+    assert train(*flags, "--out", tmp_path / "whole") == 0
+    assert_same_weights(tmp_path / "run", tmp_path / "whole")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_help_has_every_argument_of_the_model(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Flags come from the constructor: a new model needs none written for it."""
+    assert train(name.lower(), "--help") == 0
+    shown = capsys.readouterr().out
+    parameters = inspect.signature(MODELS[name]).parameters.values()
+    for parameter in parameters:
+        flag = f"--{parameter.name.replace('_', '-')}"
+        assert (flag in shown) == (parameter.kind is not parameter.KEYWORD_ONLY), flag
+    for flag in ("--backend", "--data", "--resume"):
+        assert flag in shown
+
+
+def test_help_without_a_model(capsys: pytest.CaptureFixture[str]) -> None:
+    """No model is bad usage; the help that it brings lists them."""
+    assert train() == 2
+    shown = "".join(capsys.readouterr())
+    for name in MODELS:
+        assert name in shown

@@ -1,0 +1,68 @@
+"""Make data sets be there: download what is missing or damaged, check it, say where it is.
+
+    python scripts/fetch_data.py                  what there is, and its state
+    python scripts/fetch_data.py mnist            under $GDL_DATA, or the user's cache folder
+    python scripts/fetch_data.py mnist --data-dir ~/data
+
+A second run keeps the files that are good. Exit code: 0 when all is there, 1 when something could not be had,
+2 for bad usage.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 (typer reads the annotations)
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Column, Table
+
+from gdl_numpy.data import DATASETS, DataError, Source, data_root, fetch
+from gdl_numpy.lookup import lookup
+
+STYLES = {"good": "green", "missing": "yellow", "damaged": "red"}
+
+
+def main(
+    names: Annotated[list[str] | None, typer.Argument(help="Data sets; none to list them.")] = None,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(help="Folder of all data sets (default: $GDL_DATA, else the user's cache folder)."),
+    ] = None,
+) -> None:
+    """Download data sets, check them, and say where they are; without a name, list them all."""
+    try:
+        sources = [lookup("data set", name, DATASETS) for name in names or DATASETS]
+    except ValueError as error:
+        typer.echo(f"fetch_data.py: {error}", err=True)
+        raise typer.Exit(2) from None
+    failed = False
+    for source in sources if names else []:
+        try:
+            fetch(source.name, data_dir)
+        except DataError as error:
+            failed = True
+            typer.echo(f"fetch_data.py: {error}", err=True)
+    report(sources, data_root(data_dir))
+    raise typer.Exit(int(failed))
+
+
+def report(sources: list[Source], root: Path) -> None:
+    """Print what is where, and in which state."""
+    table = Table("data set", "file", Column("bytes", justify="right"), "state")
+    for source in sources:
+        if not source.files:
+            table.add_row(source.name, source.about, "", "always there")
+        for file in source.files:
+            state = file.state(root)
+            path = file.locate(root)
+            size = f"{path.stat().st_size:,}" if path else ""
+            shown = (path or root / file.path).relative_to(root).as_posix()
+            table.add_row(source.name, shown, size, f"[{STYLES[state]}]{state}")
+    console = Console(highlight=False)
+    console.print(f"data in {root}", markup=False, soft_wrap=True)
+    console.print(table)
+
+
+if __name__ == "__main__":
+    typer.run(main)
