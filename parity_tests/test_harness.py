@@ -24,16 +24,16 @@ from parity_tests.harness.cases import LAYERS
 
 @dataclass(frozen=True)
 class Plant:
-    """One mistake: in one layer's method, ``old`` becomes ``new``."""
+    """One mistake: in a method of the layer, or a function of its file, ``old`` becomes ``new``."""
 
     kind: str
     layer: str
-    method: str
+    function: str
     old: str
     new: str
 
     def __str__(self) -> str:
-        return f"{self.layer} {self.method}: {self.kind} ({self.new})"
+        return f"{self.layer} {self.function}: {self.kind} ({self.new})"
 
 
 BACKWARD_PLANTS = [
@@ -49,12 +49,13 @@ BACKWARD_PLANTS = [
     Plant("wrong axis", "Conv2d", "backward", "transpose(3, 2, 0, 1)", "transpose(3, 2, 1, 0)"),
     Plant("dropped accumulation", "Conv2d", "backward", "grad_weight +=", "grad_weight[...] ="),
     Plant("divided twice", "Conv2d", "backward", "grad.sum(axis=(0, 1, 2))", "grad.mean(axis=(0, 1, 2))"),
-    Plant("kernel not turned", "Conv2d", "_grad_input", "[:, :, ::-1, ::-1]", ""),
-    Plant("missing transpose", "Conv2d", "_grad_input", "transpose(2, 3, 0, 1)", "transpose(2, 3, 1, 0)"),
-    Plant("off by one", "Conv2d", "_grad_input", "spread[:, ph : ph +", "spread[:, ph - 1 : ph - 1 +"),
+    Plant("missing transpose", "Conv2d", "backward", "transpose(2, 3, 0, 1)", "transpose(2, 3, 1, 0)"),
+    Plant("off by one", "Conv2d", "backward", "[:, ph : ph + height,", "[:, ph - 1 : ph - 1 + height,"),
+    Plant("kernel turned", "Conv2d", "correlate_backward", "zip(matrices,", "zip(matrices[::-1],"),
+    Plant("dropped accumulation", "Conv2d", "correlate_backward", "+=", "="),
     # pooling
-    Plant("dropped accumulation", "MaxPool2d", "backward", "+=", "="),
-    Plant("off by one", "MaxPool2d", "backward", "enumerate(positions)", "enumerate(positions, start=1)"),
+    Plant("dropped accumulation", "MaxPool2d", "max_along_backward", "+=", "="),
+    Plant("off by one", "MaxPool2d", "max_along_backward", "winner == position", "winner == position + 1"),
     Plant("dropped accumulation", "AvgPool2d", "backward", "+=", "="),
     Plant("missing factor", "AvgPool2d", "backward", " / len(positions)", ""),
     # activations
@@ -81,7 +82,7 @@ BACKWARD_PLANTS = [
 FORWARD_PLANTS = [
     Plant("wrong sign", "Linear", "forward", "y += self.bias.data", "y -= self.bias.data"),
     Plant("missing term", "Conv2d", "forward", "y += self.bias.data", "pass"),
-    Plant("ties go to the last", "MaxPool2d", "forward", "candidate > y", "candidate >= y"),
+    Plant("ties go to the last", "MaxPool2d", "max_along", "x[step] > y", "x[step] >= y"),
     Plant("missing factor", "AvgPool2d", "forward", "y /= len(positions)", "pass"),
     Plant("missing inversion", "Dropout", "forward", "1 / (1 - self.p) if", "1.0 if"),
     Plant("wrong axis", "Softmax", "forward", "y.sum(axis=self.dim", "y.sum(axis=1 - self.dim"),
@@ -90,14 +91,22 @@ FORWARD_PLANTS = [
 
 
 def plant(layer: nn.Module, mistake: Plant) -> None:
-    """Recompiles the method of this one layer with the mistake in it."""
-    method = getattr(type(layer), mistake.method)
-    source = textwrap.dedent(inspect.getsource(inspect.unwrap(method)))
-    assert source.count(mistake.old) >= 1, f"{mistake.old!r} is no longer in {mistake.layer}.{mistake.method}"
-    code = "from __future__ import annotations\n" + source.replace(mistake.old, mistake.new, 1)
-    namespace: dict[str, Any] = {}
-    exec(compile(code, "<planted>", "exec"), vars(inspect.getmodule(type(layer))), namespace)
-    vars(layer)[mistake.method] = MethodType(namespace[mistake.method], layer)
+    """Recompiles what this one layer, and no other of its class, calls: with the mistake in it."""
+    module = inspect.getmodule(type(layer))
+    namespace = dict(vars(module))
+
+    def compile_into_namespace(function: Any, old: str, new: str) -> None:
+        source = textwrap.dedent(inspect.getsource(inspect.unwrap(function)))
+        assert old in source, f"{old!r} is no longer in {mistake.layer}'s {mistake.function}"
+        code = "from __future__ import annotations\n" + source.replace(old, new, 1)
+        exec(compile(code, "<planted>", "exec"), namespace)
+
+    function = getattr(type(layer), mistake.function, None) or getattr(module, mistake.function)
+    compile_into_namespace(function, mistake.old, mistake.new)
+    for method in ("forward", "backward"):
+        if method != mistake.function:
+            compile_into_namespace(getattr(type(layer), method), "", "")
+        vars(layer)[method] = MethodType(namespace[method], layer)
 
 
 def zoo() -> tuple[nn.Sequential, torch.nn.Sequential, np.ndarray]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from jaxtyping import Float
 
-BLOCK_BYTES = 2**21  # unfolded windows are made and used in pieces of this size, so that they never leave the cache
+BLOCK_BYTES = 2**20  # windows are made and used in pieces of this size, so that they never leave the cache
 
 
 class Conv2d(Module):
@@ -28,8 +28,7 @@ class Conv2d(Module):
 
         y     = unfold(x) W            W: the weight as (kernel height · kernel width · in_channels, out_channels)
         dL/dW = unfold(x)ᵀ G           G = dL/dy, one row per window
-        dL/dx = unfold(G') W'          G': G with stride - 1 zeros between its pixels and a margin around;
-                                       W': the kernel turned by 180°, in and out channels exchanged
+        dL/dx = fold(G Wᵀ)             fold adds each window's pixels up where unfold took them from
 
     The output is a channels-first view of channels-last memory, which the next layer finds ready to unfold.
 
@@ -94,23 +93,12 @@ class Conv2d(Module):
         self.weight.accumulate(grad_weight.transpose(3, 2, 0, 1))
         if self.bias is not None:
             self.bias.accumulate(grad.sum(axis=(0, 1, 2)))
-        return self._grad_input(grad, x_shape[2:]) if self.needs_input_grad else None
-
-    def _grad_input(self, grad: np.ndarray, size: Pair) -> np.ndarray:
-        """Every input pixel collects from the windows that saw it: itself a convolution, of the spread-out gradient."""
-        (kh, kw), (sh, sw), (dh, dw) = self.kernel_size, self.stride, self.dilation
-        (ph, pw), (height, width) = self.padding, size
-        batch, out_height, out_width, _ = grad.shape
-        margin = (dh * (kh - 1), dw * (kw - 1))
-        spread = np.zeros(
-            (batch, height + 2 * ph + margin[0], width + 2 * pw + margin[1], self.out_channels), grad.dtype
-        )
-        rows = slice(margin[0], margin[0] + sh * (out_height - 1) + 1, sh)
-        columns = slice(margin[1], margin[1] + sw * (out_width - 1) + 1, sw)
-        spread[:, rows, columns] = grad
-        unpadded = spread[:, ph : ph + height + margin[0], pw : pw + width + margin[1]]
-        turned = self.weight.data[:, :, ::-1, ::-1].transpose(2, 3, 0, 1)
-        return correlate(unpadded, turned, (1, 1), self.dilation, size).transpose(0, 3, 1, 2)
+        if not self.needs_input_grad:
+            return None
+        kernel = self.weight.data.transpose(2, 3, 0, 1)
+        grad_padded = correlate_backward(grad, kernel, self.stride, self.dilation, padded.shape)
+        (ph, pw), (height, width) = self.padding, x_shape[2:]
+        return grad_padded[:, ph : ph + height, pw : pw + width].transpose(0, 3, 1, 2)
 
     def extra_repr(self) -> str:
         return (
@@ -129,6 +117,12 @@ def pad(images: np.ndarray, padding: Pair) -> np.ndarray:
     return padded
 
 
+def image_blocks(batch: int, bytes_per_image: int) -> Iterator[slice]:
+    """Slices of the batch, each as many images as make up BLOCK_BYTES."""
+    block = max(1, BLOCK_BYTES // max(1, bytes_per_image))
+    return (slice(start, min(start + block, batch)) for start in range(0, batch, block))
+
+
 def unfold(
     images: Float[np.ndarray, "batch height width channels"], kernel: Pair, stride: Pair, dilation: Pair, size: Pair
 ) -> Iterator[tuple[slice, Float[np.ndarray, "windows pixels"]]]:
@@ -139,14 +133,15 @@ def unfold(
     """
     batch, _, _, channels = images.shape
     pixels = kernel[0] * kernel[1] * channels
-    block = max(1, BLOCK_BYTES // (size[0] * size[1] * pixels * images.itemsize or 1))
-    buffer = np.empty((min(block, batch), *size, kernel[0] * kernel[1], channels), images.dtype)
-    for start in range(0, batch, block):
-        chosen = images[start : start + block]
-        windows = buffer[: len(chosen)]
+    buffer = np.empty((0, *size, kernel[0] * kernel[1], channels), images.dtype)
+    for chosen in image_blocks(batch, size[0] * size[1] * pixels * images.itemsize):
+        block = images[chosen]
+        if not len(buffer):
+            buffer = np.empty((len(block), *buffer.shape[1:]), images.dtype)
+        windows = buffer[: len(block)]
         for position, (rows, columns) in enumerate(shifts(kernel, stride, dilation, size)):
-            windows[:, :, :, position] = chosen[:, rows, columns]
-        yield slice(start, start + block), windows.reshape(-1, pixels)
+            windows[:, :, :, position] = block[:, rows, columns]
+        yield chosen, windows.reshape(-1, pixels)
 
 
 def correlate(
@@ -163,3 +158,23 @@ def correlate(
     for chosen, windows in unfold(images, (kernel_height, kernel_width), stride, dilation, size):
         np.matmul(windows, matrix, out=y[chosen].reshape(-1, filters))
     return y
+
+
+def correlate_backward(
+    grad: Float[np.ndarray, "batch out_height out_width filters"],
+    kernel: Float[np.ndarray, "kernel_height kernel_width filters channels"],
+    stride: Pair,
+    dilation: Pair,
+    shape: tuple[int, ...],
+) -> Float[np.ndarray, "batch height width channels"]:
+    """dL/dimages of ``correlate``: one kernel position at a time, to all the pixels that it met."""
+    kernel_height, kernel_width, filters, channels = kernel.shape
+    matrices = np.ascontiguousarray(kernel).reshape(-1, filters, channels)
+    grad_images = np.zeros(shape, grad.dtype)
+    size = (grad.shape[1], grad.shape[2])
+    for chosen in image_blocks(len(grad), size[0] * size[1] * (filters + channels) * grad.itemsize):
+        block, rows_of_grad = grad_images[chosen], grad[chosen].reshape(-1, filters)
+        positions = shifts((kernel_height, kernel_width), stride, dilation, size)
+        for matrix, (rows, columns) in zip(matrices, positions, strict=True):
+            block[:, rows, columns] += (rows_of_grad @ matrix).reshape(-1, *size, channels)
+    return grad_images

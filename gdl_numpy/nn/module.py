@@ -210,9 +210,17 @@ class Flatten(Module):
     def forward(self, x: np.ndarray) -> np.ndarray:
         if x.ndim < 2:
             raise ValueError(f"{self!r} expects an input with a batch dimension and at least one more, got shape {x.shape}")
-        self.save_for_backward(x.shape)
+        self.save_for_backward(x)
         return x.reshape(len(x), int(np.prod(x.shape[1:])))
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray | None:
-        (shape,) = self.saved
-        return grad_output.reshape(shape) if self.needs_input_grad else None
+        (x,) = self.saved
+        if not self.needs_input_grad:
+            return None
+        grad_x = grad_output.reshape(x.shape)
+        # A convolution's output is channels-last in memory, and the layers before this one go through memory in its order.
+        if x.flags.c_contiguous:
+            return grad_x
+        grad_like_x = np.empty_like(x)
+        grad_like_x[...] = grad_x
+        return grad_like_x
