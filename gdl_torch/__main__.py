@@ -42,7 +42,7 @@ def one_line(message: str) -> str:
     )
     if unknown:
         return _unknown_class(*unknown.groups())
-    lines = (line.strip(" -") for line in message.splitlines())
+    lines = (line.strip().removeprefix("- ") for line in message.splitlines())
     return " ".join(line for line in lines if line and not PARSER_NOISE.match(line))
 
 
@@ -95,7 +95,8 @@ class CLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         # A link is skipped where the model has no such argument or the data module no such attribute.
-        for source, target in (("in_features",) * 2, ("in_shape",) * 2, ("num_classes", "out_features")):
+        links = {"in_features": "in_features", "in_shape": "in_shape", "num_classes": "out_features"}
+        for source, target in links.items():
             parser.link_arguments(f"data.{source}", f"model.init_args.{target}", apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:

@@ -91,7 +91,7 @@ class Classifier(pl.LightningModule):
 
         So does `Classifier.load_from_checkpoint`, which need not be told which of the models is in the file.
         """
-        checkpoint["hyper_parameters"] |= {
-            "_class_path": f"{type(self).__module__}.{type(self).__qualname__}",
-            "_instantiator": "pytorch_lightning.cli.instantiate_module",
-        }
+        checkpoint.setdefault("hyper_parameters", {}).update(
+            _class_path=f"{type(self).__module__}.{type(self).__qualname__}",
+            _instantiator="pytorch_lightning.cli.instantiate_module",
+        )

@@ -35,12 +35,10 @@ from gdl_torch.models import CNN, MLP
 from parity_tests.harness.bounds import ELEMENTARY
 from parity_tests.harness.rounding import gamma, unit_roundoff
 from parity_tests.test_imports import NO_TORCH, run_python
-from parity_tests.test_lightning import Recipe, allowed, one_thread, run_numpy
+from parity_tests.test_lightning import Recipe, allowed, run_numpy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-__all__ = ["one_thread"]  # a fixture for this module too
 
 ROOT = Path(__file__).parents[1]
 SMALL = ("--trainer.max_epochs", "1", "--trainer.enable_progress_bar", "false")
@@ -140,7 +138,12 @@ def test_lower_precision_by_flag(tmp_path: Path) -> None:
         "--trainer.precision", "bf16-mixed", *SMALL,
     )  # fmt: skip
     (path,) = tmp_path.rglob("*.ckpt")
-    assert CNN.load_from_checkpoint(path, weights_only=True).hparams["in_shape"] == (1, 8, 8)
+    hparams = read_checkpoint(path)["hyper_parameters"]
+    assert [list(hparams[name]) for name in ("in_shape", "channels", "hidden_features")] == [
+        [1, 8, 8],
+        [16],
+        [],
+    ]
     assert {tensor.dtype for tensor in read_checkpoint(path)["state_dict"].values()} == {torch.float32}
 
 

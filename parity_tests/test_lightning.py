@@ -93,15 +93,6 @@ class Recipe:
         return built
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Models as small as these gain nothing by threads, which wait long for each other on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def digits() -> DigitsDataModule:
     """287 training examples in batches of 100, and 1,150 to validate."""

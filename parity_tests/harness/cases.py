@@ -7,7 +7,7 @@ large and small numbers. A model's row lists configurations, and the data that `
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,7 +56,6 @@ class ModelCase:
     in_shape: tuple[int, ...]
     loss: str = "CrossEntropyLoss"
     data: str = "digits"
-    benchmark: Mapping[str, Any] = field(default_factory=dict)
 
     def build(self, hparams: Mapping[str, Any], seed: int = 0) -> tuple[nn.Module, torch.nn.Module]:
         return models.MODELS[self.name](**hparams, rng=seed), torch_models.MODELS[self.name](**hparams)
