@@ -7,9 +7,11 @@ its passes over a slice cost one trip to memory.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from gdl_numpy.nn.checks import state_dict_faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -25,9 +27,10 @@ class Optimizer:
     Attributes:
         lr: can be set between steps, for a schedule.
         steps: how many have been made.
+        updates: how many of them changed each parameter: those that found a gradient.
     """
 
-    buffers: ClassVar[tuple[str, ...]] = ()
+    buffers: tuple[str, ...] = ()
 
     def __init__(self, params: Iterable[Parameter], lr: float, weight_decay: float) -> None:
         """Raises ValueError for no parameters, or a negative learning rate or weight decay."""
@@ -40,18 +43,20 @@ class Optimizer:
         if not weight_decay >= 0:
             raise ValueError(f"{name} expects weight_decay ≥ 0, got {weight_decay}")
         self.lr, self.weight_decay, self.steps = lr, weight_decay, 0
+        self.updates = np.zeros(len(self.params), np.int64)
         self.state = [{key: np.zeros_like(p.data) for key in self.buffers} for p in self.params]
 
     def step(self) -> None:
         """Changes every parameter that has a gradient, in place; the gradients stay as they are."""
         self.steps += 1
-        for parameter, state in zip(self.params, self.state, strict=True):
+        for i, (parameter, state) in enumerate(zip(self.params, self.state, strict=True)):
             if parameter.grad is not None:
+                self.updates[i] += 1
                 for data, grad, *buffers in slices(parameter.data, parameter.grad, *state.values()):
-                    self.update(data, grad, *buffers)
+                    self.update(int(self.updates[i]), data, grad, *buffers)
 
-    def update(self, data: np.ndarray, grad: np.ndarray, *buffers: np.ndarray) -> None:
-        """One step of one slice: changes ``data`` and ``buffers``, not ``grad``."""
+    def update(self, t: int, data: np.ndarray, grad: np.ndarray, *buffers: np.ndarray) -> None:
+        """The ``t``-th step of one parameter, of one slice of it: changes ``data`` and ``buffers``, not ``grad``."""
         raise TypeError(f"{type(self).__name__} does not define update")
 
     def zero_grad(self) -> None:
@@ -61,7 +66,7 @@ class Optimizer:
     def state_dict(self) -> dict[str, np.ndarray]:
         """Live arrays under "<parameter's position>.<buffer>", and the scalars that training changes."""
         arrays = {f"{i}.{key}": array for i, state in enumerate(self.state) for key, array in state.items()}
-        return {"steps": np.array(self.steps), "lr": np.array(self.lr), **arrays}
+        return {"steps": np.array(self.steps), "updates": self.updates, "lr": np.array(self.lr), **arrays}
 
     def load_state_dict(self, state_dict: Mapping[str, np.ndarray]) -> None:
         """Copies in what ``state_dict`` gave.
@@ -70,9 +75,10 @@ class Optimizer:
             ValueError: the keys or shapes are not those of this optimizer and its parameters; nothing is changed then.
         """
         own = self.state_dict()
-        if {k: v.shape for k, v in own.items()} != {k: np.shape(v) for k, v in state_dict.items()}:
+        if faults := state_dict_faults(own, state_dict):
             raise ValueError(
-                f"{type(self).__name__} cannot load this state: it belongs to another optimizer or other parameters"
+                f"{type(self).__name__} cannot load the state of another optimizer or of other parameters: "
+                f"{'; '.join(faults)}"
             )
         self.steps, self.lr = int(state_dict["steps"]), float(state_dict["lr"])
         for key in own.keys() - {"steps", "lr"}:
@@ -80,7 +86,9 @@ class Optimizer:
 
 
 class SGD(Optimizer):
-    """Gradient descent, with momentum (Polyak 1964) and Nesterov's variant as in Sutskever et al. 2013, torch's form.
+    """Gradient descent, with momentum (Polyak 1964) and Nesterov's variant.
+
+    In torch's form, which for Nesterov's is that of Sutskever et al. 2013:
 
         g ← grad + weight_decay · p
         b ← momentum · b + g            (no momentum: b = g)
@@ -105,7 +113,7 @@ class SGD(Optimizer):
             self.buffers = ("momentum_buffer",)
         super().__init__(params, lr, weight_decay)
 
-    def update(self, data: np.ndarray, grad: np.ndarray, *buffers: np.ndarray) -> None:
+    def update(self, t: int, data: np.ndarray, grad: np.ndarray, *buffers: np.ndarray) -> None:
         step = grad + self.weight_decay * data if self.weight_decay else grad
         for buffer in buffers:
             buffer *= self.momentum
@@ -117,9 +125,11 @@ class SGD(Optimizer):
 class Adam(Optimizer):
     """Adam (Kingma & Ba 2015), https://arxiv.org/abs/1412.6980.
 
+    The t-th step of a parameter, counting those that found a gradient:
+
         g ← grad + weight_decay · p
         m ← β₁ m + (1 - β₁) g                 v ← β₂ v + (1 - β₂) g²
-        p ← p - lr · m̂ / (√v̂ + eps)           m̂ = m / (1 - β₁ᵗ), v̂ = v / (1 - β₂ᵗ) at step t
+        p ← p - lr · m̂ / (√v̂ + eps)           m̂ = m / (1 - β₁ᵗ), v̂ = v / (1 - β₂ᵗ)
     """
 
     buffers = ("exp_avg", "exp_avg_sq")
@@ -140,11 +150,11 @@ class Adam(Optimizer):
         self.betas, self.eps = betas, eps
         super().__init__(params, lr, weight_decay)
 
-    def update(self, data: np.ndarray, grad: np.ndarray, *buffers: np.ndarray) -> None:
-        self.moments_step(data, grad + self.weight_decay * data if self.weight_decay else grad, *buffers)
+    def update(self, t: int, data: np.ndarray, grad: np.ndarray, *buffers: np.ndarray) -> None:
+        self.moments_step(t, data, grad + self.weight_decay * data if self.weight_decay else grad, *buffers)
 
     def moments_step(
-        self, data: np.ndarray, grad: np.ndarray, exp_avg: np.ndarray, exp_avg_sq: np.ndarray
+        self, t: int, data: np.ndarray, grad: np.ndarray, exp_avg: np.ndarray, exp_avg_sq: np.ndarray
     ) -> None:
         beta1, beta2 = self.betas
         scratch = (1 - beta1) * grad
@@ -156,10 +166,10 @@ class Adam(Optimizer):
         exp_avg_sq += scratch
 
         np.sqrt(exp_avg_sq, out=scratch)
-        scratch /= math.sqrt(1 - beta2**self.steps)
+        scratch /= math.sqrt(1 - beta2**t)
         scratch += self.eps
         np.divide(exp_avg, scratch, out=scratch)
-        scratch *= self.lr / (1 - beta1**self.steps)
+        scratch *= self.lr / (1 - beta1**t)
         data -= scratch
 
 
@@ -176,9 +186,9 @@ class AdamW(Adam):
     ) -> None:
         super().__init__(params, lr, betas, eps, weight_decay)
 
-    def update(self, data: np.ndarray, grad: np.ndarray, *buffers: np.ndarray) -> None:
+    def update(self, t: int, data: np.ndarray, grad: np.ndarray, *buffers: np.ndarray) -> None:
         data *= 1 - self.lr * self.weight_decay
-        self.moments_step(data, grad, *buffers)
+        self.moments_step(t, data, grad, *buffers)
 
 
 def clip_grad_norm_(parameters: Iterable[Parameter], max_norm: float) -> float:
@@ -197,9 +207,10 @@ def clip_grad_norm_(parameters: Iterable[Parameter], max_norm: float) -> float:
     grads = [parameter.grad for parameter in parameters if parameter.grad is not None]
     norm = math.sqrt(sum(float(np.vdot(grad, grad)) for grad in grads))
     scale = max_norm / (norm + 1e-6)
-    if scale < 1:
-        for grad in grads:
-            grad *= scale
+    if not scale >= 1:  # nan too: a gradient that is no number spreads to all, as in torch, and is seen
+        with np.errstate(invalid="ignore"):
+            for grad in grads:
+                grad *= scale
     return norm
 
 

@@ -31,7 +31,9 @@ from gdl_numpy import models, nn, optim
 from gdl_numpy.files import replacing
 from gdl_numpy.lookup import lookup
 
-PAUSE = 0.2  # seconds: OpenBLAS and OpenMP threads go on spinning after their work, and would steal the other side's cores
+# Seconds between turns. The threads of OpenBLAS and OpenMP go on spinning for a while after their work, and would take the
+# cores of whoever comes next: torch's step takes twice as long right after one of NumPy's.
+PAUSE = 0.2
 ROUNDS = 5
 
 
@@ -46,13 +48,13 @@ class Row:
 
 
 ROWS = {
-    "mlp": Row("the book's MLP: 784-100-10 tanh, dropout", "MLP", {}, 100),
+    "mlp": Row("book MLP 784-100-10", "MLP", {}, 100),
     "mlp-1024": Row(
-        "784-1024-1024-10 relu", "MLP", {"hidden_features": [1024, 1024], "activation": "relu", "dropout": 0.0}, 256
+        "MLP 784-1024-1024-10", "MLP", {"hidden_features": [1024, 1024], "activation": "relu", "dropout": 0.0}, 256
     ),
-    "cnn": Row("the book's CNN: 16 kernels of 3×3, tanh, dropout", "CNN", {}, 128),
+    "cnn": Row("book CNN, 16 kernels 3×3", "CNN", {}, 128),
     "cnn-pooled": Row(
-        "conv 32, pool, conv 64, pool, 128, relu, dropout",
+        "CNN 32-pool-64-pool-128-10",
         "CNN",
         {"channels": [32, 64], "pool_size": 2, "hidden_features": [128], "activation": "relu"},
         128,
@@ -148,8 +150,9 @@ def measure(name: str, row: Row, seconds: float) -> Result:
 
 def table(results: list[Result]) -> Table:
     shown = Table(title="One training step (ms; a ratio below 1 is faster than torch)")
-    for column in ("step", "batch", "NumPy", "torch", "products", "NumPy / torch", "products / torch"):
-        shown.add_column(column, justify="left" if column == "step" else "right")
+    shown.add_column("step", no_wrap=True)
+    for column in ("batch", "NumPy", "torch", "products", "NumPy / torch", "products / torch"):
+        shown.add_column(column, justify="right")
     for r in results:
         shown.add_row(
             ROWS[r.row].about, str(r.batch), f"{1e3 * r.numpy:.2f}", f"{1e3 * r.torch:.2f}", f"{1e3 * r.products:.2f}",

@@ -25,15 +25,22 @@ def sigmoid(x: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
     return y
 
 
+def shifted(x: Float[np.ndarray, "*shape"], dim: int) -> Float[np.ndarray, "*shape"]:
+    """x - max x along ``dim``, so that no exponential overflows; where x is infinite that is -∞ or nan, as in torch."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        y: np.ndarray = x - x.max(axis=dim, keepdims=True, initial=-np.inf)
+    return y
+
+
 def log_softmax(x: Float[np.ndarray, "*shape"], dim: int = -1) -> Float[np.ndarray, "*shape"]:
-    """x - log Σ eˣ along ``dim``, shifted by the maximum so that no exponential overflows."""
-    y = x - x.max(axis=dim, keepdims=True, initial=-np.inf)
+    """Log of softmax, x - log Σ eˣ along ``dim``."""
+    y = shifted(x, dim)
     y -= np.log(np.exp(y).sum(axis=dim, keepdims=True))
     return y
 
 
 class ReLU(Module):
-    """y = max(0, x); dL/dx = dL/dy where x > 0, else 0 (at 0 too, as torch has it)."""
+    """y = max(0, x); dL/dx = dL/dy where x > 0, else 0 (at 0 too, as torch has it; a nan lets it pass)."""
 
     def forward(self, x: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
         check_floating(self, input=x)
@@ -44,7 +51,7 @@ class ReLU(Module):
     def backward(self, grad_output: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"] | None:
         (y,) = self.saved
         check_grad_output(self, grad_output, y.shape, y.dtype)
-        return grad_output * (y > 0) if self.needs_input_grad else None
+        return grad_output * (y != 0) if self.needs_input_grad else None
 
 
 class Sigmoid(Module):
@@ -108,7 +115,7 @@ class Softmax(_OverDimension):
 
     def forward(self, x: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
         self._check_input(x)
-        y = x - x.max(axis=self.dim, keepdims=True, initial=-np.inf)
+        y = shifted(x, self.dim)
         np.exp(y, out=y)
         y /= y.sum(axis=self.dim, keepdims=True)
         self.save_for_backward(y)

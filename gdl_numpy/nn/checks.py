@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from gdl_numpy.nn.module import Module
+    from collections.abc import Mapping
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
-def check_floating(layer: Module, **arrays: np.ndarray) -> None:
+def check_floating(layer: object, **arrays: np.ndarray) -> None:
     """Refuses anything but arrays that are all float32 or all float64.
 
     Raises:
@@ -29,7 +29,7 @@ def check_floating(layer: Module, **arrays: np.ndarray) -> None:
             )
 
 
-def check_same_shape(layer: Module, **arrays: np.ndarray) -> None:
+def check_same_shape(layer: object, **arrays: np.ndarray) -> None:
     """Refuses floating arrays that differ in shape or dtype.
 
     Raises:
@@ -41,7 +41,7 @@ def check_same_shape(layer: Module, **arrays: np.ndarray) -> None:
         raise ValueError(f"{layer!r} expects equal shapes, got {shapes}")
 
 
-def check_class_ids(layer: Module, ids: np.ndarray, count: int, ignore_index: int | None = None) -> None:
+def check_class_ids(layer: object, ids: np.ndarray, count: int, ignore_index: int | None = None) -> None:
     """Refuses ids that are not integers in [0, count), ``ignore_index`` excepted.
 
     Raises:
@@ -57,7 +57,7 @@ def check_class_ids(layer: Module, ids: np.ndarray, count: int, ignore_index: in
         raise IndexError(f"{layer!r} expects ids in [0, {count}), got {ids[outside].flat[0]}")
 
 
-def check_grad_output(layer: Module, grad_output: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> None:
+def check_grad_output(layer: object, grad_output: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> None:
     """Refuses a gradient that does not look like the output it belongs to.
 
     Raises:
@@ -67,3 +67,21 @@ def check_grad_output(layer: Module, grad_output: np.ndarray, shape: tuple[int, 
         raise ValueError(
             f"{layer!r} expects grad_output like its output, {shape} {dtype}, got {grad_output.shape} {grad_output.dtype}"
         )
+
+
+def state_dict_faults(
+    own: Mapping[str, np.ndarray], given: Mapping[str, np.ndarray], strict: bool = True
+) -> list[str]:
+    """What keeps ``given`` from being copied into the arrays of ``own``: every missing, unexpected and misshapen key.
+
+    Not ``strict``, only the shapes of the keys that both have must fit.
+    """
+    faults = []
+    if strict:
+        faults += [f"missing key {name!r}" for name in own if name not in given]
+        faults += [f"unexpected key {name!r}" for name in given if name not in own]
+    return faults + [
+        f"{name!r} has shape {np.shape(given[name])}, expected {array.shape}"
+        for name, array in own.items()
+        if name in given and np.shape(given[name]) != array.shape
+    ]

@@ -9,15 +9,16 @@ from numpy.typing import DTypeLike
 
 from gdl_numpy.nn.checks import check_floating, check_grad_output
 from gdl_numpy.nn.init import fan_in_uniform
+from gdl_numpy.nn.linear import sum_rows
 from gdl_numpy.nn.module import Module, Parameter
-from gdl_numpy.nn.windows import Pair, output_size, pair, shifts
+from gdl_numpy.nn.windows import Pair, image_blocks, output_size, pair, shifts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from jaxtyping import Float
 
-BLOCK_BYTES = 2**20  # windows are made and used in pieces of this size, so that they never leave the cache
+BLOCK_BYTES = 2**21  # windows are made and used in pieces of this size, so that they never leave the cache
 
 
 class Conv2d(Module):
@@ -50,7 +51,9 @@ class Conv2d(Module):
         rng: np.random.Generator | int | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        """Raises ValueError for a kernel_size, stride or dilation below 1, or a padding below 0."""
+        """Raises ValueError for channels, a kernel_size, stride or dilation below 1, or a padding below 0."""
+        if in_channels < 1 or out_channels < 1:
+            raise ValueError(f"Conv2d expects in_channels and out_channels ≥ 1, got {in_channels} and {out_channels}")
         self.in_channels, self.out_channels = in_channels, out_channels
         self.kernel_size = pair("Conv2d", "kernel_size", kernel_size, at_least=1)
         self.stride = pair("Conv2d", "stride", stride, at_least=1)
@@ -73,9 +76,9 @@ class Conv2d(Module):
             )
         size = output_size(self, x.shape[2:], self.kernel_size, self.stride, self.padding, self.dilation)
         padded = pad(x.transpose(0, 2, 3, 1), self.padding)  # (N, H + 2p, W + 2p, C)
-        y = correlate(padded, self.weight.data.transpose(2, 3, 1, 0), self.stride, self.dilation, size)
-        if self.bias is not None:
-            y += self.bias.data
+        kernel = self.weight.data.transpose(2, 3, 1, 0)
+        bias = None if self.bias is None else self.bias.data
+        y = correlate(padded, kernel, bias, self.stride, self.dilation, size)
         self.save_for_backward(padded, x.shape)
         return y.transpose(0, 3, 1, 2)
 
@@ -92,7 +95,7 @@ class Conv2d(Module):
             grad_weight += (windows.T @ grad[images].reshape(-1, self.out_channels)).reshape(grad_weight.shape)
         self.weight.accumulate(grad_weight.transpose(3, 2, 0, 1))
         if self.bias is not None:
-            self.bias.accumulate(grad.sum(axis=(0, 1, 2)))
+            self.bias.accumulate(sum_rows(grad.reshape(-1, self.out_channels)))
         if not self.needs_input_grad:
             return None
         kernel = self.weight.data.transpose(2, 3, 0, 1)
@@ -117,12 +120,6 @@ def pad(images: np.ndarray, padding: Pair) -> np.ndarray:
     return padded
 
 
-def image_blocks(batch: int, bytes_per_image: int) -> Iterator[slice]:
-    """Slices of the batch, each as many images as make up BLOCK_BYTES."""
-    block = max(1, BLOCK_BYTES // max(1, bytes_per_image))
-    return (slice(start, min(start + block, batch)) for start in range(0, batch, block))
-
-
 def unfold(
     images: Float[np.ndarray, "batch height width channels"], kernel: Pair, stride: Pair, dilation: Pair, size: Pair
 ) -> Iterator[tuple[slice, Float[np.ndarray, "windows pixels"]]]:
@@ -133,30 +130,35 @@ def unfold(
     """
     batch, _, _, channels = images.shape
     pixels = kernel[0] * kernel[1] * channels
-    buffer = np.empty((0, *size, kernel[0] * kernel[1], channels), images.dtype)
-    for chosen in image_blocks(batch, size[0] * size[1] * pixels * images.itemsize):
-        block = images[chosen]
-        if not len(buffer):
-            buffer = np.empty((len(block), *buffer.shape[1:]), images.dtype)
-        windows = buffer[: len(block)]
+    buffer = np.empty(0, images.dtype)
+    for block in image_blocks(batch, size[0] * size[1] * pixels * images.itemsize, BLOCK_BYTES):
+        chosen = images[block]
+        shape = (len(chosen), *size, kernel[0] * kernel[1], channels)
+        if not buffer.size:  # the first block is the largest
+            buffer = np.empty(shape, images.dtype)
+        windows = buffer[: len(chosen)]
         for position, (rows, columns) in enumerate(shifts(kernel, stride, dilation, size)):
-            windows[:, :, :, position] = block[:, rows, columns]
-        yield chosen, windows.reshape(-1, pixels)
+            windows[:, :, :, position] = chosen[:, rows, columns]
+        yield block, windows.reshape(-1, pixels)
 
 
 def correlate(
     images: Float[np.ndarray, "batch height width channels"],
     kernel: Float[np.ndarray, "kernel_height kernel_width channels filters"],
+    bias: Float[np.ndarray, " filters"] | None,
     stride: Pair,
     dilation: Pair,
     size: Pair,
 ) -> Float[np.ndarray, "batch out_height out_width filters"]:
-    """Every window of every image times the kernel."""
+    """Every window of every image times the kernel, plus the bias."""
     kernel_height, kernel_width, _, filters = kernel.shape
     matrix = kernel.reshape(-1, filters)
     y = np.empty((len(images), *size, filters), images.dtype)
     for chosen, windows in unfold(images, (kernel_height, kernel_width), stride, dilation, size):
-        np.matmul(windows, matrix, out=y[chosen].reshape(-1, filters))
+        rows = y[chosen].reshape(-1, filters)
+        np.matmul(windows, matrix, out=rows)
+        if bias is not None:
+            rows += bias
     return y
 
 
@@ -169,12 +171,12 @@ def correlate_backward(
 ) -> Float[np.ndarray, "batch height width channels"]:
     """dL/dimages of ``correlate``: one kernel position at a time, to all the pixels that it met."""
     kernel_height, kernel_width, filters, channels = kernel.shape
-    matrices = np.ascontiguousarray(kernel).reshape(-1, filters, channels)
+    batch, height, width, _ = grad.shape
     grad_images = np.zeros(shape, grad.dtype)
-    size = (grad.shape[1], grad.shape[2])
-    for chosen in image_blocks(len(grad), size[0] * size[1] * (filters + channels) * grad.itemsize):
-        block, rows_of_grad = grad_images[chosen], grad[chosen].reshape(-1, filters)
-        positions = shifts((kernel_height, kernel_width), stride, dilation, size)
+    matrices = np.ascontiguousarray(kernel).reshape(-1, filters, channels)
+    for block in image_blocks(batch, grad[:1].nbytes + grad_images[:1].nbytes, BLOCK_BYTES):
+        images, pixels = grad_images[block], grad[block].reshape(-1, filters)
+        positions = shifts((kernel_height, kernel_width), stride, dilation, (height, width))
         for matrix, (rows, columns) in zip(matrices, positions, strict=True):
-            block[:, rows, columns] += (rows_of_grad @ matrix).reshape(-1, *size, channels)
+            images[:, rows, columns] += (pixels @ matrix).reshape(-1, height, width, channels)
     return grad_images

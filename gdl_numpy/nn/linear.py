@@ -36,6 +36,9 @@ class Linear(Module):
         rng: np.random.Generator | int | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
+        """Raises ValueError for sizes below 1."""
+        if in_features < 1 or out_features < 1:
+            raise ValueError(f"Linear expects in_features and out_features ≥ 1, got {in_features} and {out_features}")
         rng = np.random.default_rng(rng)
         self.in_features, self.out_features = in_features, out_features
         self.weight = fan_in_uniform((out_features, in_features), in_features, rng, dtype)
@@ -60,8 +63,13 @@ class Linear(Module):
         rows = grad_output.reshape(-1, self.out_features)
         self.weight.accumulate(rows.T @ x.reshape(-1, self.in_features))
         if self.bias is not None:
-            self.bias.accumulate(rows.sum(axis=0))
+            self.bias.accumulate(sum_rows(rows))
         return grad_output @ self.weight.data if self.needs_input_grad else None
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+
+
+def sum_rows(matrix: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, " columns"]:
+    """Σ over rows, as a product with ones: BLAS adds rows up several times faster than ``sum(axis=0)``."""
+    return np.ones(len(matrix), matrix.dtype) @ matrix

@@ -7,7 +7,7 @@ by every element of the prediction for MSE and BCE, by every target that is not 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -50,8 +50,13 @@ class Loss(Module):
             grad_losses = np.asarray(grad_output)
             check_grad_output(self, grad_losses, shape, dtype)
             return grad_losses
+        if np.shape(grad_output) != ():
+            raise ValueError(f"{self!r} expects grad_output like its output, one number, got shape {np.shape(grad_output)}")
         scale = 1 / max(count, 1) if self.reduction == "mean" else 1.0
         return np.asarray(scale if grad_output is None else scale * float(grad_output), dtype)
+
+    def backward(self, grad_output: Any = None) -> Any:
+        raise TypeError(f"{type(self).__name__} does not define backward")
 
     def extra_repr(self) -> str:
         return f"reduction={self.reduction!r}"
@@ -107,7 +112,7 @@ class BCELoss(Loss):
 class BCEWithLogitsLoss(Loss):
     """Binary cross-entropy of p = sigmoid(x), gradient p - t; stable for any x.
 
-    -(t log p + (1 - t) log(1 - p)) = max(x, 0) - x t + log(1 + e^-|x|)
+    -(t log p + (1 - t) log(1 - p)) = (1 - t) x - min(x, 0) + log(1 + e^-|x|)
     """
 
     def forward(
@@ -115,8 +120,9 @@ class BCEWithLogitsLoss(Loss):
     ) -> float | Float[np.ndarray, "*shape"]:
         check_same_shape(self, prediction=prediction, target=target)
         losses = np.log1p(np.exp(-np.abs(prediction)))
-        losses += np.maximum(prediction, 0)
-        losses -= prediction * target
+        with np.errstate(invalid="ignore"):  # 0 · ∞ and ∞ - ∞ are nan, as in torch
+            losses -= np.minimum(prediction, 0)
+            losses += (1 - target) * prediction
         self.save_for_backward(prediction, target)
         return self.reduce(losses, losses.size)
 
@@ -151,23 +157,23 @@ class CrossEntropyLoss(Loss):
                 f"{self!r} expects logits (N, C, …) and class ids (N, …), got {prediction.shape} and {np.shape(target)}"
             )
         check_class_ids(self, target, prediction.shape[1], self.ignore_index)
-        counted = target != self.ignore_index
-        index = np.expand_dims(np.where(counted, target, 0), 1)
-        log_p = log_softmax(prediction, dim=1)
-        losses = -np.take_along_axis(log_p, index, axis=1).squeeze(1)
-        losses[~counted] = 0
-        self.save_for_backward(log_p, index, counted)
-        return self.reduce(losses, int(counted.sum()))
+        rows = np.moveaxis(prediction, 1, -1).reshape(target.size, prediction.shape[1])  # one row of classes a target
+        counted = target.reshape(-1) != self.ignore_index
+        chosen = np.arange(target.size), np.where(counted, target.reshape(-1), 0)
+        log_p = log_softmax(rows)
+        losses = np.where(counted, -log_p[chosen], np.zeros((), log_p.dtype)).reshape(target.shape)
+        self.save_for_backward(log_p, chosen, counted, target.shape)
+        return self.reduce(losses, int(np.count_nonzero(counted)))
 
     def backward(
         self, grad_output: float | Float[np.ndarray, "batch *rest"] | None = None
     ) -> Float[np.ndarray, "batch classes *rest"]:
-        log_p, index, counted = self.saved
-        scale = self.grad_losses(grad_output, counted.shape, log_p.dtype, int(counted.sum()))
+        log_p, chosen, counted, shape = self.saved
+        scale = self.grad_losses(grad_output, shape, log_p.dtype, int(np.count_nonzero(counted)))
         grad = np.exp(log_p)
-        np.put_along_axis(grad, index, np.take_along_axis(grad, index, axis=1) - 1, axis=1)
-        grad *= np.expand_dims(np.where(counted, scale, np.zeros((), log_p.dtype)), 1)
-        return grad
+        grad[chosen] -= 1
+        grad *= np.where(counted, scale.reshape(-1), np.zeros((), log_p.dtype))[:, None]
+        return np.moveaxis(grad.reshape(*shape, grad.shape[1]), -1, 1)
 
     def extra_repr(self) -> str:
         return f"ignore_index={self.ignore_index}, {super().extra_repr()}"

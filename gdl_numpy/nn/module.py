@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from gdl_numpy.nn.checks import check_floating, check_grad_output, state_dict_faults
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -147,21 +149,11 @@ class Module:
         Raises:
             RuntimeError: with every missing, unexpected and misshapen key. Nothing has been changed then.
         """
-        own = dict(self.named_parameters())
-        faults = []
-        if strict:
-            faults += [f"missing key {name!r}" for name in own if name not in state_dict]
-            faults += [f"unexpected key {name!r}" for name in state_dict if name not in own]
-        faults += [
-            f"{name!r} has shape {np.shape(state_dict[name])}, expected {parameter.data.shape}"
-            for name, parameter in own.items()
-            if name in state_dict and np.shape(state_dict[name]) != parameter.data.shape
-        ]
-        if faults:
+        own = self.state_dict()
+        if faults := state_dict_faults(own, state_dict, strict):
             raise RuntimeError(f"{type(self).__name__} cannot load this state_dict: {'; '.join(faults)}")
-        for name, parameter in own.items():
-            if name in state_dict:
-                parameter.data[...] = state_dict[name]
+        for name in own.keys() & state_dict.keys():
+            own[name][...] = state_dict[name]
 
     def extra_repr(self) -> str:
         """The arguments to show in ``repr``, for the messages that must say which layer they mean."""
@@ -208,6 +200,7 @@ class Flatten(Module):
     """(batch, …) to (batch, product of the rest); an empty batch stays empty."""
 
     def forward(self, x: np.ndarray) -> np.ndarray:
+        check_floating(self, input=x)
         if x.ndim < 2:
             raise ValueError(f"{self!r} expects an input with a batch dimension and at least one more, got shape {x.shape}")
         self.save_for_backward(x)
@@ -215,6 +208,7 @@ class Flatten(Module):
 
     def backward(self, grad_output: np.ndarray) -> np.ndarray | None:
         (x,) = self.saved
+        check_grad_output(self, grad_output, (len(x), int(np.prod(x.shape[1:]))), x.dtype)
         if not self.needs_input_grad:
             return None
         grad_x = grad_output.reshape(x.shape)

@@ -8,10 +8,15 @@ import numpy as np
 
 from gdl_numpy.nn.checks import check_floating, check_grad_output
 from gdl_numpy.nn.module import Module
-from gdl_numpy.nn.windows import Pair, output_size, pair, shifts
+from gdl_numpy.nn.windows import Pair, image_blocks, output_size, pair, shifts
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from jaxtyping import Float
+
+
+BLOCK_BYTES = 2**20  # of images pooled at a time, so that all passes over them after the first find them in the cache
 
 
 class _Pool2d(Module):
@@ -29,17 +34,16 @@ class _Pool2d(Module):
             raise ValueError(f"{name} expects a padding of at most half the kernel {self.kernel_size}, got {self.padding}")
 
     def _pad(self, x: np.ndarray, border: float) -> tuple[np.ndarray, Pair]:
-        """The padded images, laid out in memory as they came, and how many windows they have in each direction."""
+        """The padded images, and how many windows they have in each direction."""
         check_floating(self, input=x)
         if x.ndim != 4:
             raise ValueError(f"{self!r} expects an input of shape (batch, channels, height, width), got {x.shape}")
         size = output_size(self, x.shape[2:], self.kernel_size, self.stride, self.padding, (1, 1))
         if self.padding == (0, 0):
             return x, size
-        padded = _zeros_like(x, self.padding)
-        padded += border
-        self._unpad(padded)[...] = x
-        return padded, size
+        (ph, pw), channels_last = self.padding, x.transpose(0, 2, 3, 1)  # as convolutions leave and want them
+        padded = np.pad(channels_last, ((0, 0), (ph, ph), (pw, pw), (0, 0)), constant_values=border)
+        return padded.transpose(0, 3, 1, 2), size
 
     def _unpad(self, padded: np.ndarray) -> np.ndarray:
         (ph, pw), (height, width) = self.padding, padded.shape[2:]
@@ -60,23 +64,36 @@ class MaxPool2d(_Pool2d):
     def forward(
         self, x: Float[np.ndarray, "batch channels height width"]
     ) -> Float[np.ndarray, "batch channels out_height out_width"]:
-        padded, size = self._pad(x, border=-np.inf)
-        in_rows = max_along(padded, 3, self.kernel_size[1], self.stride[1], size[1])
-        in_columns = max_along(in_rows[0], 2, self.kernel_size[0], self.stride[0], size[0])
-        self.save_for_backward(padded, in_rows, in_columns)
-        return in_columns[0]
+        padded, (height, width) = self._pad(x, border=-np.inf)
+        y = np.empty_like(padded[:, :, :height, :width])
+        row_winner = np.empty_like(padded[:, :, :, :width], dtype=np.min_scalar_type(self.kernel_size[1]))
+        column_winner = np.empty_like(y, dtype=np.min_scalar_type(self.kernel_size[0]))
+        for block in self._blocks(padded):
+            row_maxima = max_along(padded[block], 3, self.kernel_size[1], self.stride[1], row_winner[block])
+            y[block] = max_along(row_maxima, 2, self.kernel_size[0], self.stride[0], column_winner[block])
+        self.save_for_backward(padded, row_winner, column_winner)
+        return y
 
     def backward(
         self, grad_output: Float[np.ndarray, "batch channels out_height out_width"]
     ) -> Float[np.ndarray, "batch channels height width"] | None:
-        padded, (row_maxima, row_winner), (y, column_winner) = self.saved
-        check_grad_output(self, grad_output, y.shape, y.dtype)
+        padded, row_winner, column_winner = self.saved
+        check_grad_output(self, grad_output, column_winner.shape, padded.dtype)
         if not self.needs_input_grad:
             return None
-        grad_rows = max_along_backward(grad_output, column_winner, row_maxima, 2, self.kernel_size[0], self.stride[0])
-        return self._unpad(
-            max_along_backward(grad_rows, row_winner, padded, 3, self.kernel_size[1], self.stride[1])
-        )
+        grad_padded = np.empty_like(padded)
+        for block in self._blocks(padded):
+            grad_rows = np.empty_like(padded[block, :, :, : row_winner.shape[3]])
+            max_along_backward(
+                grad_output[block], column_winner[block], 2, self.kernel_size[0], self.stride[0], out=grad_rows
+            )
+            max_along_backward(
+                grad_rows, row_winner[block], 3, self.kernel_size[1], self.stride[1], out=grad_padded[block]
+            )
+        return self._unpad(grad_padded)
+
+    def _blocks(self, padded: np.ndarray) -> Iterator[slice]:
+        return image_blocks(len(padded), padded[:1].nbytes, BLOCK_BYTES)
 
 
 class AvgPool2d(_Pool2d):
@@ -100,7 +117,7 @@ class AvgPool2d(_Pool2d):
         if not self.needs_input_grad:
             return None
         share = grad_output / len(positions)
-        grad_padded = _zeros_like(padded)
+        grad_padded = np.zeros_like(padded)
         for rows, columns in positions:
             grad_padded[:, :, rows, columns] += share
         return self._unpad(grad_padded)
@@ -113,32 +130,31 @@ def steps_along(axis: int, kernel: int, stride: int, size: int) -> list[tuple[sl
     ]
 
 
-def max_along(x: np.ndarray, axis: int, kernel: int, stride: int, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """The maximum of each window along one axis, and the position in the window of the first element that has it."""
-    first, *others = steps_along(axis, kernel, stride, size)
+def max_along(x: np.ndarray, axis: int, kernel: int, stride: int, winner: np.ndarray) -> np.ndarray:
+    """The maximum of each window along one axis; into ``winner`` goes the position of the first element that has it."""
+    first, *others = steps_along(axis, kernel, stride, winner.shape[axis])
     y = x[first].copy(order="K")
-    winner = np.zeros_like(y, dtype=np.min_scalar_type(kernel))
+    winner[...] = 0
     for position, step in enumerate(others, start=1):
         # The latest position that beat all before it is the largest such position; a masked assignment would branch.
         np.maximum(winner, np.multiply(x[step] > y, position, dtype=winner.dtype), out=winner)
         np.maximum(y, x[step], out=y)
-    return y, winner
+    if np.isnan(y.max(initial=-np.inf)):  # to torch a nan beats every number, and of several the last one wins
+        for position, step in enumerate(others, start=1):
+            winner[np.isnan(x[step])] = position
+    return y
 
 
 def max_along_backward(
-    grad: np.ndarray, winner: np.ndarray, x: np.ndarray, axis: int, kernel: int, stride: int
-) -> np.ndarray:
-    """dL/dx of ``max_along``."""
-    grad_x = _zeros_like(x)
-    for position, step in enumerate(steps_along(axis, kernel, stride, grad.shape[axis])):
-        grad_x[step] += grad * (winner == position)
-    return grad_x
-
-
-def _zeros_like(images: np.ndarray, padding: Pair = (0, 0)) -> np.ndarray:
-    """Zeros for padded images, channels-last in memory if ``images`` are (what a convolution returns and wants)."""
-    batch, channels, height, width = images.shape
-    height, width = height + 2 * padding[0], width + 2 * padding[1]
-    if images.transpose(0, 2, 3, 1).flags.c_contiguous:
-        return np.zeros((batch, height, width, channels), images.dtype).transpose(0, 3, 1, 2)
-    return np.zeros((batch, channels, height, width), images.dtype)
+    grad: np.ndarray, winner: np.ndarray, axis: int, kernel: int, stride: int, out: np.ndarray
+) -> None:
+    """dL/dx of ``max_along``, into ``out``."""
+    size = winner.shape[axis]
+    tiled = stride == kernel and size * stride == out.shape[axis]  # each element is in one window: nothing adds up
+    if not tiled:
+        out[...] = 0
+    for position, step in enumerate(steps_along(axis, kernel, stride, size)):
+        if tiled:
+            np.multiply(grad, winner == position, out=out[step])
+        else:
+            out[step] += grad * (winner == position)

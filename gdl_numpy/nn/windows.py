@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +19,7 @@ def pair(layer: str, name: str, value: int | Pair, at_least: int) -> Pair:
     Raises:
         ValueError: naming the layer and the argument, if it is not one or two ints of at least ``at_least``.
     """
-    values = (value, value) if isinstance(value, int) else tuple(value)
+    values = tuple(value) if isinstance(value, Iterable) else (value, value)
     if len(values) != 2 or any(not isinstance(v, int) or v < at_least for v in values):
         raise ValueError(f"{layer} expects {name} to be one or two ints ≥ {at_least}, got {value!r}")
     return values[0], values[1]
@@ -49,3 +48,12 @@ def shifts(kernel: Pair, stride: Pair, dilation: Pair, size: Pair) -> Iterator[t
                 slice(top, top + stride[0] * (size[0] - 1) + 1, stride[0]),
                 slice(left, left + stride[1] * (size[1] - 1) + 1, stride[1]),
             )
+
+
+def image_blocks(count: int, bytes_per_image: int, block_bytes: int) -> Iterator[slice]:
+    """Slices of a batch, each of as many images as make up ``block_bytes``.
+
+    A pass over a whole batch fetches it from memory. Several passes over a block that fits the cache fetch it once.
+    """
+    block = max(1, block_bytes // max(1, bytes_per_image))
+    return (slice(start, min(start + block, count)) for start in range(0, count, block))

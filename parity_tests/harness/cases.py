@@ -6,8 +6,10 @@ large and small numbers. A model's row lists configurations, and the data that `
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +17,7 @@ import torch
 from hypothesis import strategies as st
 
 from gdl_numpy import models, nn
+from gdl_numpy.data import Batches, Dataset
 from gdl_torch import models as torch_models
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
@@ -40,6 +43,14 @@ class LayerCase:
         return self.draw(draw, np.random.default_rng(draw(st.integers(0, 2**32 - 1))))
 
 
+def shuffled_batches(dataset: Dataset, batch_size: int, seed: int) -> Iterator[tuple[Any, Any]]:
+    """Mini-batches (inputs, targets) of the training examples, one epoch after the other, without end."""
+    batches = Batches(dataset.train, batch_size, seed)
+    for epoch in count():
+        batches.set_epoch(epoch)
+        yield from batches
+
+
 @dataclass(frozen=True)
 class ModelCase:
     """A model that both sides have under ``name``.
@@ -47,15 +58,24 @@ class ModelCase:
     Attributes:
         variants: constructor arguments, small enough to test: together they use every layer the model can have.
         in_shape: of one example that fits the variants.
+        sizes: the constructor arguments that a data set decides.
+        compared: further arguments of each row of ``compare.py``, under what tells it from the model's other
+            rows; without any, the book's model.
         loss: class name of its loss, on both sides.
+        lr: learning rate of the SGD steps in ``compare.py``.
         data: what ``compare.py`` feeds it by default.
+        batches: how it is fed, from data set, batch size and seed.
     """
 
     name: str
     variants: tuple[Mapping[str, Any], ...]
     in_shape: tuple[int, ...]
+    sizes: Callable[[Dataset], Mapping[str, Any]]
+    compared: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"": {}})
     loss: str = "CrossEntropyLoss"
+    lr: float = 0.1
     data: str = "digits"
+    batches: Callable[[Dataset, int, int], Iterator[tuple[Any, Any]]] = shuffled_batches
 
     def build(self, hparams: Mapping[str, Any], seed: int = 0) -> tuple[nn.Module, torch.nn.Module]:
         return models.MODELS[self.name](**hparams, rng=seed), torch_models.MODELS[self.name](**hparams)
@@ -211,6 +231,7 @@ MODELS: dict[str, ModelCase] = {
         ModelCase(
             "MLP",
             in_shape=(1, 5, 5),
+            sizes=lambda data: {"in_features": math.prod(data.in_shape), "out_features": data.num_classes},
             variants=(
                 {"in_features": 25},
                 {"in_features": 25, "hidden_features": [], "dropout": 0.0},
@@ -221,6 +242,12 @@ MODELS: dict[str, ModelCase] = {
         ModelCase(
             "CNN",
             in_shape=(2, 9, 8),
+            sizes=lambda data: {"in_shape": data.in_shape, "out_features": data.num_classes},
+            compared={
+                "": {},
+                "pooled": {"channels": [32, 64], "padding": 1, "pool_size": 2, "hidden_features": [128],
+                           "activation": "relu"},
+            },
             variants=(
                 {"in_shape": [2, 9, 8]},
                 {"in_shape": [2, 9, 8], "channels": [3, 4], "padding": 1, "pool_size": 2, "hidden_features": [11],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from parity_tests.harness.bounds import DRAWS, error_bound
 from parity_tests.harness.evaluate import (
     Arrays,
     Evaluation,
+    as_arguments,
     as_dtype,
     dropout_choices,
     fixed_dropout,
@@ -41,10 +42,12 @@ def check(
     optimizer: str = "SGD",
     optimizer_args: Mapping[str, Any] | None = None,
     steps: int = 2,
+    batches: Sequence[tuple[Any, Any]] = (),
     dtype: DTypeLike | None = None,
     device: str = "cpu",
     name: str | None = None,
     rng: np.random.Generator | int | None = 0,
+    on_step: Callable[[int], None] | None = None,
 ) -> ParityReport:
     """Compares two modules on the same weights (the NumPy module's) and the same data.
 
@@ -53,9 +56,10 @@ def check(
 
     * every layer by itself, fed the same inputs and random output gradients: output, gradient of each input and of each
       parameter, element by element, within the layer's ``error_bound``;
-    * the whole model: every layer's output, the gradient that reaches every layer, the loss, all gradients, and the
-      parameters after each of ``steps`` optimizer steps, within what those bounds explain: a float64 model in which every
-      layer's results are off by their bounds, in random directions, is run several times, and may move no less.
+    * the whole model: every layer's output, the gradient that reaches every layer, the loss, all gradients, and
+      in training the loss of each of ``steps`` optimizer steps and the parameters after it, within what those
+      bounds explain: a float64 model in which every layer's results are off by their bounds, in random
+      directions, is run several times, and may move no less.
 
     Neither module is changed.
 
@@ -67,36 +71,40 @@ def check(
         loss: the two sides' loss; without one, random output gradients take its place.
         optimizer: a class of ``torch.optim`` and ``gdl_numpy.optim``.
         optimizer_args: its arguments, by default ``{"lr": 0.1}``.
-        steps: optimizer steps, all on the same batch.
+        steps: optimizer steps.
+        batches: (inputs, targets) of the steps after the first; when they are used up, it begins again with the
+            first.
         dtype: float32 or float64; by default that of the first floating input.
         device: where torch computes.
         name: what to call it in the report.
         rng: for output gradients and disturbances.
+        on_step: called after each step, and all that is compared in it, with its number from 1.
 
     Raises:
         ValueError: the modules do not have the same parameters or layers.
     """
-    inputs = inputs if isinstance(inputs, tuple) else (inputs,)
-    targets = targets if isinstance(targets, tuple) else () if targets is None else (targets,)
     if dtype is None:
         dtype = next(a.dtype for a in map(np.asarray, flatten(inputs)) if is_floating(a))
+    exact = [
+        (rounded(batch_inputs, dtype), rounded(batch_targets, dtype))
+        for batch_inputs, batch_targets in [(inputs, targets), *batches]
+    ]
     report = ParityReport(name or type(numpy_module).__name__, np.dtype(dtype).name, device)
     if loss is not None:
         numpy_module, torch_module = WithLoss(numpy_module, loss[0]), TorchWithLoss(torch_module, loss[1])
-        inputs = (inputs,)
+        exact = [((batch_inputs,), batch_targets) for batch_inputs, batch_targets in exact]
     with plain_arithmetic(torch_module), np.errstate(over="ignore", invalid="ignore"):
         checker = _Checker(
             numpy_module,
             torch_module,
-            as_dtype(as_dtype(inputs, dtype), np.float64),
-            as_dtype(as_dtype(targets, dtype), np.float64),
+            exact,
             np.dtype(dtype),
             device,
             OptimizerSpec(optimizer, optimizer_args or {"lr": 0.1}),
             np.random.default_rng(rng),
         )
-        report.comparisons.extend(checker.comparisons(steps))
-        report.first_nan = checker.first_nan()
+        report.comparisons.extend(checker.comparisons(steps, on_step))
+        report.first_nan = checker.first_nan
     return report
 
 
@@ -107,14 +115,15 @@ class _Checker:
         self,
         numpy_module: Module,
         torch_module: nn.Module,
-        inputs: tuple[Any, ...],
-        targets: tuple[Any, ...],
+        batches: list[tuple[Any, ...]],
         dtype: np.dtype,
         device: str,
         spec: OptimizerSpec,
         rng: np.random.Generator,
     ) -> None:
-        self.inputs, self.targets, self.dtype, self.device, self.rng = inputs, targets, dtype, device, rng
+        self.batches, self.dtype, self.device, self.rng = batches, dtype, device, rng
+        self.inputs, self.targets = batches[0]
+        self.has_loss, self.first_nan = isinstance(numpy_module, WithLoss), ""
         self.u = comparison_roundoff(dtype)
         self.original = copy.deepcopy(numpy_module).astype(dtype)
         layers = leaf_layers(self.original)
@@ -136,11 +145,14 @@ class _Checker:
                     )
         self.probe: Arrays = []
 
-    def comparisons(self, steps: int) -> Iterator[Comparison]:
+    def comparisons(self, steps: int, on_step: Callable[[int], None] | None) -> Iterator[Comparison]:
         steps = steps if self.truth.optimizer else 0
         for step in range(max(steps, 1)):
+            self.inputs, self.targets = self.batches[step % len(self.batches)]
+            self.probe = []
             truth = self.truth.run(self.inputs, self.targets, self.grad_outputs)
             self.update_bounds()
+            self.look_for_nan(step + 1)
             if step == 0:
                 alone = list(self.layer_by_layer())
                 yield from alone
@@ -154,12 +166,20 @@ class _Checker:
             if step == 0 and "" not in self.truth.trace:
                 yield from self.whole_model(truth, sides, moved)
             if steps:
+                if self.has_loss:
+                    yield from self.loss_of_step(step + 1, truth, sides, moved)
                 yield from self.after_update(step + 1)
+            if on_step:
+                on_step(step + 1)
 
     def grad_outputs(self, outputs: Arrays) -> Arrays:
-        """Random, drawn once: the gradient of a plain sum would vanish behind a softmax, and zeros would pass."""
+        """Of a loss 1, so that steps go down its slope. Else random, the same for all sides of a step.
+
+        The gradient of a plain sum would vanish behind a softmax, and zeros would pass.
+        """
         if not self.probe:
-            self.probe = self.random_like(outputs)
+            ones = [np.ones(np.shape(y)) for y in outputs]
+            self.probe = ones if self.has_loss else self.random_like(outputs)
         return self.probe
 
     def random_like(self, arrays: Arrays) -> Arrays:
@@ -179,11 +199,14 @@ class _Checker:
                 engine.get_submodule(name), inputs, targets, call.grad_outputs, self.u
             )
 
-    def first_nan(self) -> str:
-        if any(np.isnan(a).any() for a in map(np.asarray, flatten(self.inputs)) if is_floating(a)):
-            return "the input"
-        calls = self.truth.trace.items()
-        return next((_shown(name) for name, c in calls if any(np.isnan(y).any() for y in c.outputs)), "")
+    def look_for_nan(self, step: int) -> None:
+        """Notes where the first nan of all appears in the forward pass just run."""
+        if self.first_nan:
+            return
+        places = [("the input", [a for a in flatten(self.inputs) if is_floating(a)])]
+        places += [(_shown(name), call.outputs) for name, call in self.truth.trace.items()]
+        where = next((place for place, arrays in places if any(np.isnan(a).any() for a in arrays)), "")
+        self.first_nan = f"{where} in step {step}" if where and step > 1 else where
 
     def layer_by_layer(self) -> Iterator[Comparison]:
         """Every layer alone, forward in the order of the forward pass, then backward in the opposite order."""
@@ -241,6 +264,14 @@ class _Checker:
                 where = (_shown(key.rpartition(".")[0]), f"grad {key.rpartition('.')[2]} in the model", side)
                 yield compare(where, expected, result.grad_params.get(key), bound, self.dtype)
 
+    def loss_of_step(
+        self, step: int, truth: Evaluation, sides: dict[str, Evaluation], moved: list[Evaluation]
+    ) -> Iterator[Comparison]:
+        (allowed,) = _movement(truth.outputs, [m.outputs for m in moved])
+        for side, result in sides.items():
+            where = (f"step {step}", "loss", side)
+            yield compare(where, truth.outputs[0], result.outputs[0], allowed, self.dtype)
+
     def after_update(self, step: int) -> Iterator[Comparison]:
         """One optimizer step everywhere, and every parameter after it."""
         for side in (self.truth, self.torch_side, self.numpy_side, *self.disturbed):
@@ -252,6 +283,12 @@ class _Checker:
                 if side:
                     where = (f"step {step}", _shown(key), name)
                     yield compare(where, expected, side.parameters()[key], allowed, self.dtype)
+
+
+def rounded(arguments: Any, dtype: DTypeLike) -> tuple[Any, ...]:
+    """Arguments as float64 holds them after they were rounded to ``dtype``."""
+    exact: tuple[Any, ...] = as_dtype(as_dtype(as_arguments(arguments), dtype), np.float64)
+    return exact
 
 
 def _shown(name: str) -> str:

@@ -49,6 +49,11 @@ class Evaluation:
         return inputs | {f"grad {name}": grad for name, grad in self.grad_params.items()}
 
 
+def as_arguments(value: Any) -> tuple[Any, ...]:
+    """What a call takes: a tuple is all its arguments, anything else the only one, None none."""
+    return value if isinstance(value, tuple) else () if value is None else (value,)
+
+
 def flatten(value: Any) -> list[Any]:
     """The leaves of nested tuples and lists, in order; None is no leaf."""
     if value is None:

@@ -14,7 +14,8 @@ class Comparison:
     """One tensor of one side, held against the truth.
 
     Attributes:
-        layer: dotted name of the layer, "" for the module itself, "loss", or "step 3" for the parameters after a step.
+        layer: dotted name of the layer, "" for the module itself, "loss", or "step 3" for that step's loss and the
+            parameters after it.
         tensor: "output", "grad_input", "grad weight", …
         side: "numpy" or "torch".
         index, expected, actual, error, bound: of the worst element: the one whose error is largest for its bound.
@@ -47,7 +48,7 @@ class Comparison:
         if self.fault:
             return f"{where}: {self.fault}"
         return (
-            f"{where}{list(self.index)} is {self.actual:.9g}, expected {self.expected:.9g}: "
+            f"{where}{list(self.index) or ''} is {self.actual:.9g}, expected {self.expected:.9g}: "
             f"error {self.error:.2g}, bound {self.bound:.2g}"
         )
 

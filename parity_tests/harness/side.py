@@ -48,7 +48,7 @@ class Disturbance:
 
     def relative(self, array: np.ndarray) -> np.ndarray:
         """Each number times 1 ± γ: what the roundings of one optimizer update amount to."""
-        return array * (1 + gamma(UPDATE_OPERATIONS, self.u) * self.signs(array))
+        return np.asarray(array * (1 + gamma(UPDATE_OPERATIONS, self.u) * self.signs(array)))
 
 
 class NumpySide:
@@ -63,7 +63,7 @@ class NumpySide:
             disturb(self.module, disturbance.bounds, disturbance.signs)
         self.trace: Trace = record(self.module)
         params = list(self.module.parameters())
-        self.optimizer = getattr(optim, spec.name)(params, **spec.arguments) if params else None
+        self.optimizer: Any = getattr(optim, spec.name)(params, **spec.arguments) if params else None
 
     def run(self, inputs: Sequence[Any], targets: Sequence[Any], grad_outputs: GradOutputs) -> Evaluation:
         return run_numpy(
@@ -103,7 +103,7 @@ class TorchSide:
         self.dtype, self.device, self.layers = dtype, device, layers
         self.trace: Trace = {}
         params = list(self.module.parameters())
-        self.optimizer = getattr(torch.optim, spec.name)(params, **spec.arguments) if params else None
+        self.optimizer: Any = getattr(torch.optim, spec.name)(params, **spec.arguments) if params else None
 
     def run(
         self,
