@@ -1,7 +1,7 @@
 """Optimizers: how a gradient becomes a step. Same names, arguments and arithmetic as ``torch.optim``.
 
-Every update is element by element and limited by memory, not by arithmetic. So it is done on slices that fit the cache: all
-its passes over a slice cost one trip to memory.
+Every update is element by element and limited by memory, not by arithmetic. So it is done on slices that fit
+the cache: all its passes over a slice cost one trip to memory.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Optimizer:
                     self.update(int(self.updates[i]), data, grad, *buffers)
 
     def update(self, t: int, data: np.ndarray, grad: np.ndarray, *buffers: np.ndarray) -> None:
-        """The ``t``-th step of one parameter, of one slice of it: changes ``data`` and ``buffers``, not ``grad``."""
+        """The ``t``-th step of one slice of a parameter: changes ``data`` and ``buffers``, not ``grad``."""
         raise TypeError(f"{type(self).__name__} does not define update")
 
     def zero_grad(self) -> None:
@@ -72,7 +72,7 @@ class Optimizer:
         """Copies in what ``state_dict`` gave.
 
         Raises:
-            ValueError: the keys or shapes are not those of this optimizer and its parameters; nothing is changed then.
+            ValueError: with every key or shape that does not fit. Nothing has been changed then.
         """
         own = self.state_dict()
         if faults := state_dict_faults(own, state_dict):
@@ -174,7 +174,7 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam with decay applied to the weights directly, p ← (1 - lr · weight_decay) p (Loshchilov & Hutter 2019)."""
+    """Adam with decay of the weights themselves, p ← (1 - lr · weight_decay) p (Loshchilov & Hutter 2019)."""
 
     def __init__(
         self,

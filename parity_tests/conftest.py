@@ -1,6 +1,6 @@
 """Options of the parity suite, and run-time checks of every shape and type in a signature.
 
-    pytest --device cuda --dtype float32 --parity-json report.json
+pytest --device cuda --dtype float32 --parity-json report.json
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import importlib
 import json
 import pkgutil
 import typing
-from collections.abc import Iterator
 from pathlib import Path
 
 import jaxtyping
@@ -19,13 +18,22 @@ from hypothesis import HealthCheck, settings
 from threadpoolctl import threadpool_limits
 
 # Imported first, since what follows is for our packages and not for theirs.
-for library in ("parity_tests.typecheck", "jsonargparse", "matplotlib.pyplot", "pooch", "pytorch_lightning.cli", "requests", "safetensors.numpy",
-                "sklearn.datasets", "torchmetrics", "torchvision.transforms.v2", "typer"):  # fmt: skip
+for library in (
+    *("parity_tests.typecheck", "jsonargparse", "matplotlib.pyplot", "pooch", "pytorch_lightning.cli"),
+    *(
+        "requests",
+        "safetensors.numpy",
+        "sklearn.datasets",
+        "torchmetrics",
+        "torchvision.transforms.v2",
+        "typer",
+    ),
+):
     importlib.import_module(library)
 
-# The packages import what only their annotations need under TYPE_CHECKING, so that gdl_numpy runs with NumPy alone. Here
-# the annotations are to be checked, by jaxtyping and beartype at each call, and so must be there.
-typing.TYPE_CHECKING = True
+# The packages import what only their annotations need under TYPE_CHECKING, so that gdl_numpy runs with NumPy
+# alone. Here the annotations are to be checked, by jaxtyping and beartype at each call, and so must be there.
+typing.TYPE_CHECKING = True  # type: ignore[misc]
 with jaxtyping.install_import_hook(["gdl_numpy", "gdl_torch"], "parity_tests.typecheck.typecheck"):
     import gdl_numpy
     import gdl_torch
@@ -34,16 +42,28 @@ with jaxtyping.install_import_hook(["gdl_numpy", "gdl_torch"], "parity_tests.typ
         for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
             if not module.name.endswith("__main__"):
                 importlib.import_module(module.name)
-typing.TYPE_CHECKING = False
+typing.TYPE_CHECKING = False  # type: ignore[misc]
 
 from parity_tests.harness import ParityReport  # noqa: E402  (after the hook, which must see the packages first)
 
-settings.register_profile("default", max_examples=12, deadline=None, derandomize=True, database=None,
-                          suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])  # fmt: skip
-settings.register_profile("long", parent=settings.get_profile("default"), max_examples=1000, derandomize=False)
+if typing.TYPE_CHECKING:
+    from collections.abc import Iterator
+
+settings.register_profile(
+    "default",
+    max_examples=12,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+settings.register_profile(
+    "long", parent=settings.get_profile("default"), max_examples=1000, derandomize=False
+)
 settings.load_profile("default")
 
-# The suite's arrays are small: a second thread would cost more than it brings, above all beside other processes.
+# The suite's arrays are small: a second thread would cost more than it brings, above all beside other
+# processes.
 torch.set_num_threads(1)
 threadpool_limits(1)
 
@@ -52,9 +72,15 @@ REPORTS = pytest.StashKey[list[ParityReport]]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("parity")
-    group.addoption("--device", choices=("cpu", "cuda", "auto"), default="auto", help="where torch computes (auto: both)")
-    group.addoption("--dtype", choices=("float32", "float64", "both"), default="both", help="what both sides compute in")
-    group.addoption("--parity-json", type=Path, metavar="FILE", help="write every comparison that was made to FILE")
+    group.addoption(
+        "--device", choices=("cpu", "cuda", "auto"), default="auto", help="where torch computes (auto: both)"
+    )
+    group.addoption(
+        "--dtype", choices=("float32", "float64", "both"), default="both", help="what both sides compute in"
+    )
+    group.addoption(
+        "--parity-json", type=Path, metavar="FILE", help="write every comparison that was made to FILE"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -70,9 +96,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "device" in metafunc.fixturenames:
         chosen = metafunc.config.getoption("--device")
         cuda = pytest.param(
-            "cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device here")
+            "cuda",
+            marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device here"),
         )
-        metafunc.parametrize("device", {"auto": ["cpu", cuda], "cpu": ["cpu"], "cuda": ["cuda"]}[chosen])
+        devices: dict[str, list[typing.Any]] = {"auto": ["cpu", cuda], "cpu": ["cpu"], "cuda": ["cuda"]}
+        metafunc.parametrize("device", devices[chosen])
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

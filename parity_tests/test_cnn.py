@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from parity_tests.harness import ParityReport, check
 from parity_tests.harness.cases import MODELS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CASE = MODELS["CNN"]
 
@@ -18,14 +20,19 @@ CASE = MODELS["CNN"]
 @pytest.mark.parametrize("batch", [1, 6])
 @pytest.mark.parametrize("hparams", CASE.variants, ids=str)
 def test_parity(
-    hparams: dict[str, Any], batch: int, optimizer: str, dtype: str, device: str, agree: Callable[[ParityReport], None]
+    hparams: dict[str, Any],
+    batch: int,
+    optimizer: str,
+    dtype: str,
+    device: str,
+    agree: Callable[[ParityReport], None],
 ) -> None:
     """Every layer, the loss, all gradients and three training steps, with dropout and cross-entropy."""
     rng = np.random.default_rng(0)
     own, twin = CASE.build(hparams)
     inputs = rng.standard_normal((batch, *CASE.in_shape))
-    targets = rng.integers(0, own.hparams["out_features"], batch)
-    settings = {"optimizer": optimizer, "optimizer_args": {"lr": 0.01}, "steps": 3}
+    targets = rng.integers(0, hparams.get("out_features", 10), batch)
+    settings: dict[str, Any] = {"optimizer": optimizer, "optimizer_args": {"lr": 0.01}, "steps": 3}
     agree(check(own, twin, inputs, targets, CASE.losses(), dtype=dtype, device=device, **settings))
 
 
@@ -36,7 +43,7 @@ def test_empty_batch(dtype: str, agree: Callable[[ParityReport], None]) -> None:
 
 
 def test_book_sizes() -> None:
-    """By default the network of chapter 10: 16 kernels of 3×3 on 28×28 images, tanh, half of the features dropped."""
+    """By default chapter 10's network: 16 kernels of 3×3 on 28×28 images, tanh, half the features dropped."""
     own, twin = CASE.build({})
     shapes = {
         "features.0.weight": (16, 1, 3, 3),

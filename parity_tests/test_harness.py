@@ -5,10 +5,9 @@ from __future__ import annotations
 import copy
 import inspect
 import textwrap
-from collections.abc import Callable
 from dataclasses import dataclass
 from types import MethodType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -18,8 +17,11 @@ from gdl_numpy import models, nn, optim, training
 from gdl_numpy.nn import conv
 from gdl_torch import models as torch_models
 from parity_tests.harness import ParityReport, check
-from parity_tests.harness.central import central_differences
 from parity_tests.harness.cases import LAYERS
+from parity_tests.harness.central import central_differences
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @dataclass(frozen=True)
@@ -39,10 +41,13 @@ class Plant:
 BACKWARD_PLANTS = [
     # dL/dW, dL/db and dL/dx of Linear
     Plant("wrong sign", "Linear", "backward", "rows.T @ x", "-rows.T @ x"),
-    Plant("missing transpose", "Linear", "backward", "grad_output @ self.weight.data", "grad_output @ self.weight.data.T"),
-    Plant("missing transpose", "Linear", "backward", "rows.T @ x.reshape(-1, self.in_features)", "(rows.T @ x.reshape(-1, self.in_features)).T"),
+    Plant("missing transpose", "Linear", "backward",
+          "grad_output @ self.weight.data", "grad_output @ self.weight.data.T"),
+    Plant("missing transpose", "Linear", "backward",
+          "rows.T @ x.reshape(-1, self.in_features)", "(rows.T @ x.reshape(-1, self.in_features)).T"),
     Plant("divided twice", "Linear", "sum_rows", "@ matrix", "@ matrix / len(matrix)"),
-    Plant("wrong axis", "Linear", "sum_rows", "np.ones(len(matrix), matrix.dtype) @ matrix", "matrix @ np.ones(matrix.shape[1], matrix.dtype)"),
+    Plant("wrong axis", "Linear", "sum_rows",
+          "np.ones(len(matrix), matrix.dtype) @ matrix", "matrix @ np.ones(matrix.shape[1], matrix.dtype)"),
     Plant("missing term", "Linear", "backward", "self.bias is not None", "self.bias is None"),
     # Conv2d
     Plant("wrong sign", "Conv2d", "backward", "grad_weight +=", "grad_weight -="),
@@ -55,7 +60,8 @@ BACKWARD_PLANTS = [
     Plant("dropped accumulation", "Conv2d", "correlate_backward", "+=", "="),
     # pooling
     Plant("dropped accumulation", "MaxPool2d", "max_along_backward", "+=", "="),
-    Plant("off by one", "MaxPool2d", "max_along_backward", "+= grad * (winner == position)", "+= grad * (winner == position + 1)"),
+    Plant("off by one", "MaxPool2d", "max_along_backward",
+          "+= grad * (winner == position)", "+= grad * (winner == position + 1)"),
     Plant("dropped accumulation", "AvgPool2d", "backward", "+=", "="),
     Plant("missing factor", "AvgPool2d", "backward", " / len(positions)", ""),
     # activations
@@ -76,8 +82,11 @@ BACKWARD_PLANTS = [
     Plant("missing factor", "BCELoss", "backward", "scale * (p - t)", "(p - t)"),
     Plant("missing term", "BCEWithLogitsLoss", "backward", "grad -= t", "pass"),
     Plant("off by one", "CrossEntropyLoss", "backward", "-= 1", "-= 2"),
-    Plant("divided twice", "CrossEntropyLoss", "backward", "scale = self.grad_losses", "scale = 0.5 * self.grad_losses"),
-    Plant("ignored targets counted", "CrossEntropyLoss", "backward", "np.where(counted, scale.reshape(-1), np.zeros((), log_p.dtype))", "np.broadcast_to(scale, counted.shape)"),
+    Plant("divided twice", "CrossEntropyLoss", "backward",
+          "scale = self.grad_losses", "scale = 0.5 * self.grad_losses"),
+    Plant("ignored targets counted", "CrossEntropyLoss", "backward",
+          "np.where(counted, scale.reshape(-1), np.zeros((), log_p.dtype))",
+          "np.broadcast_to(scale, counted.shape)"),
 ]  # fmt: skip
 FORWARD_PLANTS = [
     Plant("wrong sign", "Linear", "forward", "y += self.bias.data", "y -= self.bias.data"),
@@ -110,7 +119,7 @@ def plant(layer: nn.Module, mistake: Plant) -> None:
 
 
 def zoo() -> tuple[nn.Sequential, torch.nn.Sequential, np.ndarray]:
-    """A network in which every layer occurs, most in the middle, most sizes different; some weights could be transposed unnoticed."""
+    """Every layer, most in the middle, most sizes different; some weights could be transposed unnoticed."""
     layers: list[tuple[str, tuple[Any, ...]]] = [
         ("MaxPool2d", (3, 1, 1)),
         ("Conv2d", (3, 3, (2, 3), (2, 2), (1, 0), (1, 2))),
@@ -141,14 +150,15 @@ def find(model: nn.Module, layer: str) -> tuple[str, nn.Module]:
 
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Convolutions work through one image at a time, so that what they accumulate over blocks is tested too."""
+    """Convolutions take one image at a time, so that what they accumulate over blocks is tested too."""
     monkeypatch.setattr(conv, "BLOCK_BYTES", 1)
 
 
 @pytest.mark.usefixtures("small_blocks", "unchecked_types")
 @pytest.mark.parametrize("mistake", FORWARD_PLANTS + BACKWARD_PLANTS, ids=str)
 def test_a_planted_mistake_is_caught_and_its_layer_named(mistake: Plant) -> None:
-    """Each term of each backward pass, wrong in one way: both the harness and (for backward) the slopes notice."""
+    """Each term of each backward pass, wrong in one way: the harness notices and says where."""
+    arguments: tuple[np.ndarray, ...]
     if mistake.layer.endswith("Loss"):
         rng = np.random.default_rng(0)
         own, twin = getattr(nn, mistake.layer)(), getattr(torch.nn, mistake.layer)()
@@ -172,7 +182,12 @@ def test_a_planted_mistake_is_caught_and_its_layer_named(mistake: Plant) -> None
 
 @pytest.mark.parametrize(
     "mistake",
-    [p for p in BACKWARD_PLANTS if p.layer in ("Linear", "ReLU", "Sigmoid", "Tanh", "Softmax") and p.kind not in ("wrong axis", "missing term")],
+    [
+        p
+        for p in BACKWARD_PLANTS
+        if p.layer in ("Linear", "ReLU", "Sigmoid", "Tanh", "Softmax")
+        and p.kind not in ("wrong axis", "missing term")
+    ],
     ids=str,
 )
 @pytest.mark.usefixtures("unchecked_types")
@@ -191,19 +206,26 @@ def test_a_model_that_connects_right_layers_wrongly() -> None:
 
     class Doubling(models.CNN):
         def backward(self, grad_output: np.ndarray) -> np.ndarray | None:
-            return self.features.backward(2 * self.classifier.backward(grad_output))
+            grad = self.classifier.backward(grad_output)
+            assert grad is not None
+            return self.features.backward(2 * grad)
 
-    hparams = {"in_shape": [2, 9, 8], "channels": [3]}
+    hparams: dict[str, Any] = {"in_shape": [2, 9, 8], "channels": [3]}
     x = np.random.default_rng(0).standard_normal((4, 2, 9, 8))
     report = check(Doubling(**hparams, rng=0), torch_models.CNN(**hparams), x)
     assert report.first_disagreement is not None
-    assert (report.first_disagreement.layer, report.first_disagreement.tensor) == ("features.1", "grad_output in the model")
+    assert (report.first_disagreement.layer, report.first_disagreement.tensor) == (
+        "features.1",
+        "grad_output in the model",
+    )
 
 
 def test_a_wrong_optimizer_shows_in_the_first_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """Layers and gradients agree, parameters after the step do not."""
 
-    def no_bias_correction(self: optim.Adam, t: int, data: Any, grad: Any, exp_avg: Any, exp_avg_sq: Any) -> None:
+    def no_bias_correction(
+        self: optim.Adam, t: int, data: Any, grad: Any, exp_avg: Any, exp_avg_sq: Any
+    ) -> None:
         exp_avg += 0.1 * (grad - exp_avg)
         exp_avg_sq += 0.001 * (grad * grad - exp_avg_sq)
         data -= self.lr * exp_avg / (np.sqrt(exp_avg_sq) + self.eps)
@@ -223,11 +245,11 @@ def test_a_home_made_layer() -> None:
         def __init__(self) -> None:
             self.weight = nn.Parameter(np.linspace(1, 2, 4))
 
-        def forward(self, x: np.ndarray) -> np.ndarray:
+        def forward(self, x: np.ndarray) -> Any:
             self.save_for_backward(x)
             return x * self.weight.data
 
-        def backward(self, grad_output: np.ndarray) -> np.ndarray:
+        def backward(self, grad_output: np.ndarray) -> Any:
             (x,) = self.saved
             self.weight.accumulate((grad_output * x).sum(axis=0))
             return grad_output * self.weight.data
@@ -278,21 +300,25 @@ def test_half_the_mantissa_is_not_float32() -> None:
             def cut(t: torch.Tensor) -> torch.Tensor:
                 return t + (((t.view(torch.int32) >> 13) << 13).view(torch.float32) - t).detach()
 
-            return torch.nn.functional.linear(cut(x), cut(self.weight), self.bias) if x.dtype == torch.float32 else super().forward(x)
+            return (
+                torch.nn.functional.linear(cut(x), cut(self.weight), self.bias)
+                if x.dtype == torch.float32
+                else super().forward(x)
+            )
 
     x = np.random.default_rng(0).standard_normal((16, 64))
     assert not check(nn.Linear(64, 32, rng=0), Tf32Linear(64, 32), x, dtype="float32").ok
 
 
 def test_nan_passes_through_and_is_located() -> None:
-    """nan on both sides is agreement; the report says which layer made it."""
+    """A nan on both sides is agreement; the report says which layer made it."""
 
     class Log(nn.Module):
-        def forward(self, x: np.ndarray) -> np.ndarray:
+        def forward(self, x: np.ndarray) -> Any:
             self.save_for_backward(x)
             return np.log(x)
 
-        def backward(self, grad_output: np.ndarray) -> np.ndarray:
+        def backward(self, grad_output: np.ndarray) -> Any:
             return grad_output / self.saved[0]
 
     class TorchLog(torch.nn.Module):
@@ -300,7 +326,11 @@ def test_nan_passes_through_and_is_located() -> None:
             return x.log()
 
     x = np.random.default_rng(0).standard_normal((4, 3))
-    report = check(nn.Sequential(nn.Tanh(), Log(), nn.ReLU()), torch.nn.Sequential(torch.nn.Tanh(), TorchLog(), torch.nn.ReLU()), x)
+    report = check(
+        nn.Sequential(nn.Tanh(), Log(), nn.ReLU()),
+        torch.nn.Sequential(torch.nn.Tanh(), TorchLog(), torch.nn.ReLU()),
+        x,
+    )
     assert report.first_nan == "1"
     x[1, 1] = np.nan
     assert check(nn.Tanh(), torch.nn.Tanh(), x).first_nan == "the input"
@@ -331,7 +361,7 @@ def test_every_layer_is_in_the_registry() -> None:
 
 
 def test_training_on_a_batch_for_each_step() -> None:
-    """The losses that are compared are those of plain training on the same batches, which begin again when used up."""
+    """The losses that are compared are those of plain training on the same batches, over and over."""
     own, twin = models.MLP(6, rng=3), torch_models.MLP(6)
     rng = np.random.default_rng(0)
     batches = [(rng.standard_normal((n, 6)), rng.integers(0, 10, n)) for n in (5, 4)]
@@ -351,6 +381,8 @@ def test_training_on_a_batch_for_each_step() -> None:
 
 def test_nan_in_a_later_batch_is_located() -> None:
     x = np.ones((2, 3))
-    report = check(nn.Linear(3, 4), torch.nn.Linear(3, 4), x, steps=3, batches=[(x, None), (x * np.nan, None)])
+    report = check(
+        nn.Linear(3, 4), torch.nn.Linear(3, 4), x, steps=3, batches=[(x, None), (x * np.nan, None)]
+    )
     assert report.first_nan == "the input in step 3"
     assert report.ok

@@ -1,4 +1,4 @@
-"""Every layer and loss of the registry: NumPy and torch are the same function, for random shapes, arguments and data."""
+"""Every layer and loss of the registry: the same function on both sides, for random shapes and data."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import re
 import runpy
 import shlex
 import signal
@@ -19,7 +20,7 @@ import pytest
 import torch
 
 from gdl_numpy.checkpoint import load_model
-from gdl_numpy.data import Batches, load
+from gdl_numpy.data import Batches, available, load
 from gdl_numpy.models import MODELS
 from gdl_numpy.nn import CrossEntropyLoss
 from gdl_numpy.training import evaluate
@@ -108,6 +109,17 @@ def test_zero_epochs_are_the_untrained_model(tmp_path: Path) -> None:
     expected: Any = MODELS["MLP"]
     for name, array in expected(64, rng=4).state_dict().items():
         assert weights(tmp_path)[name].tobytes() == array.tobytes()
+
+
+@pytest.mark.skipif(not available("mnist"), reason="MNIST is not there: run scripts/fetch_data.py mnist")
+def test_one_pass_over_mnist(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The README's command for the MLP, cut short: all 60,000 images, and far better than a linear model."""
+    flags = ["--hidden-features", "128", "--activation", "relu", "--dropout", "0", "--optimizer", "Adam"]
+    assert train("MLP", "--data", "mnist", *flags, "--epochs", 1, "--validation", 0, "--out", tmp_path) == 0
+    last_line = capsys.readouterr().out.splitlines()[-1]
+    accuracy = re.search(r"test accuracy (.*)% on 10,000 examples", last_line)
+    assert accuracy is not None
+    assert float(accuracy[1]) > 94
 
 
 REFUSALS = {

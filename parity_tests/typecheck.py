@@ -2,4 +2,5 @@
 
 from beartype import BeartypeConf, beartype
 
-typecheck = beartype(conf=BeartypeConf(is_pep484_tower=True))  # an int will do for a float, as in Python everywhere
+# An int will do for a float, as in Python everywhere.
+typecheck = beartype(conf=BeartypeConf(is_pep484_tower=True))

@@ -2,8 +2,9 @@
 
     python scripts/benchmark.py [ROW …] [--threads 2] [--seconds 10] [--json FILE]
 
-A step is forward, loss, backward and SGD, in float32, on the CPU, on both sides with the same number of threads. The products are
-the floor: no NumPy code can be faster than them. All three are measured in one process, in turns.
+A step is forward, loss, backward and SGD, in float32, on the CPU, on both sides with the same number of
+threads. The products are the floor: no NumPy code can be faster than them. All three are measured in one
+process, in turns.
 """
 
 from __future__ import annotations
@@ -13,10 +14,9 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Annotated, Any
+from pathlib import Path  # noqa: TC003 (typer reads the annotations)
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import torch
@@ -31,8 +31,11 @@ from gdl_numpy import models, nn, optim
 from gdl_numpy.files import replacing
 from gdl_numpy.lookup import lookup
 
-# Seconds between turns. The threads of OpenBLAS and OpenMP go on spinning for a while after their work, and would take the
-# cores of whoever comes next: torch's step takes twice as long right after one of NumPy's.
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+# Seconds between turns. The threads of OpenBLAS and OpenMP go on spinning for a while after their work, and
+# would take the cores of whoever comes next: torch's step takes twice as long right after one of NumPy's.
 PAUSE = 0.2
 ROUNDS = 5
 
@@ -50,7 +53,10 @@ class Row:
 ROWS = {
     "mlp": Row("book MLP 784-100-10", "MLP", {}, 100),
     "mlp-1024": Row(
-        "MLP 784-1024-1024-10", "MLP", {"hidden_features": [1024, 1024], "activation": "relu", "dropout": 0.0}, 256
+        "MLP 784-1024-1024-10",
+        "MLP",
+        {"hidden_features": [1024, 1024], "activation": "relu", "dropout": 0.0},
+        256,
     ),
     "cnn": Row("book CNN, 16 kernels 3×3", "CNN", {}, 128),
     "cnn-pooled": Row(
@@ -73,7 +79,9 @@ class Result:
     products: float
 
 
-def numpy_step(row: Row, inputs: np.ndarray, targets: np.ndarray) -> tuple[Callable[[], None], list[tuple[int, int, int]]]:
+def numpy_step(
+    row: Row, inputs: np.ndarray, targets: np.ndarray
+) -> tuple[Callable[[], None], list[tuple[int, int, int]]]:
     """One training step on the NumPy side, and the (m, k, n) of each of its matrix products."""
     model = models.MODELS[row.model](**row.hparams, rng=0).requires_input_grad_(False)
     loss, optimizer = nn.CrossEntropyLoss(), optim.SGD(model.parameters(), lr=0.01)
@@ -92,7 +100,10 @@ def numpy_step(row: Row, inputs: np.ndarray, targets: np.ndarray) -> tuple[Calla
             shapes += [(rows, inside, outside), (outside, rows, inside)]
             shapes += [(rows, outside, inside)] if layer.needs_input_grad else []
         elif isinstance(layer, nn.Conv2d):
-            height, width = (s + 2 * p - k + 1 for s, p, k in zip(layer.saved[1][2:], layer.padding, layer.kernel_size, strict=True))
+            height, width = (
+                s + 2 * p - k + 1
+                for s, p, k in zip(layer.saved[1][2:], layer.padding, layer.kernel_size, strict=True)
+            )
             windows, positions = len(inputs) * height * width, int(np.prod(layer.kernel_size))
             pixels = positions * layer.in_channels
             shapes += [(windows, pixels, layer.out_channels), (pixels, windows, layer.out_channels)]
@@ -118,7 +129,8 @@ def torch_step(row: Row, inputs: np.ndarray, targets: np.ndarray) -> Callable[[]
 def products_alone(shapes: list[tuple[int, int, int]]) -> Callable[[], None]:
     """Matrix products of the given sizes, into memory that is there already."""
     factors = [
-        (np.ones((m, k), np.float32), np.ones((k, n), np.float32), np.empty((m, n), np.float32)) for m, k, n in shapes
+        (np.ones((m, k), np.float32), np.ones((k, n), np.float32), np.empty((m, n), np.float32))
+        for m, k, n in shapes
     ]
 
     def step() -> None:
@@ -155,17 +167,23 @@ def table(results: list[Result]) -> Table:
         shown.add_column(column, justify="right")
     for r in results:
         shown.add_row(
-            ROWS[r.row].about, str(r.batch), f"{1e3 * r.numpy:.2f}", f"{1e3 * r.torch:.2f}", f"{1e3 * r.products:.2f}",
-            f"{r.numpy / r.torch:.2f}", f"{r.products / r.torch:.2f}",
-        )  # fmt: skip
+            ROWS[r.row].about,
+            str(r.batch),
+            *(f"{1e3 * seconds:.2f}" for seconds in (r.numpy, r.torch, r.products)),
+            *(f"{seconds / r.torch:.2f}" for seconds in (r.numpy, r.products)),
+        )
     return shown
 
 
 def main(
-    rows: Annotated[list[str] | None, typer.Argument(help=f"of {', '.join(ROWS)}; all if none is given")] = None,
+    rows: Annotated[
+        list[str] | None, typer.Argument(help=f"of {', '.join(ROWS)}; all if none is given")
+    ] = None,
     threads: Annotated[int, typer.Option(min=1, help="for each side")] = os.cpu_count() or 1,
     seconds: Annotated[float, typer.Option(min=0.1, help="of measuring, for each row")] = 10.0,
-    json_file: Annotated[Path | None, typer.Option("--json", help="write the seconds to this file too")] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="write the seconds to this file too")
+    ] = None,
 ) -> None:
     """Time one training step: NumPy, torch eager, and the step's matrix products alone."""
     if "OPENBLAS_CORETYPE" in os.environ:  # would force other kernels than those made for this processor
@@ -177,12 +195,15 @@ def main(
         raise typer.BadParameter(str(error)) from None
     torch.set_num_threads(threads)
     with threadpool_limits(threads):
-        kernels = {info.get("architecture", "?") for info in threadpool_info() if info["internal_api"] == "openblas"}
+        kernels = {
+            info.get("architecture", "?") for info in threadpool_info() if info["internal_api"] == "openblas"
+        }
         results = [measure(name, row, seconds) for name, row in tqdm(chosen.items(), unit="row", leave=False)]
     console = Console()
     console.print(table(results))
     console.print(
-        f"{threads} threads on each side; NumPy {np.__version__} with OpenBLAS's {', '.join(kernels) or 'no'} kernels, "
+        f"{threads} threads on each side; "
+        f"NumPy {np.__version__} with OpenBLAS's {', '.join(kernels) or 'no'} kernels, "
         f"torch {torch.__version__} ({torch.backends.cpu.get_cpu_capability()})"
     )
     if json_file:

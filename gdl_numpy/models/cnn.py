@@ -26,7 +26,7 @@ class CNN(Module):
         kernel_size: height and width of every kernel.
         padding: zeros around every convolution's input.
         pool_size: side of the max pooling after every convolution; 1 for none.
-        hidden_features: width of each fully connected hidden layer; empty to classify the feature maps directly.
+        hidden_features: width of each fully connected hidden layer; empty to classify feature maps directly.
         out_features: number of classes.
         activation: "relu", "tanh" or "sigmoid".
         dropout: probability that a feature is dropped in training.
@@ -34,7 +34,7 @@ class CNN(Module):
         dtype: of the parameters, and so of the inputs.
 
     Raises:
-        ValueError: an unknown activation, a dropout outside [0, 1], or images too small for their convolutions.
+        ValueError: an unknown activation, a dropout outside [0, 1], or images too small to convolve.
     """
 
     def __init__(
@@ -68,7 +68,9 @@ class CNN(Module):
         in_channels, height, width = in_shape
         features: list[Module] = []
         for out_channels in channels:
-            features.append(Conv2d(in_channels, out_channels, kernel_size, padding=padding, rng=rng, dtype=dtype))
+            features.append(
+                Conv2d(in_channels, out_channels, kernel_size, padding=padding, rng=rng, dtype=dtype)
+            )
             # A maximum before a monotone activation gives the same as behind it, for a quarter of the work.
             if pool_size > 1:
                 features.append(MaxPool2d(pool_size))
@@ -76,7 +78,10 @@ class CNN(Module):
             height, width = ((side + 2 * padding - kernel_size + 1) // pool_size for side in (height, width))
             in_channels = out_channels
         if min(height, width) < 1:
-            raise ValueError(f"CNN expects images that survive its convolutions and pooling, got in_shape {tuple(in_shape)}")
+            raise ValueError(
+                "CNN expects images that survive its convolutions and pooling, "
+                f"got in_shape {tuple(in_shape)}"
+            )
         self.features = Sequential(*features)
 
         in_features = in_channels * height * width
@@ -94,7 +99,8 @@ class CNN(Module):
         self, x: Float[np.ndarray, "batch channels height width"]
     ) -> Float[np.ndarray, "batch out_features"]:
         """Logits of a batch of images of shape in_shape."""
-        return self.classifier(self.features(x))
+        logits: np.ndarray = self.classifier(self.features(x))
+        return logits
 
     def backward(
         self, grad_output: Float[np.ndarray, "batch out_features"]

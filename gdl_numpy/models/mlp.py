@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class MLP(Module):
-    """Fully connected layers, each hidden one followed by an activation and dropout; by default chapter 9's 784-100-10.
+    """Fully connected layers, hidden ones with activation and dropout; by default chapter 9's 784-100-10.
 
     Args:
         in_features: features of one flattened example.
@@ -65,7 +65,8 @@ class MLP(Module):
 
     def forward(self, x: Float[np.ndarray, "batch ..."]) -> Float[np.ndarray, "batch out_features"]:
         """Logits of a batch (batch, …) whose examples have in_features values each."""
-        return self.layers(x)
+        logits: np.ndarray = self.layers(x)
+        return logits
 
     def backward(
         self, grad_output: Float[np.ndarray, "batch out_features"]

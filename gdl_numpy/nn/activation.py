@@ -1,6 +1,6 @@
 """Functions applied to every number on its own, and the two that turn a row of scores into probabilities.
 
-Each backward is the chain rule with the derivative written in terms of the output y, which forward has at hand.
+Each backward is the chain rule, with the derivative written in terms of the output y that forward has.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def sigmoid(x: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
-    """1 / (1 + e⁻ˣ) without overflow: with z = e^-|x| it is 1 / (1 + z) for x ≥ 0 and z / (1 + z) for x < 0."""
+    """1 / (1 + e⁻ˣ) without overflow: with z = e^-|x| that is 1 / (1 + z) for x ≥ 0, else z / (1 + z)."""
     z = np.exp(-np.abs(x))
     y = np.where(x < 0, z, 1)
     z += 1
@@ -26,7 +26,7 @@ def sigmoid(x: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
 
 
 def shifted(x: Float[np.ndarray, "*shape"], dim: int) -> Float[np.ndarray, "*shape"]:
-    """x - max x along ``dim``, so that no exponential overflows; where x is infinite that is -∞ or nan, as in torch."""
+    """Shifted to x - max x, so that no exponential overflows. Infinities give nan, as in torch."""
     with np.errstate(over="ignore", invalid="ignore"):
         y: np.ndarray = x - x.max(axis=dim, keepdims=True, initial=-np.inf)
     return y
@@ -44,7 +44,7 @@ class ReLU(Module):
 
     def forward(self, x: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
         check_floating(self, input=x)
-        y = np.maximum(x, 0)
+        y: np.ndarray = np.maximum(x, 0)
         self.save_for_backward(y)
         return y
 
@@ -79,7 +79,7 @@ class Tanh(Module):
 
     def forward(self, x: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
         check_floating(self, input=x)
-        y = np.tanh(x)
+        y: np.ndarray = np.tanh(x)
         self.save_for_backward(y)
         return y
 
@@ -145,6 +145,7 @@ class LogSoftmax(_OverDimension):
         check_grad_output(self, grad_output, y.shape, y.dtype)
         if not self.needs_input_grad:
             return None
-        grad_x = np.exp(y)
+        grad_x: np.ndarray = np.exp(y)
         grad_x *= grad_output.sum(axis=self.dim, keepdims=True)
-        return np.subtract(grad_output, grad_x, out=grad_x)
+        np.subtract(grad_output, grad_x, out=grad_x)
+        return grad_x

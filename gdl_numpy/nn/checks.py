@@ -1,4 +1,4 @@
-"""What every layer asks of its input, said once: each refusal names the layer, what it got and what it expects."""
+"""What every layer asks of its input: each refusal names the layer, what it got and what it expects."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ def check_floating(layer: object, **arrays: np.ndarray) -> None:
             raise ValueError(f"{layer!r} expects {name} to be a float32 or float64 array, got {got}")
         if array.dtype != first.dtype:
             raise ValueError(
-                f"{layer!r} expects one dtype for all, got {first_name} {first.dtype} and {name} {array.dtype}"
+                f"{layer!r} expects one dtype for all, "
+                f"got {first_name} {first.dtype} and {name} {array.dtype}"
             )
 
 
@@ -57,7 +58,9 @@ def check_class_ids(layer: object, ids: np.ndarray, count: int, ignore_index: in
         raise IndexError(f"{layer!r} expects ids in [0, {count}), got {ids[outside].flat[0]}")
 
 
-def check_grad_output(layer: object, grad_output: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> None:
+def check_grad_output(
+    layer: object, grad_output: np.ndarray, shape: tuple[int, ...], dtype: np.dtype
+) -> None:
     """Refuses a gradient that does not look like the output it belongs to.
 
     Raises:
@@ -65,14 +68,15 @@ def check_grad_output(layer: object, grad_output: np.ndarray, shape: tuple[int, 
     """
     if grad_output.shape != shape or grad_output.dtype != dtype:
         raise ValueError(
-            f"{layer!r} expects grad_output like its output, {shape} {dtype}, got {grad_output.shape} {grad_output.dtype}"
+            f"{layer!r} expects grad_output like its output, {shape} {dtype}, "
+            f"got {grad_output.shape} {grad_output.dtype}"
         )
 
 
 def state_dict_faults(
     own: Mapping[str, np.ndarray], given: Mapping[str, np.ndarray], strict: bool = True
 ) -> list[str]:
-    """What keeps ``given`` from being copied into the arrays of ``own``: every missing, unexpected and misshapen key.
+    """What keeps ``given`` from being copied into ``own``: every missing, unexpected and misshapen key.
 
     Not ``strict``, only the shapes of the keys that both have must fit.
     """

@@ -22,12 +22,13 @@ BLOCK_BYTES = 2**21  # windows are made and used in pieces of this size, so that
 
 
 class Conv2d(Module):
-    """y[n, o] = b[o] + Σ_c w[o, c] ⋆ x[n, c], as ``torch.nn.Conv2d`` (⋆ slides the kernel without flipping it).
+    """y[n, o] = b[o] + Σ_c w[o, c] ⋆ x[n, c], as ``torch.nn.Conv2d`` (⋆ slides the kernel, unflipped).
 
-    Images are (batch, channels, height, width) outside. Inside they are channels-last, so that a window's pixels lie
-    together and *unfolding* (one row per window: rows × kernel·channels) is a few large copies; the three passes are
+    Images are (batch, channels, height, width) outside. Inside they are channels-last, so that a window's
+    pixels lie together and *unfolding* (one row per window: rows × kernel·channels) is a few large copies;
+    the three passes are
 
-        y     = unfold(x) W            W: the weight as (kernel height · kernel width · in_channels, out_channels)
+        y     = unfold(x) W            W: the weight as (kernel height · width · in_channels, out_channels)
         dL/dW = unfold(x)ᵀ G           G = dL/dy, one row per window
         dL/dx = fold(G Wᵀ)             fold adds each window's pixels up where unfold took them from
 
@@ -53,7 +54,9 @@ class Conv2d(Module):
     ) -> None:
         """Raises ValueError for channels, a kernel_size, stride or dilation below 1, or a padding below 0."""
         if in_channels < 1 or out_channels < 1:
-            raise ValueError(f"Conv2d expects in_channels and out_channels ≥ 1, got {in_channels} and {out_channels}")
+            raise ValueError(
+                f"Conv2d expects in_channels and out_channels ≥ 1, got {in_channels} and {out_channels}"
+            )
         self.in_channels, self.out_channels = in_channels, out_channels
         self.kernel_size = pair("Conv2d", "kernel_size", kernel_size, at_least=1)
         self.stride = pair("Conv2d", "stride", stride, at_least=1)
@@ -68,11 +71,12 @@ class Conv2d(Module):
     def forward(
         self, x: Float[np.ndarray, "batch in_channels height width"]
     ) -> Float[np.ndarray, "batch out_channels out_height out_width"]:
-        """Raises ValueError for another number of dimensions or channels, or a kernel larger than the padded input."""
+        """Raises ValueError for other dimensions or channels, or a kernel larger than the padded input."""
         check_floating(self, weight=self.weight.data, input=x)
         if x.ndim != 4 or x.shape[1] != self.in_channels:
             raise ValueError(
-                f"{self!r} expects an input of shape (batch, {self.in_channels}, height, width), got {x.shape}"
+                f"{self!r} expects an input of shape (batch, {self.in_channels}, height, width), "
+                f"got {x.shape}"
             )
         size = output_size(self, x.shape[2:], self.kernel_size, self.stride, self.padding, self.dilation)
         padded = pad(x.transpose(0, 2, 3, 1), self.padding)  # (N, H + 2p, W + 2p, C)
@@ -92,7 +96,9 @@ class Conv2d(Module):
 
         grad_weight = np.zeros((*self.kernel_size, self.in_channels, self.out_channels), grad.dtype)
         for images, windows in unfold(padded, self.kernel_size, self.stride, self.dilation, size):
-            grad_weight += (windows.T @ grad[images].reshape(-1, self.out_channels)).reshape(grad_weight.shape)
+            grad_weight += (windows.T @ grad[images].reshape(-1, self.out_channels)).reshape(
+                grad_weight.shape
+            )
         self.weight.accumulate(grad_weight.transpose(3, 2, 0, 1))
         if self.bias is not None:
             self.bias.accumulate(sum_rows(grad.reshape(-1, self.out_channels)))
@@ -111,7 +117,7 @@ class Conv2d(Module):
 
 
 def pad(images: np.ndarray, padding: Pair) -> np.ndarray:
-    """Channels-last images with a border of zeros, in channels-last memory; copied only if either is missing."""
+    """Channels-last images with a border of zeros, in channels-last memory; a copy only if it must be."""
     if padding == (0, 0):
         return np.ascontiguousarray(images)
     (batch, height, width, channels), (ph, pw) = images.shape, padding
@@ -121,7 +127,11 @@ def pad(images: np.ndarray, padding: Pair) -> np.ndarray:
 
 
 def unfold(
-    images: Float[np.ndarray, "batch height width channels"], kernel: Pair, stride: Pair, dilation: Pair, size: Pair
+    images: Float[np.ndarray, "batch height width channels"],
+    kernel: Pair,
+    stride: Pair,
+    dilation: Pair,
+    size: Pair,
 ) -> Iterator[tuple[slice, Float[np.ndarray, "windows pixels"]]]:
     """The windows of the images, one row each, for as many images at a time as stay in the cache.
 

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 class Dropout(Module):
-    """While training, sets each number to 0 with probability p and divides the others by 1 - p (Srivastava et al. 2014).
+    """While training, sets each number to 0 with probability p and divides the others by 1 - p.
 
-    The division (*inverted* dropout) keeps the expected value, so nothing changes when evaluating: y = x.
-    With the drawn mask m, y = x ∘ m and dL/dx = dL/dy ∘ m.
+    The division (*inverted* dropout) keeps the expected value, so nothing changes when evaluating: y = x
+    (Srivastava et al. 2014). With the drawn mask m, y = x ∘ m and dL/dx = dL/dy ∘ m.
 
     Attributes:
-        rng: the generator that masks are drawn from; the same state gives the same masks in float32 and float64.
+        rng: the generator that masks are drawn from; one state gives one mask in float32 and float64.
     """
 
     def __init__(self, p: float = 0.5, *, rng: np.random.Generator | int | None = None) -> None:

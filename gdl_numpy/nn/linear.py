@@ -38,18 +38,22 @@ class Linear(Module):
     ) -> None:
         """Raises ValueError for sizes below 1."""
         if in_features < 1 or out_features < 1:
-            raise ValueError(f"Linear expects in_features and out_features ≥ 1, got {in_features} and {out_features}")
+            raise ValueError(
+                f"Linear expects in_features and out_features ≥ 1, got {in_features} and {out_features}"
+            )
         rng = np.random.default_rng(rng)
         self.in_features, self.out_features = in_features, out_features
         self.weight = fan_in_uniform((out_features, in_features), in_features, rng, dtype)
-        self.bias: Parameter | None = fan_in_uniform((out_features,), in_features, rng, dtype) if bias else None
+        self.bias: Parameter | None = (
+            fan_in_uniform((out_features,), in_features, rng, dtype) if bias else None
+        )
 
     def forward(self, x: Float[np.ndarray, "*batch in_features"]) -> Float[np.ndarray, "*batch out_features"]:
         """Raises ValueError for another number of features or another dtype than the weight's."""
         check_floating(self, weight=self.weight.data, input=x)
         if x.ndim == 0 or x.shape[-1] != self.in_features:
             raise ValueError(f"{self!r} expects an input of shape (*, {self.in_features}), got {x.shape}")
-        y = x @ self.weight.data.T
+        y: np.ndarray = x @ self.weight.data.T
         if self.bias is not None:
             y += self.bias.data
         self.save_for_backward(x, y.shape)
@@ -67,9 +71,12 @@ class Linear(Module):
         return grad_output @ self.weight.data if self.needs_input_grad else None
 
     def extra_repr(self) -> str:
-        return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+        return (
+            f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+        )
 
 
 def sum_rows(matrix: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, " columns"]:
     """Σ over rows, as a product with ones: BLAS adds rows up several times faster than ``sum(axis=0)``."""
-    return np.ones(len(matrix), matrix.dtype) @ matrix
+    sums: np.ndarray = np.ones(len(matrix), matrix.dtype) @ matrix
+    return sums

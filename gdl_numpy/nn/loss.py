@@ -1,8 +1,9 @@
 """Losses: how wrong a prediction is, as one number, and the gradient that says in which direction.
 
 ``loss(prediction, target)`` gives a float (or, with ``reduction="none"``, the array of losses);
-``loss.backward()`` then gives dLoss/dprediction. ``reduction="mean"`` divides by the number of losses, as torch does:
-by every element of the prediction for MSE and BCE, by every target that is not ignored for cross-entropy.
+``loss.backward()`` then gives dLoss/dprediction. ``reduction="mean"`` divides by the number of losses, as
+torch does: by every element of the prediction for MSE and BCE, by every target that is not ignored for
+cross-entropy.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
 Reduction = Literal["mean", "sum", "none"]
-BCE_EPSILON = float(np.float32(1e-12))  # torch keeps this constant in float32, also when it computes in float64
+# torch keeps this constant in float32, also when it computes in float64.
+BCE_EPSILON = float(np.float32(1e-12))
 
 
 class Loss(Module):
@@ -28,7 +30,9 @@ class Loss(Module):
     def __init__(self, reduction: Reduction = "mean") -> None:
         """Raises ValueError for another reduction than "mean", "sum" and "none"."""
         if reduction not in ("mean", "sum", "none"):
-            raise ValueError(f'{type(self).__name__} expects reduction "mean", "sum" or "none", got {reduction!r}')
+            raise ValueError(
+                f'{type(self).__name__} expects reduction "mean", "sum" or "none", got {reduction!r}'
+            )
         self.reduction = reduction
 
     def reduce(self, losses: np.ndarray, count: int) -> float | np.ndarray:
@@ -43,15 +47,17 @@ class Loss(Module):
     def grad_losses(
         self, grad_output: float | np.ndarray | None, shape: tuple[int, ...], dtype: np.dtype, count: int
     ) -> np.ndarray:
-        """dL/dlosses, of a shape that broadcasts to ``shape``, from dL/d(what forward returned), by default 1."""
+        """dL/dlosses, of a shape that broadcasts to ``shape``, from dL/d(what forward gave), by default 1."""
         if self.reduction == "none":
             if grad_output is None:
                 return np.ones(shape, dtype)
             grad_losses = np.asarray(grad_output)
             check_grad_output(self, grad_losses, shape, dtype)
             return grad_losses
-        if np.shape(grad_output) != ():
-            raise ValueError(f"{self!r} expects grad_output like its output, one number, got shape {np.shape(grad_output)}")
+        if isinstance(grad_output, np.ndarray) and grad_output.ndim:
+            raise ValueError(
+                f"{self!r} expects grad_output like its output, one number, got shape {grad_output.shape}"
+            )
         scale = 1 / max(count, 1) if self.reduction == "mean" else 1.0
         return np.asarray(scale if grad_output is None else scale * float(grad_output), dtype)
 
@@ -78,7 +84,8 @@ class MSELoss(Loss):
     ) -> Float[np.ndarray, "*shape"]:
         (difference,) = self.saved
         scale = self.grad_losses(grad_output, difference.shape, difference.dtype, difference.size)
-        return difference * (2 * scale)
+        grad: np.ndarray = difference * (2 * scale)
+        return grad
 
 
 class BCELoss(Loss):
@@ -106,7 +113,8 @@ class BCELoss(Loss):
     ) -> Float[np.ndarray, "*shape"]:
         p, t = self.saved
         scale = self.grad_losses(grad_output, p.shape, p.dtype, p.size)
-        return scale * (p - t) / np.maximum((1 - p) * p, BCE_EPSILON)
+        grad: np.ndarray = scale * (p - t) / np.maximum((1 - p) * p, BCE_EPSILON)
+        return grad
 
 
 class BCEWithLogitsLoss(Loss):
@@ -139,8 +147,8 @@ class BCEWithLogitsLoss(Loss):
 class CrossEntropyLoss(Loss):
     """Cross-entropy of logits with class ids: -log softmax(x)[class], gradient softmax(x) - onehot(class).
 
-    Logits are (N, C) or (N, C, d…), class ids (N,) or (N, d…) with values in [0, C). Targets equal to ``ignore_index``
-    count neither in the loss nor in the mean's denominator, and their gradient is 0.
+    Logits are (N, C) or (N, C, d…), class ids (N,) or (N, d…) with values in [0, C). Targets equal to
+    ``ignore_index`` count neither in the loss nor in the mean's denominator, and their gradient is 0.
     """
 
     def __init__(self, ignore_index: int = -100, reduction: Reduction = "mean") -> None:
@@ -154,10 +162,12 @@ class CrossEntropyLoss(Loss):
         check_floating(self, prediction=prediction)
         if prediction.ndim < 2 or np.shape(target) != (len(prediction), *prediction.shape[2:]):
             raise ValueError(
-                f"{self!r} expects logits (N, C, …) and class ids (N, …), got {prediction.shape} and {np.shape(target)}"
+                f"{self!r} expects logits (N, C, …) and class ids (N, …), "
+                f"got {prediction.shape} and {np.shape(target)}"
             )
         check_class_ids(self, target, prediction.shape[1], self.ignore_index)
-        rows = np.moveaxis(prediction, 1, -1).reshape(target.size, prediction.shape[1])  # one row of classes a target
+        # One row of classes for each target.
+        rows = np.moveaxis(prediction, 1, -1).reshape(target.size, prediction.shape[1])
         counted = target.reshape(-1) != self.ignore_index
         chosen = np.arange(target.size), np.where(counted, target.reshape(-1), 0)
         log_p = log_softmax(rows)

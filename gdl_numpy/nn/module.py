@@ -30,7 +30,7 @@ class Parameter:
         self.grad: np.ndarray | None = None
 
     def accumulate(self, grad: np.ndarray) -> None:
-        """Adds ``grad`` to ``.grad``. The array becomes the parameter's own: pass one that nobody else keeps."""
+        """Adds ``grad`` to ``.grad``. The array becomes the parameter's: pass one that nobody else keeps."""
         if self.grad is None:
             self.grad = np.require(grad, requirements="C")
         else:
@@ -91,7 +91,7 @@ class Module:
             yield from child.named_modules(f"{prefix}.{name}" if prefix else name)
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        """Every parameter once (also one that two layers share), under the first dotted name that leads to it."""
+        """Every parameter once (also one that two layers share), under the first name that leads to it."""
         seen: set[int] = set()
         for path, module in self.named_modules():
             for name, value in vars(module).items():
@@ -117,9 +117,9 @@ class Module:
     def requires_input_grad_(self: M, requires_grad: bool = True) -> M:
         """Says whether ``backward`` must return dL/dx; without it, it returns None and saves that product.
 
-        The gradient of the data itself is needed to prove a backward pass, never to train. Torch has the same switch
-        on the input tensor (``x.requires_grad_()``). Children are told too, up to the first with parameters: layers
-        before it have no use for a gradient, those behind it always have.
+        The gradient of the data itself is needed to prove a backward pass, never to train. Torch has the same
+        switch on the input tensor (``x.requires_grad_()``). Children are told too, up to the first with
+        parameters: layers before it have no use for a gradient, those behind it always have.
         """
         self.needs_input_grad = requires_grad
         for _, child in self.named_children():
@@ -202,7 +202,9 @@ class Flatten(Module):
     def forward(self, x: np.ndarray) -> np.ndarray:
         check_floating(self, input=x)
         if x.ndim < 2:
-            raise ValueError(f"{self!r} expects an input with a batch dimension and at least one more, got shape {x.shape}")
+            raise ValueError(
+                f"{self!r} expects an input with a batch dimension and at least one more, got shape {x.shape}"
+            )
         self.save_for_backward(x)
         return x.reshape(len(x), int(np.prod(x.shape[1:])))
 
@@ -212,9 +214,10 @@ class Flatten(Module):
         if not self.needs_input_grad:
             return None
         grad_x = grad_output.reshape(x.shape)
-        # A convolution's output is channels-last in memory, and the layers before this one go through memory in its order.
+        # A convolution's output is channels-last in memory, and the layers before this one go through memory
+        # in its order.
         if x.flags.c_contiguous:
             return grad_x
-        grad_like_x = np.empty_like(x)
+        grad_like_x: np.ndarray = np.empty_like(x)
         grad_like_x[...] = grad_x
         return grad_like_x

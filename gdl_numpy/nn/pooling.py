@@ -16,28 +16,33 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 
-BLOCK_BYTES = 2**20  # of images pooled at a time, so that all passes over them after the first find them in the cache
+# Of images pooled at a time, so that all passes over them after the first find them in the cache.
+BLOCK_BYTES = 2**20
 
 
 class _Pool2d(Module):
-    """Windows of ``kernel_size``, every ``stride`` pixels (by default side by side), over images with a border."""
+    """Windows of ``kernel_size`` every ``stride`` pixels (by default side by side) over bordered images."""
 
     def __init__(
         self, kernel_size: int | Pair, stride: int | Pair | None = None, padding: int | Pair = 0
     ) -> None:
-        """Raises ValueError for sizes below 1, and for a padding that is negative or more than half the kernel."""
+        """Raises ValueError for sizes below 1, and for a padding below 0 or more than half the kernel."""
         name = type(self).__name__
         self.kernel_size = pair(name, "kernel_size", kernel_size, at_least=1)
         self.stride = pair(name, "stride", kernel_size if stride is None else stride, at_least=1)
         self.padding = pair(name, "padding", padding, at_least=0)
         if any(2 * p > k for p, k in zip(self.padding, self.kernel_size, strict=True)):
-            raise ValueError(f"{name} expects a padding of at most half the kernel {self.kernel_size}, got {self.padding}")
+            raise ValueError(
+                f"{name} expects a padding of at most half the kernel {self.kernel_size}, got {self.padding}"
+            )
 
     def _pad(self, x: np.ndarray, border: float) -> tuple[np.ndarray, Pair]:
         """The padded images, and how many windows they have in each direction."""
         check_floating(self, input=x)
         if x.ndim != 4:
-            raise ValueError(f"{self!r} expects an input of shape (batch, channels, height, width), got {x.shape}")
+            raise ValueError(
+                f"{self!r} expects an input of shape (batch, channels, height, width), got {x.shape}"
+            )
         size = output_size(self, x.shape[2:], self.kernel_size, self.stride, self.padding, (1, 1))
         if self.padding == (0, 0):
             return x, size
@@ -54,11 +59,11 @@ class _Pool2d(Module):
 
 
 class MaxPool2d(_Pool2d):
-    """The largest number of each window; its gradient goes to where that number came from, as ``torch.nn.MaxPool2d``.
+    """The largest number of each window, as ``torch.nn.MaxPool2d``; its gradient goes to where it came from.
 
-    The maximum of a window is the maximum of its rows' maxima, so pooling the width and then the height does the work of
-    k² comparisons in 2 k. Of equal numbers the first, row by row, is taken, as torch does: the first of its row, in the
-    first row that has it.
+    The maximum of a window is the maximum of its rows' maxima, so pooling the width and then the height does
+    the work of k² comparisons in 2 k. Of equal numbers the first, row by row, is taken, as torch does: the
+    first of its row, in the first row that has it.
     """
 
     def forward(
@@ -85,7 +90,12 @@ class MaxPool2d(_Pool2d):
         for block in self._blocks(padded):
             grad_rows = np.empty_like(padded[block, :, :, : row_winner.shape[3]])
             max_along_backward(
-                grad_output[block], column_winner[block], 2, self.kernel_size[0], self.stride[0], out=grad_rows
+                grad_output[block],
+                column_winner[block],
+                2,
+                self.kernel_size[0],
+                self.stride[0],
+                out=grad_rows,
             )
             max_along_backward(
                 grad_rows, row_winner[block], 3, self.kernel_size[1], self.stride[1], out=grad_padded[block]
@@ -97,14 +107,15 @@ class MaxPool2d(_Pool2d):
 
 
 class AvgPool2d(_Pool2d):
-    """The mean of each window, zeros of the border included, as ``torch.nn.AvgPool2d``; its gradient is shared evenly."""
+    """The mean of each window, zeros of the border included, as ``torch.nn.AvgPool2d``."""
 
     def forward(
         self, x: Float[np.ndarray, "batch channels height width"]
     ) -> Float[np.ndarray, "batch channels out_height out_width"]:
         padded, size = self._pad(x, border=0)
         positions = list(shifts(self.kernel_size, self.stride, (1, 1), size))
-        y: np.ndarray = sum(padded[:, :, rows, columns] for rows, columns in positions)
+        windows = (padded[:, :, rows, columns] for rows, columns in positions)
+        y: np.ndarray = sum(windows, start=np.zeros((), padded.dtype))
         y /= len(positions)
         self.save_for_backward(positions, padded, y.shape)
         return y
@@ -124,22 +135,23 @@ class AvgPool2d(_Pool2d):
 
 
 def steps_along(axis: int, kernel: int, stride: int, size: int) -> list[tuple[slice, ...]]:
-    """For each position in a one-dimensional kernel, the index of what it meets in all ``size`` windows along ``axis``."""
+    """For each position in a one-dimensional kernel, the index of what it meets along ``axis``."""
     return [
-        (slice(None),) * axis + (slice(start, start + stride * (size - 1) + 1, stride),) for start in range(kernel)
+        (slice(None),) * axis + (slice(start, start + stride * (size - 1) + 1, stride),)
+        for start in range(kernel)
     ]
 
 
 def max_along(x: np.ndarray, axis: int, kernel: int, stride: int, winner: np.ndarray) -> np.ndarray:
-    """The maximum of each window along one axis; into ``winner`` goes the position of the first element that has it."""
+    """The maximum of each window along one axis; into ``winner`` goes the first position that has it."""
     first, *others = steps_along(axis, kernel, stride, winner.shape[axis])
     y = x[first].copy(order="K")
     winner[...] = 0
     for position, step in enumerate(others, start=1):
-        # The latest position that beat all before it is the largest such position; a masked assignment would branch.
+        # The latest position that beat all before it is the largest such; a masked assignment would branch.
         np.maximum(winner, np.multiply(x[step] > y, position, dtype=winner.dtype), out=winner)
         np.maximum(y, x[step], out=y)
-    if np.isnan(y.max(initial=-np.inf)):  # to torch a nan beats every number, and of several the last one wins
+    if np.isnan(y.max(initial=-np.inf)):  # to torch a nan beats every number, and the last of several wins
         for position, step in enumerate(others, start=1):
             winner[np.isnan(x[step])] = position
     return y
@@ -150,7 +162,8 @@ def max_along_backward(
 ) -> None:
     """dL/dx of ``max_along``, into ``out``."""
     size = winner.shape[axis]
-    tiled = stride == kernel and size * stride == out.shape[axis]  # each element is in one window: nothing adds up
+    # Where each element is in one window, nothing adds up.
+    tiled = stride == kernel and size * stride == out.shape[axis]
     if not tiled:
         out[...] = 0
     for position, step in enumerate(steps_along(axis, kernel, stride, size)):

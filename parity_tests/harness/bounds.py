@@ -1,8 +1,9 @@
 """How far a layer's results may be off: computed from rounding unit, reduction length and magnitudes.
 
-``error_bound`` gives, for every number that a layer produces forward and backward, the largest error that arithmetic with unit
-roundoff u can make on these very inputs. It knows a layer by its *torch* class, so a home-made NumPy layer is held
-to the bound of the function that it says it is. A class that it does not know gets ``perturbation_bound``.
+``error_bound`` gives, for every number that a layer produces forward and backward, the largest error that
+arithmetic with unit roundoff u can make on these very inputs. It knows a layer by its *torch* class, so a
+home-made NumPy layer is held to the bound of the function that it says it is. A class that it does not know
+gets ``perturbation_bound``.
 
 Everything here is computed in float64 on the CPU, and to first order in u.
 """
@@ -22,7 +23,7 @@ from gdl_numpy.nn.loss import BCE_EPSILON
 from parity_tests.harness.evaluate import Arrays, Evaluation, flatten, is_floating, run_torch, unflatten
 from parity_tests.harness.rounding import gamma
 
-# exp, log, tanh: vectorised libraries promise at most 4 units in the last place, and one such unit is at most 2 u.
+# exp, log, tanh: vectorised libraries promise at most 4 units in the last place, of at most 2 u each.
 ELEMENTARY = 8
 # Below it numbers lie on a coarser grid, and some hardware flushes them to zero.
 UNDERFLOW = float(np.finfo(np.float32).tiny)
@@ -41,7 +42,8 @@ def error_bound(
         grad_outputs: the gradient of each output, as float64.
         u: unit roundoff of the computation; see ``rounding.comparison_roundoff``.
     """
-    with np.errstate(invalid="ignore", over="ignore"):  # where the layer itself gives inf or nan, so may the bound
+    # Where the layer itself gives inf or nan, so may the bound.
+    with np.errstate(invalid="ignore", over="ignore"):
         bound = bound_of(layer, inputs, targets, grad_outputs, u)
         return bound.map(lambda b: np.abs(b) + UNDERFLOW)
 
@@ -59,30 +61,36 @@ def perturbation_bound(
 ) -> Evaluation:
     """How far each tensor moves when everything that goes in is off by what rounding could do.
 
-    A numerically stable evaluation gives nearly the right answer to nearly the right question (Higham, §1.5): the exact
-    result for inputs, parameters and output gradients perturbed by γₙ, itself rounded. No reduction is longer than
-    the largest tensor in sight, so n is its size.
+    A numerically stable evaluation gives nearly the right answer to nearly the right question (Higham, §1.5):
+    the exact result for inputs, parameters and output gradients perturbed by γₙ, itself rounded. No reduction
+    is longer than the largest tensor in sight, so n is its size.
     """
     exact = run_torch(layer, inputs, targets, lambda _: grads)
-    sizes = [a.size for a in (*flatten(inputs), *exact.outputs, *exact.grad_inputs, *exact.grad_params.values())]
+    sizes = [
+        a.size for a in (*flatten(inputs), *exact.outputs, *exact.grad_inputs, *exact.grad_params.values())
+    ]
     relative = gamma(max(sizes, default=1) + ELEMENTARY, u)
     rng = np.random.default_rng(0)
     bound = exact.map(lambda value: relative * np.abs(value))
-    for _ in range(DRAWS):
-        seed = int(rng.integers(2**32))
+
+    def moved(seed: int, sign: int) -> Evaluation:
+        draw = np.random.default_rng(seed)
+
+        def perturb(a: np.ndarray) -> np.ndarray:
+            return a * (1 + sign * relative * draw.choice([-1, 1], a.shape)) if is_floating(a) else a
+
+        return run_torch(
+            with_parameters(layer, lambda p: torch.from_numpy(perturb(p.numpy()))),
+            unflatten(tuple(inputs), iter([perturb(a) for a in flatten(inputs)])),
+            targets,
+            lambda _: [perturb(g) for g in grads],
+        )
+
+    for seed in rng.integers(2**32, size=DRAWS):
         for sign in (1, -1):
-            draw = np.random.default_rng(seed)
-
-            def perturb(a: np.ndarray, sign: int = sign, draw: np.random.Generator = draw) -> np.ndarray:
-                return a * (1 + sign * relative * draw.choice([-1, 1], a.shape)) if is_floating(a) else a
-
-            moved = run_torch(
-                with_parameters(layer, lambda p, perturb=perturb: torch.from_numpy(perturb(p.numpy()))),
-                unflatten(tuple(inputs), iter([perturb(a) for a in flatten(inputs)])),
-                targets,
-                lambda _, perturb=perturb: [perturb(g) for g in grads],
+            bound = bound.map(
+                lambda b, e, m: np.maximum(b, np.abs(e - m).max(initial=0)), exact, moved(int(seed), sign)
             )
-            bound = bound.map(lambda b, e, m: np.maximum(b, np.abs(e - m).max(initial=0)), exact, moved)
     return bound
 
 
@@ -110,16 +118,20 @@ def sums_of_products(
 ) -> Evaluation:
     """γₙ Σ|a||b| for each sum of products a b, forward and backward.
 
-    The layer itself finds both factors: fed magnitudes, with magnitudes for parameters, every sum becomes Σ|a||b|; fed ones, it
-    counts its own terms.
+    The layer itself finds both factors: fed magnitudes, with magnitudes for parameters, every sum becomes
+    Σ|a||b|; fed ones, it counts its own terms.
     """
-    size = run_torch(with_parameters(layer, torch.abs), magnitudes(inputs), targets, lambda _: magnitudes(grads))
+    size = run_torch(
+        with_parameters(layer, torch.abs), magnitudes(inputs), targets, lambda _: magnitudes(grads)
+    )
     terms = run_torch(with_parameters(layer, torch.ones_like), ones(inputs), targets, lambda _: ones(grads))
     return size.map(lambda s, n: gamma(n + 1, u) * s, terms)
 
 
 @bound_of.register
-def _(layer: nn.AvgPool2d, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float) -> Evaluation:
+def _(
+    layer: nn.AvgPool2d, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float
+) -> Evaluation:
     """A sum of k terms, one division; counted by the layer that does not divide."""
     counting = nn.AvgPool2d(layer.kernel_size, layer.stride, layer.padding, divisor_override=1)
     size = run_torch(layer, magnitudes(inputs), targets, lambda _: magnitudes(grads))
@@ -128,7 +140,9 @@ def _(layer: nn.AvgPool2d, inputs: Sequence[Any], targets: Sequence[Any], grads:
 
 
 @bound_of.register
-def _(layer: nn.MaxPool2d, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float) -> Evaluation:
+def _(
+    layer: nn.MaxPool2d, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float
+) -> Evaluation:
     """Choosing is exact; a pixel's gradient sums over the windows that chose it."""
     size = run_torch(layer, inputs, targets, lambda _: magnitudes(grads))
     terms = run_torch(layer, inputs, targets, lambda _: ones(grads))
@@ -149,7 +163,9 @@ def exact(
 
 
 @bound_of.register
-def _(layer: nn.Dropout, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float) -> Evaluation:
+def _(
+    layer: nn.Dropout, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float
+) -> Evaluation:
     """One factor, itself rounded twice (1 - p, and its inverse), and one product."""
     scale = gamma(3, u) / (1 - layer.p if layer.p < 1 else 1)
     return Evaluation([scale * np.abs(inputs[0])], [scale * np.abs(grads[0])])
@@ -157,21 +173,26 @@ def _(layer: nn.Dropout, inputs: Sequence[Any], targets: Sequence[Any], grads: A
 
 @bound_of.register
 def _(layer: nn.Tanh, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float) -> Evaluation:
-    """y is off by ELEMENTARY u |y|, y² by twice that relatively; y² + (1 - y²) = 1 bounds both terms of 1 - y²."""
+    """With y off by ELEMENTARY u |y|, y² by twice that relatively; both terms of 1 - y² are at most 1."""
     y = np.tanh(inputs[0])
     return Evaluation([gamma(ELEMENTARY, u) * np.abs(y)], [gamma(2 * ELEMENTARY + 4, u) * np.abs(grads[0])])
 
 
 @bound_of.register
-def _(layer: nn.Sigmoid, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float) -> Evaluation:
-    """y = 1 / (1 + e⁻ˣ): an exponential, a sum, a quotient. y (1 - y) is off by at most y's relative error times y."""
+def _(
+    layer: nn.Sigmoid, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float
+) -> Evaluation:
+    """An exponential, a sum, a quotient. y (1 - y) is off by at most y's relative error times y."""
     y = sigmoid(inputs[0])
     return Evaluation([gamma(ELEMENTARY + 3, u) * y], [gamma(ELEMENTARY + 6, u) * y * np.abs(grads[0])])
 
 
 @bound_of.register
-def _(layer: nn.Softmax, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float) -> Evaluation:
+def _(
+    layer: nn.Softmax, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float
+) -> Evaluation:
     """Backward is y ∘ (G - Σ G y), with y's error carried along and n terms in the sum."""
+    assert layer.dim is not None
     (x,), (g,), dim = inputs, grads, layer.dim
     y, relative = softmax(x, dim, u)
     total = (np.abs(g) * y).sum(axis=dim, keepdims=True)
@@ -180,8 +201,11 @@ def _(layer: nn.Softmax, inputs: Sequence[Any], targets: Sequence[Any], grads: A
 
 
 @bound_of.register
-def _(layer: nn.LogSoftmax, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float) -> Evaluation:
+def _(
+    layer: nn.LogSoftmax, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float
+) -> Evaluation:
     """Backward is G - e^y Σ G, with y's error carried along and n terms in the sum."""
+    assert layer.dim is not None
     (x,), (g,), dim = inputs, grads, layer.dim
     error, p_relative = log_softmax_error(x, dim, u)
     p, _ = softmax(x, dim, u)
@@ -190,14 +214,15 @@ def _(layer: nn.LogSoftmax, inputs: Sequence[Any], targets: Sequence[Any], grads
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
-    return np.exp(-np.logaddexp(0, -x))
+    y: np.ndarray = np.exp(-np.logaddexp(0, -x))
+    return y
 
 
 def softmax(x: np.ndarray, dim: int, u: float) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities y, and the relative error of computing them.
 
-    With t = x - max x, rounding t is off by u |t|, which is the relative error of eᵗ; the sum below averages those errors and
-    adds one for each of its n terms.
+    With t = x - max x, rounding t is off by u |t|, which is the relative error of eᵗ; the sum below averages
+    those errors and adds one for each of its n terms.
     """
     t = x - x.max(axis=dim, keepdims=True, initial=-np.inf)
     e = np.exp(t)
@@ -208,7 +233,7 @@ def softmax(x: np.ndarray, dim: int, u: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def log_softmax_error(x: np.ndarray, dim: int, u: float) -> tuple[np.ndarray, np.ndarray]:
-    """The error of y = x - log Σ eˣ (shifted by the maximum m), and the relative error of e^y computed from it."""
+    """The error of y = x - log Σ eˣ (shifted by the maximum m), and the relative error of e^y from it."""
     m = x.max(axis=dim, keepdims=True, initial=-np.inf)
     t = x - m
     e = np.exp(t)
@@ -225,7 +250,7 @@ def log_softmax_error(x: np.ndarray, dim: int, u: float) -> tuple[np.ndarray, np
 def reduced(
     layer: Any, losses: np.ndarray, errors: np.ndarray, count: int, grad: np.ndarray, u: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The bound on the reduced loss, from the single losses and their errors; and |dL/dloss| of each of them."""
+    """The bound on the reduced loss, from the single losses and their errors; and |dL/dloss| of each."""
     if layer.reduction == "none":
         return errors, np.abs(grad)
     error = errors.sum() + gamma(losses.size + 2, u) * np.abs(losses).sum()
@@ -234,7 +259,9 @@ def reduced(
 
 
 @bound_of.register
-def _(layer: nn.MSELoss, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float) -> Evaluation:
+def _(
+    layer: nn.MSELoss, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float
+) -> Evaluation:
     difference = np.abs(inputs[0] - targets[0])
     losses = difference**2
     error, scale = reduced(layer, losses, gamma(4, u) * losses, losses.size, grads[0], u)
@@ -242,7 +269,9 @@ def _(layer: nn.MSELoss, inputs: Sequence[Any], targets: Sequence[Any], grads: A
 
 
 @bound_of.register
-def _(layer: nn.BCELoss, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float) -> Evaluation:
+def _(
+    layer: nn.BCELoss, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float
+) -> Evaluation:
     """Both logarithms are taken of exact inputs (log1p), so each term is off relatively to itself."""
     p, t = inputs[0], targets[0]
     with np.errstate(divide="ignore"):
@@ -256,7 +285,7 @@ def _(layer: nn.BCELoss, inputs: Sequence[Any], targets: Sequence[Any], grads: A
 def _(
     layer: nn.BCEWithLogitsLoss, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float
 ) -> Evaluation:
-    """max(x, 0) - x t + log(1 + e^-|x|), in whatever grouping: every term is at most |x| + |x t| + log(1 + e^-|x|)."""
+    """In whatever grouping: the terms add up to at most |x| + |x t| + log(1 + e^-|x|)."""
     x, t = inputs[0], targets[0]
     losses = np.abs(x) + np.abs(x * t) + np.logaddexp(0, -np.abs(x))
     error, scale = reduced(layer, losses, gamma(2 * ELEMENTARY + 6, u) * losses, losses.size, grads[0], u)
@@ -273,7 +302,9 @@ def _(
     index = np.expand_dims(np.where(counted, ids, 0), 1)
     log_error, p_relative = log_softmax_error(x, 1, u)
     p, _ = softmax(x, 1, u)
-    losses = np.where(counted, np.abs(np.take_along_axis(np.log(np.maximum(p, 1e-300)), index, 1).squeeze(1)), 0)
+    losses = np.where(
+        counted, np.abs(np.take_along_axis(np.log(np.maximum(p, 1e-300)), index, 1).squeeze(1)), 0
+    )
     errors = np.where(counted, np.take_along_axis(log_error, index, 1).squeeze(1), 0)
     error, scale = reduced(layer, losses, errors, int(counted.sum()), grads[0], u)
     onehot = np.zeros_like(p)

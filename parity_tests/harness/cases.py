@@ -1,7 +1,8 @@
-"""The registry: one row a layer, one row a model. A row is all it takes to put a new one under every test there is.
+"""The registry: one row a layer, one row a model. A row puts a new one under every test there is.
 
-A layer's row draws a random configuration: shapes, arguments, and data that includes empty batches, batches of one, ties and
-large and small numbers. A model's row lists configurations, and the data that ``scripts/compare.py`` runs it on.
+A layer's row draws a random configuration: shapes, arguments, and data that includes empty batches, batches
+of one, ties and large and small numbers. A model's row lists configurations, and the data that
+``scripts/compare.py`` runs it on.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class ModelCase:
     """A model that both sides have under ``name``.
 
     Attributes:
-        variants: constructor arguments, small enough to test: together they use every layer the model can have.
+        variants: constructor arguments, small enough to test: together they use all that the model can have.
         in_shape: of one example that fits the variants.
         sizes: the constructor arguments that a data set decides.
         compared: further arguments of each row of ``compare.py``, under what tells it from the model's other
@@ -158,7 +159,9 @@ def pool2d(name: str) -> LayerCase:
         kernel = window_pair(draw, 1, 4)
         stride = draw(st.one_of(st.none(), st.tuples(st.integers(1, 4), st.integers(1, 4))))
         padding = tuple(draw(st.integers(0, k // 2)) for k in kernel)
-        height, width = (max(1, k - 2 * p) + draw(st.integers(0, 6)) for k, p in zip(kernel, padding, strict=True))
+        height, width = (
+            max(1, k - 2 * p) + draw(st.integers(0, 6)) for k, p in zip(kernel, padding, strict=True)
+        )
         shape = (draw(batch_sizes()), draw(st.integers(1, 4)), height, width)
         return Example(
             getattr(nn, name)(kernel, stride, padding),
@@ -183,7 +186,9 @@ def elementwise_loss(name: str) -> LayerCase:
             prediction = values(draw, rng, shape)
         if name == "BCELoss":
             prediction = np.clip(np.abs(prediction), 0, 1)
-        return Example(getattr(nn, name)(reduction), getattr(torch.nn, name)(reduction=reduction), prediction, target)
+        return Example(
+            getattr(nn, name)(reduction), getattr(torch.nn, name)(reduction=reduction), prediction, target
+        )
 
     return LayerCase(name, draw_case)
 
@@ -250,9 +255,10 @@ MODELS: dict[str, ModelCase] = {
             },
             variants=(
                 {"in_shape": [2, 9, 8]},
-                {"in_shape": [2, 9, 8], "channels": [3, 4], "padding": 1, "pool_size": 2, "hidden_features": [11],
-                 "activation": "relu", "dropout": 0.25},
-                {"in_shape": [2, 9, 8], "channels": [5], "kernel_size": 4, "activation": "sigmoid", "dropout": 0.0},
+                {"in_shape": [2, 9, 8], "channels": [3, 4], "padding": 1, "pool_size": 2,
+                 "hidden_features": [11], "activation": "relu", "dropout": 0.25},
+                {"in_shape": [2, 9, 8], "channels": [5], "kernel_size": 4, "activation": "sigmoid",
+                 "dropout": 0.0},
             ),
         ),
     )

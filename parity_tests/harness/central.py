@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,20 +12,23 @@ from parity_tests.harness.evaluate import as_dtype, flatten, is_floating, run_nu
 from parity_tests.harness.report import Comparison, distance
 from parity_tests.harness.rounding import gamma, unit_roundoff
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 U = unit_roundoff(np.float64)
 
 
 def central_differences(
     module: Module, inputs: Any, targets: Any = None, *, rng: np.random.Generator | int | None = 0
 ) -> Iterator[Comparison]:
-    """Holds each gradient G = dL/da, L = Σ r·output with random r, against the slope of L along a random direction d.
+    """Holds each gradient G = dL/da of L = Σ r·output, r random, against L's slope in a random direction d.
 
         ⟨G, d⟩  against  (L(a + h d) - L(a - h d)) / 2h
 
-    one input or parameter a at a time. The bound has two parts. Truncation: the slope with 2h differs from that with h by
-    three times the error of the latter, h²/6 L''' + …; where a kink lies between, the two differ as well. Rounding: each L is
-    off by at most γ Σ|r||output|, with the longest reduction for length, each a ± h d by u|a| and so L by u Σ|G||a|; 2h
-    divides both.
+    one input or parameter a at a time. The bound has two parts. Truncation: the slope with 2h differs from
+    that with h by three times the error of the latter, h²/6 L''' + …; where a kink lies between, the two
+    differ as well. Rounding: each L is off by at most γ Σ|r||output|, with the longest reduction for length,
+    each a ± h d by u|a| and so L by u Σ|G||a|; 2h divides both.
 
     Args:
         module: any module; a copy is evaluated, in float64.
@@ -54,7 +56,9 @@ def central_differences(
         generator.bit_generator.state = state
     result = run_numpy(module, inputs, targets, lambda _: probe)
     variables = [a for a in flatten(inputs) if is_floating(a)]
-    pairs = [(f"grad_input {i}", a, g) for i, (a, g) in enumerate(zip(variables, result.grad_inputs, strict=True))]
+    pairs = [
+        (f"grad_input {i}", a, g) for i, (a, g) in enumerate(zip(variables, result.grad_inputs, strict=True))
+    ]
     pairs += [(f"grad {name}", p.data, result.grad_params[name]) for name, p in module.named_parameters()]
     length = max((a.size for a in (*variables, *result.outputs)), default=1)
 
@@ -67,7 +71,9 @@ def central_differences(
             ends.append(outputs())
             a[...] = original
         difference = sum(float((r * (p - m)).sum()) for r, p, m in zip(probe, *ends, strict=True))
-        size = sum(float((np.abs(r) * (np.abs(p) + np.abs(m))).sum()) for r, p, m in zip(probe, *ends, strict=True))
+        size = sum(
+            float((np.abs(r) * (np.abs(p) + np.abs(m))).sum()) for r, p, m in zip(probe, *ends, strict=True)
+        )
         return difference / (2 * h), float(gamma(length + 8, U)) * size / (2 * h)
 
     for tensor, a, grad in pairs:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -31,6 +30,9 @@ from parity_tests.harness.rounding import comparison_roundoff
 from parity_tests.harness.side import Disturbance, NumpySide, OptimizerSpec, TorchSide
 from parity_tests.harness.trace import TorchWithLoss, WithLoss, leaf_layers
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
 
 def check(
     numpy_module: Module,
@@ -51,14 +53,14 @@ def check(
 ) -> ParityReport:
     """Compares two modules on the same weights (the NumPy module's) and the same data.
 
-    The truth is the NumPy module in float64, from weights and inputs rounded to ``dtype``. Against it are held the torch
-    module in ``dtype`` and, if that is float32, the NumPy module in float32:
+    The truth is the NumPy module in float64, from weights and inputs rounded to ``dtype``. Against it are
+    held the torch module in ``dtype`` and, if that is float32, the NumPy module in float32:
 
-    * every layer by itself, fed the same inputs and random output gradients: output, gradient of each input and of each
-      parameter, element by element, within the layer's ``error_bound``;
-    * the whole model: every layer's output, the gradient that reaches every layer, the loss, all gradients, and
-      in training the loss of each of ``steps`` optimizer steps and the parameters after it, within what those
-      bounds explain: a float64 model in which every layer's results are off by their bounds, in random
+    * every layer by itself, fed the same inputs and random output gradients: output, gradient of each input
+      and of each parameter, element by element, within the layer's ``error_bound``;
+    * the whole model: every layer's output, the gradient that reaches every layer, the loss, all gradients,
+      and in training the loss of each of ``steps`` optimizer steps and the parameters after it, within what
+      those bounds explain: a float64 model in which every layer's results are off by their bounds, in random
       directions, is run several times, and may move no less.
 
     Neither module is changed.
@@ -72,8 +74,7 @@ def check(
         optimizer: a class of ``torch.optim`` and ``gdl_numpy.optim``.
         optimizer_args: its arguments, by default ``{"lr": 0.1}``.
         steps: optimizer steps.
-        batches: (inputs, targets) of the steps after the first; when they are used up, it begins again with the
-            first.
+        batches: (inputs, targets) of the steps after the first; used up, they begin again with the first.
         dtype: float32 or float64; by default that of the first floating input.
         device: where torch computes.
         name: what to call it in the report.
@@ -109,7 +110,7 @@ def check(
 
 
 class _Checker:
-    """The truth, the sides to hold against it, and disturbed copies of the truth that show what rounding explains."""
+    """The truth, the sides held against it, and disturbed copies of it that show what rounding explains."""
 
     def __init__(
         self,
@@ -138,7 +139,8 @@ class _Checker:
         self.disturbed: list[NumpySide] = []
         if "" not in layers or any(self.original.parameters()):
             for seed in self.rng.integers(2**32, size=DRAWS):
-                for sign in (1.0, -1.0):  # opposite disturbances: whatever is about to tip over tips in one of the two
+                # Opposite disturbances: whatever is about to tip over tips in one of the two.
+                for sign in (1.0, -1.0):
                     signs = _random_signs(int(seed), sign)
                     self.disturbed.append(
                         NumpySide(self.original, np.float64, spec, Disturbance(self.bounds, self.u, signs))
@@ -187,7 +189,7 @@ class _Checker:
         return [a.astype(np.float64) for a in drawn]
 
     def split(self, name: str, arguments: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-        """A layer's arguments that get a gradient, and those that do not: the targets, which only a loss has."""
+        """A layer's arguments that get a gradient, and those that do not: targets, which only a loss has."""
         inputs = len(arguments) - (len(self.targets) if name in ("", "loss") else 0)
         return arguments[:inputs], arguments[inputs:]
 
@@ -209,7 +211,7 @@ class _Checker:
         self.first_nan = f"{where} in step {step}" if where and step > 1 else where
 
     def layer_by_layer(self) -> Iterator[Comparison]:
-        """Every layer alone, forward in the order of the forward pass, then backward in the opposite order."""
+        """Every layer alone: forward, in the order of the forward pass, then backward in the opposite one."""
         backward = []
         for name in self.truth.trace:
             found = list(self.layer_alone(name))
@@ -242,7 +244,7 @@ class _Checker:
     def whole_model(
         self, truth: Evaluation, sides: dict[str, Evaluation], moved: list[Evaluation]
     ) -> Iterator[Comparison]:
-        """All layers together; a fault here and in no layer alone is a fault in how the model connects them."""
+        """All layers together; a fault here and in no layer alone lies in how the model connects them."""
         traces = {"torch": self.torch_side.trace}
         if self.numpy_side:
             traces["numpy"] = self.numpy_side.trace
@@ -254,7 +256,9 @@ class _Checker:
                 allowed = _movement(expected, [getattr(side.trace[name], field) for side in self.disturbed])
                 for side, trace in traces.items():
                     got = getattr(trace[name], field)
-                    yield from _compare_lists((_shown(name), tensor, side), expected, got, allowed, self.dtype)
+                    yield from _compare_lists(
+                        (_shown(name), tensor, side), expected, got, allowed, self.dtype
+                    )
         for side, result in sides.items():
             allowed = _movement(truth.grad_inputs, [m.grad_inputs for m in moved])
             where = ("", "grad_input of the model", side)
@@ -292,7 +296,7 @@ def rounded(arguments: Any, dtype: DTypeLike) -> tuple[Any, ...]:
 
 
 def _shown(name: str) -> str:
-    """The name of a layer or parameter as the user of ``check`` knows it, without our wrapper around model and loss."""
+    """The name of a layer or parameter as the user of ``check`` knows it, without our wrapper."""
     return "" if name == "model" else name.removeprefix("model.")
 
 
@@ -302,16 +306,17 @@ def _random_signs(seed: int, sign: float) -> Any:
 
 
 def _movement(truth: Arrays, moved: list[Arrays]) -> list[float]:
-    """How far each tensor moved at most, anywhere in it: one number a tensor, since draws are few and elements many."""
+    """How far each tensor moved at most, anywhere in it: draws are few and elements many."""
     return [
-        max(distance(expected, arrays[i]).max(initial=0) for arrays in moved) for i, expected in enumerate(truth)
+        max(distance(expected, arrays[i]).max(initial=0) for arrays in moved)
+        for i, expected in enumerate(truth)
     ]
 
 
 def _compare_lists(
     where: tuple[str, str, str], expected: Arrays, actual: Arrays, bounds: Any, dtype: np.dtype
 ) -> Iterator[Comparison]:
-    """``compare`` for tensors that may be several: output 0, output 1, …"""
+    """``compare`` for tensors that may be several: output 0, output 1, and so on."""
     layer, tensor, side = where
     kind, _, rest = tensor.partition(" ")
     for i, (truth, bound) in enumerate(zip(expected, bounds, strict=True)):
@@ -322,13 +327,15 @@ def _compare_lists(
 def _compare_all(
     layer: str, side: str, truth: Evaluation, result: Evaluation, bound: Evaluation, dtype: np.dtype
 ) -> Iterator[Comparison]:
-    """One layer alone. The bounds, which come from torch, say which tensors there must be, and their shapes."""
+    """One layer alone. The bounds, which come from torch, say which tensors there must be, in what shape."""
     yield from _compare_lists((layer, "output", side), truth.outputs, result.outputs, bound.outputs, dtype)
     given, found = truth.gradients(), result.gradients()
     for tensor, limit in bound.gradients().items():
         if tensor not in given:
             yield Comparison(layer, tensor, "numpy", fault="backward gave none")
         elif given[tensor].shape != limit.shape:
-            yield Comparison(layer, tensor, "numpy", fault=f"has shape {given[tensor].shape}, expected {limit.shape}")
+            yield Comparison(
+                layer, tensor, "numpy", fault=f"has shape {given[tensor].shape}, expected {limit.shape}"
+            )
         else:
             yield compare((layer, tensor, side), given[tensor], found.get(tensor), limit, dtype)

@@ -22,7 +22,7 @@ TORCH_DTYPES = {np.dtype(np.float32): torch.float32, np.dtype(np.float64): torch
 
 @dataclass
 class Evaluation:
-    """What a forward and a backward pass produced. A bound on each of these numbers is written in the same form.
+    """What a forward and a backward pass produced. Bounds on these numbers are written in the same form.
 
     Attributes:
         outputs: what forward returned, nested tuples flattened.
@@ -147,16 +147,16 @@ def twin(torch_module: nn.Module, numpy_module: Module, dtype: DTypeLike, device
 
 
 def dropout_choices(module: Module) -> dict[str, np.ndarray]:
-    """What each dropout layer kept (True) and dropped in the forward pass just run, under the layer's name."""
+    """What each dropout layer kept (True) and dropped in the latest forward pass, under the layer's name."""
     saved = {name: m.saved[0] for name, m in module.named_modules() if isinstance(m, Dropout)}
     return {name: mask != 0 for name, mask in saved.items() if mask is not None}
 
 
 @contextmanager
 def fixed_dropout(module: nn.Module, choices: Mapping[str, np.ndarray]) -> Iterator[None]:
-    """Within, each dropout layer of torch keeps what it is told to instead of drawing; not told, it keeps all.
+    """Within, each dropout layer of torch keeps what it is told to instead of drawing; untold, it keeps all.
 
-    Two random streams would tie the comparison to how a framework draws its numbers, which is not what it is about.
+    Two random streams would tie the comparison to how a framework draws its numbers, which it is not about.
     """
 
     def choose(kept: np.ndarray) -> Callable[[nn.Dropout, Any, torch.Tensor], torch.Tensor]:
@@ -168,9 +168,7 @@ def fixed_dropout(module: nn.Module, choices: Mapping[str, np.ndarray]) -> Itera
 
     dropouts = [(name, m) for name, m in module.named_modules() if isinstance(m, nn.Dropout)]
     training = [m.training for _, m in dropouts]
-    handles = [
-        m.register_forward_hook(choose(choices[name])) for name, m in dropouts if name in choices  # type: ignore[arg-type]
-    ]
+    handles = [m.register_forward_hook(choose(choices[name])) for name, m in dropouts if name in choices]
     for _, m in dropouts:
         m.eval()
     try:
@@ -186,8 +184,9 @@ def fixed_dropout(module: nn.Module, choices: Mapping[str, np.ndarray]) -> Itera
 def plain_arithmetic(module: nn.Module) -> Iterator[None]:
     """Within, float32 means float32 and a sum means a sum: what the error bounds are about.
 
-    TF32 is off. cuDNN may answer a convolution with Winograd's or an FFT algorithm, whose rounding errors are not those of a
-    sum of products; for models that convolve it is off too, and torch unfolds and multiplies as ``gdl_numpy`` does.
+    TF32 is off. cuDNN may answer a convolution with Winograd's or an FFT algorithm, whose rounding errors are
+    not those of a sum of products; for models that convolve it is off too, and torch unfolds and multiplies
+    as ``gdl_numpy`` does.
     """
     convolves = any(isinstance(m, nn.modules.conv._ConvNd) for m in module.modules())
     precision = torch.get_float32_matmul_precision()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 @dataclass(frozen=True)
@@ -14,11 +16,11 @@ class Comparison:
     """One tensor of one side, held against the truth.
 
     Attributes:
-        layer: dotted name of the layer, "" for the module itself, "loss", or "step 3" for that step's loss and the
-            parameters after it.
+        layer: dotted name of the layer, "" for the module itself, "loss", or "step 3" for that step's loss
+            and the parameters after it.
         tensor: "output", "grad_input", "grad weight", …
         side: "numpy" or "torch".
-        index, expected, actual, error, bound: of the worst element: the one whose error is largest for its bound.
+        index, expected, actual, error, bound: of the worst element, whose error is largest for its bound.
         fault: what is wrong where it is not a matter of size (a shape, a dtype, a missing gradient), else "".
     """
 
@@ -72,7 +74,7 @@ class ParityReport:
         return next((c for c in self.comparisons if not c.ok), None)
 
     def worst(self, prefix: str = "", tensors: Iterable[str] | None = None) -> Comparison | None:
-        """The comparison with the largest ratio among layers that start with ``prefix``, of the named tensors."""
+        """The comparison with the largest ratio, of layers that start with ``prefix``, of named tensors."""
         chosen = [
             c
             for c in self.comparisons
@@ -86,7 +88,8 @@ class ParityReport:
         if self.first_disagreement is None:
             return f"{where}: {len(self.comparisons)} tensors agree{nan}"
         failed = sum(not c.ok for c in self.comparisons)
-        return f"{where}: {failed} of {len(self.comparisons)} tensors disagree, first {self.first_disagreement}{nan}"
+        count = f"{failed} of {len(self.comparisons)} tensors disagree"
+        return f"{where}: {count}, first {self.first_disagreement}{nan}"
 
     def raise_if_different(self) -> None:
         """Raises AssertionError with the first disagreement."""
@@ -105,7 +108,7 @@ class ParityReport:
 
 
 def distance(expected: np.ndarray, actual: np.ndarray, largest: float = np.inf) -> np.ndarray:
-    """|actual - expected|; 0 where both are nan, the same inf, or inf stands for a truth beyond the ``largest`` number."""
+    """|actual - expected|; 0 where both are nan, the same inf, or inf for a truth beyond the ``largest``."""
     expected, actual = np.asarray(expected, np.float64), np.asarray(actual, np.float64)
     same = (actual == expected) | (np.isnan(actual) & np.isnan(expected))
     same |= (np.abs(expected) > largest) & (actual == np.copysign(np.inf, expected))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -27,6 +26,9 @@ from parity_tests.harness.evaluate import (
 from parity_tests.harness.rounding import gamma
 from parity_tests.harness.trace import Signs, Trace, disturb, record, record_torch
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
 UPDATE_OPERATIONS = 16  # roundings in the longest update of one weight, AdamW's
 
 
@@ -40,7 +42,7 @@ class OptimizerSpec:
 
 @dataclass
 class Disturbance:
-    """What throws a float64 model off as rounding would: each layer's bounds, the unit roundoff, and random signs."""
+    """What throws a float64 model off as rounding would: each layer's bounds, unit roundoff, random signs."""
 
     bounds: dict[str, Evaluation]
     u: float
@@ -74,7 +76,7 @@ class NumpySide:
         )
 
     def update(self) -> None:
-        """One optimizer step. Every rounding in it is covered by disturbing what goes in and what comes out."""
+        """One optimizer step. Disturbing what goes in and what comes out covers every rounding in it."""
         if self.disturbance is None:
             self.optimizer.step()
             return
@@ -97,7 +99,13 @@ class TorchSide:
     """A copy of a torch model in one dtype on one device."""
 
     def __init__(
-        self, module: nn.Module, weights: Module, dtype: DTypeLike, device: str, spec: OptimizerSpec, layers: list[str]
+        self,
+        module: nn.Module,
+        weights: Module,
+        dtype: DTypeLike,
+        device: str,
+        spec: OptimizerSpec,
+        layers: list[str],
     ) -> None:
         self.module = twin(module, weights, dtype, device)
         self.dtype, self.device, self.layers = dtype, device, layers

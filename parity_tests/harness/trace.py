@@ -56,7 +56,7 @@ def record(module: Module) -> Trace:
 
 
 def disturb(module: Module, bounds: Mapping[str, Evaluation], signs: Signs) -> None:
-    """From now on everything that a layer gives, forward and backward, is off by its bound, up or down as ``signs`` say.
+    """From now on all that a layer gives, forward and backward, is off by its bound, up or down by ``signs``.
 
     ``bounds`` is looked up at each call, so that it can be brought up to date between steps.
     """
@@ -82,7 +82,7 @@ def disturb(module: Module, bounds: Mapping[str, Evaluation], signs: Signs) -> N
 
 @contextmanager
 def record_torch(module: nn.Module, names: list[str]) -> Iterator[Trace]:
-    """Within, the dict holds what the named layers of a torch module gave, and the gradients that came back to them."""
+    """Within, the dict holds what the named layers of a torch module gave, and the gradients they got."""
     trace: Trace = {}
 
     def forward_hook(name: str, _module: nn.Module, _inputs: Any, output: Any) -> None:

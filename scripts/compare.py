@@ -1,0 +1,480 @@
+"""The main job: are the two sides the same? The same weights and the same batches go through both.
+
+    python scripts/compare.py                            every model, on its default data
+    python scripts/compare.py cnn --data mnist --steps 50 --plot curves
+
+Forward, backward and a short training are held against NumPy in float64. Each error stands above its bound:
+how far rounding alone could take it. For what is compared, and how the bounds come about, see
+`parity_tests.harness.check`.
+
+Exit code: 0 when all agree; 1 when something does not, with the first disagreement named; 2 for bad usage.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import statistics
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from itertools import cycle, islice
+from pathlib import Path  # noqa: TC003 (typer reads the annotations)
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import torch
+import typer
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
+
+from gdl_numpy import nn
+from gdl_numpy.checkpoint import describe_model
+from gdl_numpy.data import DATASETS, load
+from gdl_numpy.files import replacing
+from gdl_numpy.lookup import lookup
+from gdl_numpy.optim import SGD
+from parity_tests.harness import Comparison, ParityReport, check
+from parity_tests.harness.cases import MODELS, ModelCase
+from parity_tests.harness.curves import losses, plot
+from parity_tests.harness.evaluate import as_arguments, as_dtype, to_torch, twin
+from parity_tests.harness.trace import TorchWithLoss, WithLoss
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+# Timing: each side has so many turns, of so many seconds, with a pause before each, since the threads of
+# OpenBLAS and OpenMP go on spinning for a while after their work, on cores that the other side needs.
+ROUNDS, TURN, PAUSE = 5, 0.15, 0.15
+UNITS = {"CrossEntropyLoss": "nats per example"}
+# typer may bring its own copy of click, so that the class is not always click's.
+UsageError: type[Any] = typer.BadParameter.__base__ or Exception
+
+app = typer.Typer(add_completion=False)
+
+
+class Device(StrEnum):
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+class DType(StrEnum):
+    float32 = "float32"
+    float64 = "float64"
+    both = "both"
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """A model on both sides, with what it is fed: a batch for each training step."""
+
+    title: str
+    case: ModelCase
+    data: str
+    numpy_module: nn.Module
+    torch_module: torch.nn.Module
+    batches: list[tuple[Any, Any]]
+
+    @classmethod
+    def all_of(
+        cls, case: ModelCase, data: str | None, data_dir: Path | None, steps: int, batch_size: int, seed: int
+    ) -> Iterator[Pair]:
+        """A pair for each of the model's configurations in the registry."""
+        dataset = load(data or case.data, data_dir)
+        batches = list(islice(case.batches(dataset, batch_size, seed), steps))
+        for word, hparams in case.compared.items():
+            sides = case.build({**case.sizes(dataset), **hparams}, seed)
+            yield cls(f"{case.name} {word}".strip(), case, dataset.name, *sides, batches)
+
+    def check(self, dtype: str, device: str, on_step: Callable[[int], None]) -> ParityReport:
+        (inputs, targets), *others = self.batches
+        try:
+            return check(
+                self.numpy_module,
+                self.torch_module,
+                inputs,
+                targets,
+                self.case.losses(),
+                optimizer_args={"lr": self.case.lr},
+                steps=len(self.batches),
+                batches=others,
+                dtype=dtype,
+                device=device,
+                name=self.title,
+                on_step=on_step,
+            )
+        except ValueError as error:  # a difference so large that there is nothing to hold against each other
+            reason = " ".join(str(error).split())
+            fault = Comparison("", "and torch cannot be compared", "numpy", fault=reason)
+            return ParityReport(self.title, dtype, device, [fault])
+
+    def numpy_step(self, dtype: str) -> Callable[[], None]:
+        """One training step, on one batch after the other."""
+        loss, _ = self.case.losses()
+        model = WithLoss(copy.deepcopy(self.numpy_module).astype(dtype), loss).requires_input_grad_(False)
+        optimizer = SGD(model.parameters(), self.case.lr)
+        batches = cycle([as_dtype((as_arguments(x), as_arguments(y)), dtype) for x, y in self.batches])
+
+        def step() -> None:
+            inputs, targets = next(batches)
+            optimizer.zero_grad()
+            model(inputs, *targets)
+            model.backward(1.0)
+            optimizer.step()
+
+        return step
+
+    def torch_step(self, dtype: str, device: str) -> Callable[[], None]:
+        """The same with torch. The batches are on the device already."""
+        _, loss = self.case.losses()
+        model = TorchWithLoss(twin(self.torch_module, self.numpy_module, dtype, device), loss)
+        optimizer = torch.optim.SGD(model.parameters(), self.case.lr)
+        batches = cycle(
+            [
+                tuple([to_torch(a, device) for a in as_dtype(as_arguments(part), dtype)] for part in batch)
+                for batch in self.batches
+            ]
+        )
+
+        def step() -> None:
+            inputs, targets = next(batches)
+            optimizer.zero_grad()
+            model(inputs, *targets).backward()
+            optimizer.step()
+            if device == "cuda":
+                torch.cuda.synchronize()
+
+        return step
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """What was found about a pair in one dtype.
+
+    Attributes:
+        reports: one for each device.
+        milliseconds: of a training step, for "NumPy" and each device; none where the sides disagree.
+    """
+
+    pair: Pair
+    dtype: str
+    reports: list[ParityReport]
+    milliseconds: dict[str, float]
+
+    @property
+    def ok(self) -> bool:
+        return all(report.ok for report in self.reports)
+
+    def final_losses(self) -> dict[str, float]:
+        """The loss of the last training step, for "NumPy" and each device; none where there was none."""
+        last = {"NumPy": losses(self.reports[0])["numpy"][-1:]}
+        last |= {report.device: losses(report)["torch"][-1:] for report in self.reports}
+        return {side: values[0] for side, values in last.items() if values}
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "title": self.pair.title,
+            **describe_model(self.pair.numpy_module),
+            "data": self.pair.data,
+            "dtype": self.dtype,
+            "ok": self.ok,
+            "milliseconds": self.milliseconds,
+            "reports": [
+                {
+                    "first_disagreement": None if report.ok else str(report.first_disagreement),
+                    "worst": {column: asdict(found) for column, found in worst([report]).items()},
+                    "losses": losses(report),
+                    **report.to_json(),
+                }
+                for report in self.reports
+            ],
+        }
+
+
+@app.command()
+def compare(
+    models: Annotated[
+        list[str] | None, typer.Argument(metavar="MODEL", help=f"{', '.join(MODELS)}; none for all.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help=f"Data set: {', '.join(DATASETS)}; else each model's own.")
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Its folder; else $GDL_DATA, else the user's cache.")
+    ] = None,
+    device: Annotated[
+        Device, typer.Option(help="Where torch computes; auto: on the CPU, and CUDA if there.")
+    ] = Device.auto,
+    dtype: Annotated[DType, typer.Option(help="What both sides compute in.")] = DType.both,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps, each on a batch of its own.")] = 20,
+    batch_size: Annotated[int, typer.Option(min=1, help="Examples in a step.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="Decides weights, batches and dropout.")] = 0,
+    json_file: Annotated[
+        Path | None,
+        typer.Option("--json", metavar="FILE", dir_okay=False, help="Write all that was compared to FILE."),
+    ] = None,
+    plot_dir: Annotated[
+        Path | None,
+        typer.Option(
+            "--plot", metavar="DIR", file_okay=False, help="Draw the losses, one PNG a model, in DIR."
+        ),
+    ] = None,
+) -> int:
+    """Compare the NumPy and the torch side of models: the same weights and the same batches through both."""
+    started = time.perf_counter()
+    cases = {case.name: case for case in (lookup("model", name, MODELS) for name in models or MODELS)}
+    devices = devices_for(device)
+    dtypes = ["float32", "float64"] if dtype is DType.both else [dtype.value]
+    for option, folder in (("--json", json_file and json_file.parent), ("--plot", plot_dir)):
+        check_writable(option, folder)
+    pairs = [
+        pair for case in cases.values() for pair in Pair.all_of(case, data, data_dir, steps, batch_size, seed)
+    ]
+    total = len(pairs) * len(dtypes) * (len(devices) * steps + ROUNDS)
+    with tqdm(total=total, unit="step", leave=False, dynamic_ncols=True, disable=None) as bar:
+        rows = [compare_pair(pair, dtype, devices, bar) for pair in pairs for dtype in dtypes]
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = max(console.width, 100)  # a file has no edge to wrap at
+    console.print(table(rows, steps, batch_size))
+    print_verdict(console, rows, time.perf_counter() - started)
+    if json_file:
+        settings = {"devices": devices, "steps": steps, "batch_size": batch_size, "seed": seed}
+        write_json(json_file, rows, settings)
+    if plot_dir:
+        for path in draw(rows, plot_dir, steps, batch_size):
+            console.print(f"losses drawn in {path}", soft_wrap=True)
+    return int(not all(row.ok for row in rows))
+
+
+def devices_for(device: Device) -> list[str]:
+    """The torch devices to compare on.
+
+    Raises:
+        ValueError: CUDA is asked for where there is none.
+    """
+    if device is Device.auto:
+        return ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    if device is Device.cuda and not torch.cuda.is_available():
+        raise ValueError("--device cuda: torch finds no CUDA device here; --device cpu and auto do without")
+    return [device.value]
+
+
+def check_writable(option: str, folder: Path | None) -> None:
+    """Raises ValueError, before all the work, for a folder that its result could not be written to."""
+    if folder is None:
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"cannot write to {folder} ({error.strerror}): choose another with {option}"
+        ) from error
+
+
+def compare_pair(pair: Pair, dtype: str, devices: Sequence[str], bar: Any) -> Row:
+    bar.set_description(f"{pair.title} {dtype}")
+    with one_thread():
+        reports = [pair.check(dtype, device, lambda _: bar.update()) for device in devices]
+    if not all(report.ok for report in reports):  # how fast wrong results come is of no interest
+        bar.update(ROUNDS)
+        return Row(pair, dtype, reports, {})
+    sides = {"NumPy": pair.numpy_step(dtype)}
+    sides |= {device: pair.torch_step(dtype, device) for device in devices}
+    with np.errstate(over="ignore", invalid="ignore"):  # a training that diverges is reported elsewhere
+        return Row(pair, dtype, reports, milliseconds(sides, bar))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Within, both sides compute on one thread.
+
+    The harness alternates between them with every layer, and threads that still spin for one side would keep
+    the other from its cores.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def milliseconds(steps: Mapping[str, Callable[[], None]], bar: Any) -> dict[str, float]:
+    """The median time of a step in each side's best turn: other work on the machine only ever slows it."""
+    medians: dict[str, list[float]] = {side: [] for side in steps}
+    for _ in range(ROUNDS):
+        for side, step in steps.items():
+            time.sleep(PAUSE)
+            step()  # wakes the threads
+            times = []
+            now = time.perf_counter()
+            stop = now + TURN
+            while now < stop:
+                start = now
+                step()
+                now = time.perf_counter()
+                times.append(1e3 * (now - start))
+            medians[side].append(statistics.median(times))
+        bar.update()
+    return {side: min(found) for side, found in medians.items()}
+
+
+def worst(reports: Sequence[ParityReport]) -> dict[str, Comparison]:
+    """What each column of errors shows: its first disagreement, else the error that is largest for its bound.
+
+    Every comparison counts in some column. Where all agree, "output" shows that of the last layer, and
+    "training" the parameters after the last step.
+    """
+    groups: dict[str, list[Comparison]] = {"output": [], "loss": [], "gradient": [], "training": []}
+    for report in reports:
+        for comparison in report.comparisons:
+            groups[column(comparison)].append(comparison)
+    found = {}
+    for name, group in groups.items():
+        if not group:
+            continue
+        shown = group
+        if name in ("output", "training"):
+            shown = [c for c in group if c.layer == group[-1].layer and c.tensor != "loss"]
+        disagreement = next((c for c in group if not c.ok), None)
+        found[name] = disagreement or max(shown, key=lambda c: c.ratio)
+    return found
+
+
+def column(comparison: Comparison) -> str:
+    """The column of errors in which a comparison counts."""
+    if comparison.layer.startswith("step "):
+        return "training"
+    if comparison.tensor.startswith("grad"):
+        return "gradient"
+    return "loss" if comparison.layer == "loss" else "output"
+
+
+def table(rows: Sequence[Row], steps: int, batch_size: int) -> Table:
+    """A row for each model and dtype, in lines: the error above its bound, one side above the other."""
+    shown = Table(
+        "model",
+        *(
+            Column(name, justify="right")
+            for name in ("output", "loss", "worst\ngradient", f"after\n{steps} steps")
+        ),
+        "side",
+        Column(f"loss at\nstep {steps}", justify="right"),
+        Column("ms a\nstep", justify="right"),
+        "verdict",
+        box=None,
+        padding=(0, 2, 1, 0),
+        header_style="bold",
+        title=f"The same weights and the same batches of {batch_size} through both sides",
+        title_justify="left",
+        caption="Each error is against NumPy in float64; below it, its bound: what rounding explains.",
+        caption_justify="left",
+    )
+    for row in rows:
+        found = worst(row.reports)
+        final = row.final_losses()
+        sides = {"NumPy": "NumPy"} | {
+            r.device: {"cpu": "torch", "cuda": "CUDA"}[r.device] for r in row.reports
+        }
+        shown.add_row(
+            f"{row.pair.title}\n[dim]{row.pair.data} {row.dtype}",
+            *(error_and_bound(found.get(name)) for name in ("output", "loss", "gradient", "training")),
+            "\n".join(sides.values()),
+            "\n".join(f"{final[side]:.6f}" if side in final else "–" for side in sides),
+            "\n".join(f"{row.milliseconds[s]:.2f}" if s in row.milliseconds else "–" for s in sides),
+            "[green]agree" if row.ok else "[bold red]differ",
+        )
+    return shown
+
+
+def error_and_bound(comparison: Comparison | None) -> Text:
+    if comparison is None:
+        return Text("–")
+    if comparison.fault:
+        return Text("differs", "red")
+    error, bound = f"{comparison.error:.1e}", f"{comparison.bound:.1e}"
+    if comparison.ok:
+        return Text.assemble((error, "green"), (f"\n≤ {bound}", "dim"))
+    return Text.assemble((error, "red"), (f"\n> {bound}", "red"))
+
+
+def print_verdict(console: Console, rows: Sequence[Row], seconds: float) -> None:
+    """First what to look at, then the result in a line."""
+    reports = [report for row in rows for report in row.reports]
+    different = [report for report in reports if not report.ok]
+    for report in reports:
+        if report.first_nan or not report.ok:
+            style = "yellow" if report.ok else "red"
+            console.print(str(report), style=style, markup=False, soft_wrap=True)
+    tensors = sum(len(report.comparisons) for report in reports)
+    if different:
+        console.print(
+            f"[bold red]{len(different)} of {len(reports)} comparisons found a difference.", soft_wrap=True
+        )
+        return
+    ratio = max((c.ratio for report in reports for c in report.comparisons), default=0)
+    console.print(
+        f"[bold green]All agree:[/] {tensors:,} tensors in {seconds:.0f} s, "
+        f"and no error above {ratio:.0%} of what rounding explains.",
+        soft_wrap=True,
+    )
+
+
+def draw(rows: Sequence[Row], directory: Path, steps: int, batch_size: int) -> Iterator[Path]:
+    """Draws one picture a model; gives their paths."""
+    for pair in dict.fromkeys(row.pair for row in rows):
+        reports = [r for row in rows if row.pair is pair for r in row.reports if losses(r)["torch"]]
+        if reports:
+            path = directory / f"{pair.title}-{pair.data}.png".lower().replace(" ", "-")
+            how = f"{steps} steps of SGD, lr {pair.case.lr}, batches of {batch_size}"
+            title = f"{pair.title} on {pair.data}: {how}"
+            plot(path, title, UNITS.get(pair.case.loss, pair.case.loss), reports)
+            yield path
+
+
+def write_json(path: Path, rows: Sequence[Row], settings: dict[str, Any]) -> None:
+    settings |= {"numpy": np.__version__, "torch": torch.__version__, "threads": torch.get_num_threads()}
+    ok = all(row.ok for row in rows)
+    content = strict({"settings": settings, "ok": ok, "rows": [row.to_json() for row in rows]})
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def strict(value: Any) -> Any:
+    """The same with "nan" and "inf" as text, since JSON has no such numbers."""
+    if isinstance(value, dict):
+        return {key: strict(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [strict(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the command line; returns the exit code."""
+    try:
+        return int(app(arguments, standalone_mode=False) or 0)
+    except (KeyboardInterrupt, typer.Abort):
+        return 130
+    except UsageError as error:
+        message = str(error.format_message())
+    except (ValueError, OSError) as error:
+        message = str(error)
+    typer.echo(f"compare.py: {message}", err=True)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
