@@ -123,9 +123,11 @@ ARGUMENTS = [
     Refusal("p nan", lambda: nn.Dropout(float("nan")),
             ValueError, "Dropout", "nan", "p in [0, 1]"),
     Refusal("negative features", lambda: nn.Linear(-1, 4),
-            ValueError, "parameter", "(4, -1)", "at least 0"),
+            ValueError, "Linear", "-1 and 4", "in_features and out_features ≥ 1"),
+    Refusal("no features", lambda: models.MLP(4, (0,)),
+            ValueError, "Linear", "4 and 0", "in_features and out_features ≥ 1"),
     Refusal("negative channels", lambda: nn.Conv2d(1, -2, 3),
-            ValueError, "parameter", "(-2, 1, 3, 3)", "at least 0"),
+            ValueError, "Conv2d", "1 and -2", "in_channels and out_channels ≥ 1"),
     Refusal("reduction", lambda: nn.MSELoss("avg"),  # type: ignore[arg-type]
             ValueError, "MSELoss", "'avg'", '"mean", "sum" or "none"'),
     Refusal("activation", lambda: models.MLP(activation="tahn"),

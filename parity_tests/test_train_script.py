@@ -227,7 +227,9 @@ def test_ctrl_c_and_the_command_that_goes_on(backend: str, tmp_path: Path) -> No
     """Exit code 130, a command that works as printed, and in the end the weights of a run left in peace."""
     flags = ["CNN", "--channels", "8,8", "--backend", backend, "--device", "cpu", "--epochs", "12"]
     command = [sys.executable, str(SCRIPT), *flags, "--out", str(tmp_path / "run")]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    # As many threads as this process has: another number sums in another order, and not to the same bits.
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env)
     history = tmp_path / "run" / "history.json"
     while process.poll() is None and not (history.exists() and json.loads(history.read_text())):
         time.sleep(0.01)
@@ -241,7 +243,7 @@ def test_ctrl_c_and_the_command_that_goes_on(backend: str, tmp_path: Path) -> No
     words = shlex.split(printed)
     assert words == [*command, "--resume"]
     if backend == "numpy":
-        subprocess.run(words, check=True, capture_output=True, timeout=60)
+        subprocess.run(words, check=True, capture_output=True, timeout=60, env=env)
     else:  # importing torch again takes long
         assert train(*words[2:]) == 0
     assert train(*flags, "--out", tmp_path / "whole") == 0

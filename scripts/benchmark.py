@@ -120,7 +120,7 @@ def torch_step(row: Row, inputs: np.ndarray, targets: np.ndarray) -> Callable[[]
 
     def step() -> None:
         optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(model(x), y).backward()
+        torch.nn.functional.cross_entropy(model(x), y).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 
     return step

@@ -23,7 +23,7 @@ def fan_in_uniform(
 ) -> Parameter:
     """U(-1/√fan_in, 1/√fan_in): what torch gives the weight and the bias of Linear and Conv2d.
 
-    torch writes the weight's as kaiming_uniform_(a=√5): gain √(2 / (1 + a²)) = √(1/3), bound gain · √(3 /
-    fan_in) (He et al. 2015, https://arxiv.org/abs/1502.01852).
+    torch writes the weight's as kaiming_uniform_(a=√5): gain √(2 / (1 + a²)) = √(1/3), and the bound is
+    gain · √(3 / fan_in) (He et al. 2015, https://arxiv.org/abs/1502.01852).
     """
     return uniform(shape, 1 / math.sqrt(fan_in) if fan_in else 0.0, rng, dtype)

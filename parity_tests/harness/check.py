@@ -302,7 +302,7 @@ def _shown(name: str) -> str:
 
 def _random_signs(seed: int, sign: float) -> Any:
     rng = np.random.default_rng(seed)
-    return lambda array: sign * rng.choice((-1.0, 1.0), np.shape(array))
+    return lambda array: sign * (2.0 * rng.integers(0, 2, np.shape(array), dtype=np.int8) - 1)
 
 
 def _movement(truth: Arrays, moved: list[Arrays]) -> list[float]:
