@@ -18,17 +18,9 @@ from hypothesis import HealthCheck, settings
 from threadpoolctl import threadpool_limits
 
 # Imported first, since what follows is for our packages and not for theirs.
-for library in (
-    *("parity_tests.typecheck", "jsonargparse", "matplotlib.pyplot", "pooch", "pytorch_lightning.cli"),
-    *(
-        "requests",
-        "safetensors.numpy",
-        "sklearn.datasets",
-        "torchmetrics",
-        "torchvision.transforms.v2",
-        "typer",
-    ),
-):
+LIBRARIES = """parity_tests.typecheck jsonargparse matplotlib.pyplot pooch pytorch_lightning.cli requests
+    safetensors.numpy sklearn.datasets torchmetrics torchvision.transforms.v2 typer"""
+for library in LIBRARIES.split():
     importlib.import_module(library)
 
 # The packages import what only their annotations need under TYPE_CHECKING, so that gdl_numpy runs with NumPy
@@ -44,7 +36,8 @@ with jaxtyping.install_import_hook(["gdl_numpy", "gdl_torch"], "parity_tests.typ
                 importlib.import_module(module.name)
 typing.TYPE_CHECKING = False  # type: ignore[misc]
 
-from parity_tests.harness import ParityReport  # noqa: E402  (after the hook, which must see the packages first)
+from parity_tests.harness import ParityReport
+from parity_tests.harness.report import strict_json
 
 if typing.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,7 +108,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     path = session.config.getoption("--parity-json")
     if path:
         partial = path.with_suffix(path.suffix + ".partial")
-        partial.write_text(json.dumps([report.to_json() for report in session.config.stash[REPORTS]]))
+        partial.write_text(
+            json.dumps(strict_json([report.to_json() for report in session.config.stash[REPORTS]]))
+        )
         partial.replace(path)
 
 

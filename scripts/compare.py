@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import copy
 import json
-import math
 import statistics
 import sys
 import tempfile
@@ -45,6 +44,7 @@ from parity_tests.harness import Comparison, ParityReport, check
 from parity_tests.harness.cases import MODELS, ModelCase
 from parity_tests.harness.curves import losses, plot
 from parity_tests.harness.evaluate import as_arguments, as_dtype, to_torch, twin
+from parity_tests.harness.report import strict_json
 from parity_tests.harness.trace import TorchWithLoss, WithLoss
 
 if TYPE_CHECKING:
@@ -448,18 +448,9 @@ def draw(rows: Sequence[Row], directory: Path, steps: int, batch_size: int) -> I
 def write_json(path: Path, rows: Sequence[Row], settings: dict[str, Any]) -> None:
     settings |= {"numpy": np.__version__, "torch": torch.__version__, "threads": torch.get_num_threads()}
     ok = all(row.ok for row in rows)
-    content = strict({"settings": settings, "ok": ok, "rows": [row.to_json() for row in rows]})
+    content = strict_json({"settings": settings, "ok": ok, "rows": [row.to_json() for row in rows]})
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(content, indent=1) + "\n")
-
-
-def strict(value: Any) -> Any:
-    """The same with "nan" and "inf" as text, since JSON has no such numbers."""
-    if isinstance(value, dict):
-        return {key: strict(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [strict(item) for item in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def main(arguments: list[str]) -> int:

@@ -150,3 +150,12 @@ def compare(
     return Comparison(
         *where, index, float(expected[index]), float(actual[index]), float(error[index]), float(bound[index])
     )
+
+
+def strict_json(value: Any) -> Any:
+    """The same with "nan" and "inf" as text, since JSON has no such numbers."""
+    if isinstance(value, dict):
+        return {key: strict_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [strict_json(item) for item in value]
+    return str(value) if isinstance(value, float) and not np.isfinite(value) else value
