@@ -1,6 +1,6 @@
 """How long one training step takes: NumPy against torch eager, and against its own matrix products alone.
 
-    python scripts/benchmark.py [ROW …] [--threads 2] [--seconds 10] [--json FILE]
+    python scripts/benchmark.py [ROW …] [--threads 2] [--seconds 10] [--interleave] [--json FILE]
 
 A step is forward, loss, backward and SGD, in float32, on the CPU, on both sides with the same number of
 threads. The products are the floor: no NumPy code can be faster than them. All three are measured in one
@@ -34,10 +34,10 @@ from gdl_numpy.lookup import lookup
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-# Seconds between turns. The threads of OpenBLAS and OpenMP go on spinning for a while after their work, and
-# would take the cores of whoever comes next: torch's step takes twice as long right after one of NumPy's.
-PAUSE = 0.2
-ROUNDS = 5
+# Seconds of a turn, and between turns. The threads of OpenBLAS and OpenMP go on spinning for a while after
+# their work, and would take the cores of whoever comes next: torch's step takes twice as long right after
+# one of NumPy's.
+TURN, PAUSE = 0.4, 0.2
 
 
 @dataclass(frozen=True)
@@ -140,23 +140,31 @@ def products_alone(shapes: list[tuple[int, int, int]]) -> Callable[[], None]:
     return step
 
 
-def measure(name: str, row: Row, seconds: float) -> Result:
-    """Medians over ROUNDS turns of each, a pause before every turn and its first steps not counted."""
+def measure(name: str, row: Row, seconds: float, interleave: bool) -> Result:
+    """Medians over many turns of each side.
+
+    A turn is a pause, three steps that do not count, and TURN seconds of steps; interleaved, a single step.
+    """
     rng = np.random.default_rng(0)
     inputs = rng.random((row.batch, 1, 28, 28), dtype=np.float32)
     targets = rng.integers(0, 10, row.batch)
     ours, shapes = numpy_step(row, inputs, targets)
     steps = {"numpy": ours, "torch": torch_step(row, inputs, targets), "products": products_alone(shapes)}
     times: dict[str, list[float]] = {side: [] for side in steps}
-    for _ in range(ROUNDS):
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
         for side, step in steps.items():
-            time.sleep(PAUSE)
-            for _ in range(3):
+            if not interleave:
+                time.sleep(PAUSE)
+                for _ in range(3):
+                    step()
+            now = time.perf_counter()
+            stop = now if interleave else now + TURN
+            while now <= stop:
+                start = now
                 step()
-            stop = time.perf_counter() + seconds / (ROUNDS * len(steps))
-            while (start := time.perf_counter()) < stop:
-                step()
-                times[side].append(time.perf_counter() - start)
+                now = time.perf_counter()
+                times[side].append(now - start)
     return Result(name, row.batch, **{side: statistics.median(measured) for side, measured in times.items()})
 
 
@@ -181,28 +189,38 @@ def main(
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="for each side")] = os.cpu_count() or 1,
     seconds: Annotated[float, typer.Option(min=0.1, help="of measuring, for each row")] = 10.0,
+    interleave: Annotated[
+        bool, typer.Option("--interleave", help="take turns after every step, without a pause")
+    ] = False,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="write the seconds to this file too")
     ] = None,
 ) -> None:
     """Time one training step: NumPy, torch eager, and the step's matrix products alone."""
-    if "OPENBLAS_CORETYPE" in os.environ:  # would force other kernels than those made for this processor
-        environment = {k: v for k, v in os.environ.items() if k != "OPENBLAS_CORETYPE"}
+    # OPENBLAS_CORETYPE would force other kernels than those made for this processor.
+    environment = {k: v for k, v in os.environ.items() if k != "OPENBLAS_CORETYPE"}
+    if interleave:
+        environment["OMP_WAIT_POLICY"] = "passive"  # or each side would wait for the other's spinning threads
+    if environment != os.environ:
         os.execve(sys.executable, [sys.executable, *sys.argv], environment)
     try:
         chosen = {name: lookup("benchmark row", name, ROWS) for name in rows or ROWS}
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+        typer.echo(f"benchmark.py: {error}", err=True)
+        raise typer.Exit(2) from None
     torch.set_num_threads(threads)
     with threadpool_limits(threads):
         kernels = {
             info.get("architecture", "?") for info in threadpool_info() if info["internal_api"] == "openblas"
         }
-        results = [measure(name, row, seconds) for name, row in tqdm(chosen.items(), unit="row", leave=False)]
+        results = [
+            measure(name, row, seconds, interleave)
+            for name, row in tqdm(chosen.items(), unit="row", leave=False, disable=None)
+        ]
     console = Console()
     console.print(table(results))
     console.print(
-        f"{threads} threads on each side; "
+        f"threads on each side: {threads}; "
         f"NumPy {np.__version__} with OpenBLAS's {', '.join(kernels) or 'no'} kernels, "
         f"torch {torch.__version__} ({torch.backends.cpu.get_cpu_capability()})"
     )
