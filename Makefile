@@ -1,4 +1,5 @@
 # make compare: the main job.  make test: the parity suite.  Both set up .venv first; see CONTRIBUTING.md.
+# What comes after the command goes into ARGS:  make test ARGS="--device cpu -n 2"
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -13,10 +14,10 @@ help:  ## list the targets
 setup: $(INSTALLED)  ## create .venv, or renew it when the dependencies changed
 
 compare: $(INSTALLED)  ## compare every model on both sides
-	$(BIN)/python scripts/compare.py
+	$(BIN)/python scripts/compare.py $(ARGS)
 
 test: $(INSTALLED)  ## run the parity suite
-	$(BIN)/pytest
+	$(BIN)/pytest $(ARGS)
 
 lint: $(INSTALLED)  ## check format, style, types and imports
 	$(BIN)/ruff format --check .
@@ -29,18 +30,20 @@ format: $(INSTALLED)  ## format the code
 	$(BIN)/ruff check --fix .
 
 benchmark: $(INSTALLED)  ## time a training step of NumPy against torch
-	$(BIN)/python scripts/benchmark.py
+	$(BIN)/python scripts/benchmark.py $(ARGS)
 
 clean:  ## remove the environment
 	rm -rf .venv
 
 # Written last, so that an installation that was interrupted is not taken for a complete one.
 $(INSTALLED): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || \
+	  { echo "no $(PYTHON) here: on Debian and Ubuntu, sudo apt install python3 python3-venv" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
 	  { echo "$(PYTHON) is $$($(PYTHON) --version 2>&1): Python 3.11, 3.12 or 3.13 is needed; name one with make PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
 	  { echo "$(PYTHON) has no venv module: on Debian and Ubuntu, sudo apt install python3-venv" >&2; exit 1; }
 	rm -f $@
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]'
 	touch $@

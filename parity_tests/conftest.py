@@ -60,7 +60,7 @@ settings.load_profile("default")
 torch.set_num_threads(1)
 threadpool_limits(1)
 
-REPORTS = pytest.StashKey[list[ParityReport]]()
+REPORTS = pytest.StashKey[list[dict[str, typing.Any]]]()  # in JSON's types
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -98,20 +98,29 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Long tests run only when asked for by name of their marker, and then with many more examples."""
-    if "long" in config.getoption("-m"):
+    if config.getoption("-m") == "long":
         settings.load_profile("long")
         return
     items[:] = [item for item in items if not item.get_closest_marker("long")]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    path = session.config.getoption("--parity-json")
-    if path:
-        partial = path.with_suffix(path.suffix + ".partial")
-        partial.write_text(
-            json.dumps(strict_json([report.to_json() for report in session.config.stash[REPORTS]]))
-        )
-        partial.replace(path)
+    config = session.config
+    path = config.getoption("--parity-json")
+    if not path:
+        return
+    if hasattr(config, "workeroutput"):  # one of pytest-xdist's processes: the first one will write for all
+        config.workeroutput["parity"] = config.stash[REPORTS]
+        return
+    partial = path.with_suffix(path.suffix + ".partial")
+    partial.write_text(json.dumps(config.stash[REPORTS]))
+    partial.replace(path)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: typing.Any) -> None:
+    """Collects what one of pytest-xdist's processes has compared."""
+    node.config.stash[REPORTS] += getattr(node, "workeroutput", {}).get("parity", [])
 
 
 @pytest.fixture
@@ -119,7 +128,8 @@ def agree(request: pytest.FixtureRequest) -> typing.Callable[[ParityReport], Non
     """Fails with the first disagreement of a report, after noting it for --parity-json."""
 
     def noted(report: ParityReport) -> None:
-        request.config.stash[REPORTS].append(report)
+        if request.config.getoption("--parity-json"):
+            request.config.stash[REPORTS].append(strict_json(report.to_json()))
         report.raise_if_different()
 
     return noted
