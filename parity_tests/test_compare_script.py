@@ -154,7 +154,7 @@ def test_nan_passes_and_is_located(
     order = np.random.default_rng((0, 0)).permutation(len(inputs))
     inputs[order[25]] = np.nan
     spoilt = replace(digits, train=replace(digits.train, inputs=inputs))
-    monkeypatch.setitem(main.__globals__, "load", lambda *_: spoilt)
+    monkeypatch.setattr("parity_tests.harness.pair.load", lambda *_: spoilt)
     files: list[str | Path] = ["--json", tmp_path / "report.json", "--plot", tmp_path]
     assert compare("MLP", *QUICK, "--dtype", "float32", *files) == 0
     assert "nan first appears in the input in step 2" in capsys.readouterr().out

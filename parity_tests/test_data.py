@@ -169,7 +169,7 @@ needs_mnist = pytest.mark.skipif(
 
 
 def test_mnist_files_are_those_of_torchvision() -> None:
-    """One folder serves both: the same names at the same places, first of all from one of the same mirrors."""
+    """One folder serves both: the same names at the same places, first from one of the same mirrors."""
     assert [Path(file.path).name for file in mnist.SOURCE.files] == [name for name, _ in MNIST.resources]
     assert {Path(file.path).parent.as_posix() for file in mnist.SOURCE.files} == {"MNIST/raw"}
     for file in mnist.SOURCE.files:

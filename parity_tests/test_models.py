@@ -1,0 +1,50 @@
+"""Every model of the registry: NumPy and Lightning are the same function, in training too."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from parity_tests.harness import ParityReport, check
+from parity_tests.harness.cases import MODELS, ModelCase
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+VARIANTS = [
+    pytest.param(case, hparams, id=f"{case.name}({', '.join(f'{k}={v}' for k, v in hparams.items())})")
+    for case in MODELS.values()
+    for hparams in case.variants
+]
+
+
+@pytest.mark.parametrize("optimizer", ["SGD", "Adam"])
+@pytest.mark.parametrize("batch", [1, 6])
+@pytest.mark.parametrize(("case", "hparams"), VARIANTS)
+def test_parity(
+    case: ModelCase,
+    hparams: dict[str, Any],
+    batch: int,
+    optimizer: str,
+    dtype: str,
+    device: str,
+    agree: Callable[[ParityReport], None],
+) -> None:
+    """Every layer, the loss, all gradients and three training steps, with dropout."""
+    rng = np.random.default_rng(0)
+    own, twin = case.build(hparams)
+    inputs = rng.standard_normal((batch, *case.in_shape))
+    targets = rng.integers(0, hparams.get("out_features", 10), batch)
+    settings: dict[str, Any] = {"optimizer": optimizer, "optimizer_args": {"lr": 0.01}, "steps": 3}
+    agree(check(own, twin, inputs, targets, case.losses(), dtype=dtype, device=device, **settings))
+
+
+@pytest.mark.parametrize(("case", "hparams"), VARIANTS)
+def test_empty_batch(
+    case: ModelCase, hparams: dict[str, Any], dtype: str, agree: Callable[[ParityReport], None]
+) -> None:
+    """No examples: empty logits, and gradients that are zero, as in torch."""
+    own, twin = case.build(hparams)
+    agree(check(own, twin, np.zeros((0, *case.in_shape)), dtype=dtype))
