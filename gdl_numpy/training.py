@@ -160,6 +160,8 @@ def fit(
         raise ValueError(f"fit: epochs must be 0 or more, got {epochs}")
     if patience is not None and (patience < 1 or validation is None):
         raise ValueError(f"fit: patience must be 1 or more and needs validation, got patience={patience}")
+    if clip_norm is not None and not clip_norm > 0:
+        raise ValueError(f"fit: clip_norm must be more than 0, got {clip_norm}")
     run = _Run(model, optimizer, train)
     history = run.history
     lr = optimizer.lr

@@ -71,6 +71,8 @@ def fit(
     """
     if epochs < 0:
         raise ValueError(f"fit: epochs must be 0 or more, got {epochs}")
+    if clip_norm is not None and not clip_norm > 0:  # which Lightning would take for no clipping
+        raise ValueError(f"fit: clip_norm must be more than 0, got {clip_norm}")
     history = History()
     if resume:
         saved = _load(directory / CHECKPOINT, model)

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from gdl_numpy import models, nn, optim, training
-from gdl_numpy.nn import conv
+from gdl_numpy.nn import conv, pooling
 from gdl_torch import models as torch_models
 from parity_tests.harness import ParityReport, check
 from parity_tests.harness.cases import LAYERS
@@ -152,6 +152,7 @@ def find(model: nn.Module, layer: str) -> tuple[str, nn.Module]:
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Convolutions take one image at a time, so that what they accumulate over blocks is tested too."""
     monkeypatch.setattr(conv, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(pooling, "BLOCK_BYTES", 1)
 
 
 @pytest.mark.usefixtures("small_blocks", "unchecked_types")
@@ -332,6 +333,7 @@ def test_nan_passes_through_and_is_located() -> None:
         x,
     )
     assert report.first_nan == "1"
+    assert report.ok, str(report)
     x[1, 1] = np.nan
     assert check(nn.Tanh(), torch.nn.Tanh(), x).first_nan == "the input"
 

@@ -318,7 +318,7 @@ def test_no_global_random_state() -> None:
 def test_dropout_keeps_its_share(p: float, dtype: str) -> None:
     """The fraction kept is 1 - p within Hoeffding's bound, and what is kept is divided by it."""
     layer, n = nn.Dropout(p, rng=0), 100_000
-    x = np.random.default_rng(1).uniform(1, 2, n).astype(dtype)
+    x = np.random.default_rng(1).uniform(1, 2, (n // 100, 100)).astype(dtype)
     first, second = layer(x), layer(x)
     for y in (first, second):
         kept = y != 0
@@ -326,6 +326,8 @@ def test_dropout_keeps_its_share(p: float, dtype: str) -> None:
         np.testing.assert_allclose(y[kept], x[kept] / (1 - p), rtol=4 * unit_roundoff(dtype))
     both = ((first != 0) & (second != 0)).mean()
     assert abs(both - (1 - p) ** 2) < math.sqrt(math.log(2 / CHANCE) / (2 * n))
+    neighbours = ((first[:, ::2] != 0) & (first[:, 1::2] != 0)).mean()  # each element has a draw of its own
+    assert abs(neighbours - (1 - p) ** 2) < math.sqrt(math.log(2 / CHANCE) / n)
     np.testing.assert_array_equal(layer.backward(x), second)
 
 

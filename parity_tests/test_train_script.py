@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -229,7 +230,9 @@ def test_ctrl_c_and_the_command_that_goes_on(backend: str, tmp_path: Path) -> No
     command = [sys.executable, str(SCRIPT), *flags, "--out", str(tmp_path / "run")]
     # As many threads as this process has: another number sums in another order, and not to the same bits.
     env = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env)
+    # A job in the background ignores SIGINT, and its children with it.
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env, preexec_fn=heed)
     history = tmp_path / "run" / "history.json"
     while process.poll() is None and not (history.exists() and json.loads(history.read_text())):
         time.sleep(0.01)

@@ -63,6 +63,8 @@ class CNN(Module):
             "activation": activation,
             "dropout": dropout,
         }
+        if pool_size < 1:
+            raise ValueError(f"CNN expects pool_size ≥ 1, got {pool_size}")
         rng = np.random.default_rng(rng)
         make_activation = lookup("activation", activation, ACTIVATIONS)
         in_channels, height, width = in_shape

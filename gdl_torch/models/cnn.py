@@ -53,6 +53,8 @@ class CNN(Classifier):
         lr: float = 0.1,
     ) -> None:
         super().__init__(out_features, optimizer, lr)
+        if pool_size < 1:
+            raise ValueError(f"CNN expects pool_size ≥ 1, got {pool_size}")
         self.save_hyperparameters()
         make_activation = lookup("activation", activation, ACTIVATIONS)
         in_channels, height, width = in_shape

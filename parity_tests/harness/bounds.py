@@ -21,6 +21,7 @@ from torch import nn
 
 from gdl_numpy.nn.loss import BCE_EPSILON
 from parity_tests.harness.evaluate import Arrays, Evaluation, flatten, is_floating, run_torch, unflatten
+from parity_tests.harness.report import distance
 from parity_tests.harness.rounding import gamma
 
 # exp, log, tanh: vectorised libraries promise at most 4 units in the last place, of at most 2 u each.
@@ -89,7 +90,7 @@ def perturbation_bound(
     for seed in rng.integers(2**32, size=DRAWS):
         for sign in (1, -1):
             bound = bound.map(
-                lambda b, e, m: np.maximum(b, np.abs(e - m).max(initial=0)), exact, moved(int(seed), sign)
+                lambda b, e, m: np.maximum(b, distance(e, m).max(initial=0)), exact, moved(int(seed), sign)
             )
     return bound
 
