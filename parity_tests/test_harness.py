@@ -202,6 +202,18 @@ def test_central_differences_see_it_without_torch(mistake: Plant) -> None:
         assert not all(c.ok for c in central_differences(layer, x))
 
 
+@pytest.mark.usefixtures("unchecked_types")
+def test_a_mistake_in_windows_that_tile() -> None:
+    """Side by side, pooling's windows take a branch of their own, which the zoo's overlapping ones do not."""
+    layer, x = nn.MaxPool2d(2), np.random.default_rng(0).standard_normal((3, 2, 6, 8))
+    assert check(layer, torch.nn.MaxPool2d(2), x).ok
+    old = "np.multiply(grad, winner == position"
+    plant(layer, Plant("wrong place", "MaxPool2d", "max_along_backward", old, old.replace("==", "!=")))
+    report = check(layer, torch.nn.MaxPool2d(2), x)
+    assert report.first_disagreement is not None
+    assert report.first_disagreement.tensor == "grad_input"
+
+
 def test_a_model_that_connects_right_layers_wrongly() -> None:
     """No layer is at fault alone; the report names the boundary where the gradient goes wrong."""
 
