@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gdl_numpy.nn.checks import state_dict_faults
+from gdl_numpy.nn.sparse import SparseRows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -47,13 +48,35 @@ class Optimizer:
         self.state = [{key: np.zeros_like(p.data) for key in self.buffers} for p in self.params]
 
     def step(self) -> None:
-        """Changes every parameter that has a gradient, in place; the gradients stay as they are."""
+        """Changes every parameter that has a gradient, in place; the gradients stay as they are.
+
+        Raises:
+            ValueError: a gradient is ``SparseRows``, and this is not plain SGD.
+        """
+        if not self.takes_sparse_rows and any(isinstance(p.grad, SparseRows) for p in self.params):
+            raise ValueError(
+                f"{type(self).__name__} cannot use a sparse gradient: "
+                "take SGD without momentum and weight_decay, or an Embedding with sparse=False"
+            )
         self.steps += 1
         for i, (parameter, state) in enumerate(zip(self.params, self.state, strict=True)):
-            if parameter.grad is not None:
-                self.updates[i] += 1
-                for data, grad, *buffers in slices(parameter.data, parameter.grad, *state.values()):
-                    self.update(int(self.updates[i]), data, grad, *buffers)
+            if parameter.grad is None:
+                continue
+            self.updates[i] += 1
+            if isinstance(parameter.grad, SparseRows):
+                self.update_rows(parameter.data, parameter.grad)
+                continue
+            for data, grad, *buffers in slices(parameter.data, parameter.grad, *state.values()):
+                self.update(int(self.updates[i]), data, grad, *buffers)
+
+    @property
+    def takes_sparse_rows(self) -> bool:
+        """Whether rows with no gradient stay as they are, so that the others are all there is to do."""
+        return False
+
+    def update_rows(self, data: np.ndarray, grad: SparseRows) -> None:
+        """A step of the rows that have a gradient, where ``takes_sparse_rows``."""
+        raise TypeError(f"{type(self).__name__} does not define update_rows")
 
     def update(self, t: int, data: np.ndarray, grad: np.ndarray, *buffers: np.ndarray) -> None:
         """The ``t``-th step of one slice of a parameter: changes ``data`` and ``buffers``, not ``grad``."""
@@ -120,6 +143,13 @@ class SGD(Optimizer):
             buffer += step
             step = step + self.momentum * buffer if self.nesterov else buffer
         data -= self.lr * step
+
+    @property
+    def takes_sparse_rows(self) -> bool:
+        return not self.momentum and not self.weight_decay
+
+    def update_rows(self, data: np.ndarray, grad: SparseRows) -> None:
+        data[grad.indices] -= self.lr * grad.values
 
 
 class Adam(Optimizer):
@@ -204,7 +234,9 @@ def clip_grad_norm_(parameters: Iterable[Parameter], max_norm: float) -> float:
     """
     if not max_norm >= 0:
         raise ValueError(f"clip_grad_norm_ expects max_norm ≥ 0, got {max_norm}")
-    grads = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    grads = [
+        p.grad.values if isinstance(p.grad, SparseRows) else p.grad for p in parameters if p.grad is not None
+    ]
     norm = math.sqrt(sum(float(np.vdot(grad, grad)) for grad in grads))
     scale = max_norm / (norm + 1e-6)
     if not scale >= 1:  # nan too: a gradient that is no number spreads to all, as in torch, and is seen

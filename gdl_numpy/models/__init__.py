@@ -3,8 +3,22 @@
 from typing import Any
 
 from gdl_numpy.models.cnn import CNN
+from gdl_numpy.models.language_model import LanguageModel
+from gdl_numpy.models.lstm import LSTMLanguageModel
 from gdl_numpy.models.mlp import MLP
+from gdl_numpy.models.rnn import RNNLanguageModel, TransitionMatrixLM
 
-MODELS: dict[str, type[Any]] = {"MLP": MLP, "CNN": CNN}  # Modules, each with constructor arguments of its own
+# Modules, each with constructor arguments of its own.
+MODELS: dict[str, type[Any]] = {
+    model.__name__: model for model in (MLP, CNN, TransitionMatrixLM, RNNLanguageModel, LSTMLanguageModel)
+}
 
-__all__ = ["CNN", "MLP", "MODELS"]
+__all__ = [
+    "CNN",
+    "MLP",
+    "MODELS",
+    "LSTMLanguageModel",
+    "LanguageModel",
+    "RNNLanguageModel",
+    "TransitionMatrixLM",
+]

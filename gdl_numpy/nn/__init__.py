@@ -3,18 +3,25 @@
 from gdl_numpy.nn.activation import LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
 from gdl_numpy.nn.conv import Conv2d
 from gdl_numpy.nn.dropout import Dropout
+from gdl_numpy.nn.embedding import Embedding
 from gdl_numpy.nn.linear import Linear
 from gdl_numpy.nn.loss import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, Loss, MSELoss
+from gdl_numpy.nn.lstm import LSTM
 from gdl_numpy.nn.module import Flatten, Module, Parameter, Sequential
 from gdl_numpy.nn.pooling import AvgPool2d, MaxPool2d
+from gdl_numpy.nn.rnn import RNN
+from gdl_numpy.nn.sparse import SparseRows
 
 __all__ = [
+    "LSTM",
+    "RNN",
     "AvgPool2d",
     "BCELoss",
     "BCEWithLogitsLoss",
     "Conv2d",
     "CrossEntropyLoss",
     "Dropout",
+    "Embedding",
     "Flatten",
     "Linear",
     "LogSoftmax",
@@ -27,5 +34,6 @@ __all__ = [
     "Sequential",
     "Sigmoid",
     "Softmax",
+    "SparseRows",
     "Tanh",
 ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from gdl_numpy.nn.checks import check_floating, check_grad_output, state_dict_faults
+from gdl_numpy.nn.sparse import SparseRows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,19 +23,24 @@ class Parameter:
 
     Attributes:
         data: the values. Optimizers change them in place.
-        grad: dLoss/ddata, same shape and dtype, or None after ``zero_grad``.
+        grad: dLoss/ddata, same shape and dtype; ``SparseRows`` where a layer looked up only some rows; None
+            after ``zero_grad``.
     """
 
     def __init__(self, data: np.ndarray) -> None:
         self.data = np.require(data, requirements="C")
-        self.grad: np.ndarray | None = None
+        self.grad: np.ndarray | SparseRows | None = None
 
-    def accumulate(self, grad: np.ndarray) -> None:
+    def accumulate(self, grad: np.ndarray | SparseRows) -> None:
         """Adds ``grad`` to ``.grad``. The array becomes the parameter's: pass one that nobody else keeps."""
         if self.grad is None:
-            self.grad = np.require(grad, requirements="C")
-        else:
-            self.grad += grad
+            self.grad = grad if isinstance(grad, SparseRows) else np.require(grad, requirements="C")
+        elif isinstance(self.grad, SparseRows) and isinstance(grad, SparseRows):
+            self.grad = self.grad + grad
+        else:  # dense as soon as one of them is
+            dense = [g.to_dense() if isinstance(g, SparseRows) else g for g in (self.grad, grad)]
+            self.grad = dense[0]
+            self.grad += dense[1]
 
     def __repr__(self) -> str:
         return f"Parameter(shape={self.data.shape}, dtype={self.data.dtype})"

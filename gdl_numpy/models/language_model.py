@@ -1,0 +1,118 @@
+"""What every language model is: symbols in, scores of the symbols to come out, and a state carried along."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from gdl_numpy.nn import LSTM, RNN, Dropout, Embedding, Linear, Module
+from gdl_numpy.nn.recurrent import Rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jaxtyping import Float, Int
+
+    Logits = Float[np.ndarray, " vocab_size"]
+
+
+class LanguageModel(Module):
+    """Base of all language models.
+
+    ``forward(ids, state)`` reads ids (time, batch) from a state, and returns logits (time, batch, vocab_size)
+    and the state behind the last id, from which the next call goes on. A state of None is the beginning.
+
+    Attributes:
+        vocab_size: number of symbols.
+        ahead: ``logits[t]`` is the prediction of ``ids[t + ahead]``.
+        project_once: multiply the whole vocabulary's embeddings with the recurrence's input weight, once, and
+            look the products up: the same function, and less work if a batch has more ids than the
+            vocabulary symbols. Dropout of the embeddings rules it out, and then it is not done.
+    """
+
+    ahead: ClassVar[int] = 1
+    vocab_size: int
+    project_once = False
+
+    def stepper(self) -> Callable[[int, Any], tuple[Logits, Any]]:
+        """A function that reads one symbol, for a model that will not change while it is in use.
+
+        It takes an id and a state (None at the beginning), and returns the logits of the next symbol and the
+        new state, whose form is its own. Without dropout, whatever the mode.
+        """
+        raise TypeError(f"{type(self).__name__} does not define stepper")
+
+
+class RecurrentLanguageModel(LanguageModel):
+    """Embedding, recurrence, linear to the vocabulary, with dropout between them (chapter 14)."""
+
+    embedding: Embedding
+    embedding_dropout: Dropout
+    rnn: RNN | LSTM
+    output_dropout: Dropout
+    decoder: Linear
+
+    def forward(
+        self,
+        ids: Int[np.ndarray, "time batch"],
+        state: Any = None,
+        lengths: Int[np.ndarray, " batch"] | None = None,
+    ) -> tuple[Float[np.ndarray, "time batch vocab_size"], Any]:
+        """Logits of the symbol behind each id.
+
+        Args:
+            ids: in [0, vocab_size).
+            state: the recurrence's: h of an RNN, (h, c) of an LSTM, each (layers, batch, hidden_size).
+            lengths: how many ids of each column count, where some end early. Behind its end a column's logits
+                mean nothing, and its state stays.
+
+        Raises:
+            ValueError: float ids, other shapes, a state of another shape or batch size.
+            IndexError: an id out of range.
+        """
+        if np.ndim(ids) != 2:
+            raise ValueError(f"{type(self).__name__} expects ids (time, batch), got shape {np.shape(ids)}")
+        self.save_for_backward(ids)
+        x: np.ndarray | Rows
+        if self.projects(ids.size):
+            x = Rows(self.embedding.weight.data, ids)
+        else:
+            x = self.embedding_dropout(self.embedding(ids))
+        output, state = self.rnn(x, state, lengths)
+        return self.decoder(self.output_dropout(output)), state
+
+    def backward(
+        self, grad_logits: Float[np.ndarray, "time batch vocab_size"], grad_state: Any = None
+    ) -> Any:
+        """Returns the gradient of the initial state; ids have none."""
+        (ids,) = self.saved
+        grad: Any = self.decoder.backward(grad_logits)
+        grad = self.output_dropout.backward(grad)
+        grad_x, grad_start = self.rnn.backward(grad, grad_state)
+        if self.projects(ids.size):  # the gradient of the table itself
+            self.embedding.weight.accumulate(grad_x)
+        else:
+            grad = self.embedding_dropout.backward(grad_x)
+            self.embedding.backward(grad)
+        return grad_start
+
+    def projects(self, count: int) -> bool:
+        """Whether ``project_once`` applies to a batch of so many ids."""
+        drops = self.training and self.embedding_dropout.p > 0
+        return self.project_once and not drops and count > self.vocab_size
+
+    def stepper(self) -> Callable[[int, Any], tuple[Logits, Any]]:
+        table = self.rnn.input_products(self.embedding.weight.data[:, None], 0)  # (V, width, 1)
+        weight, bias = self.decoder.weight.data, self.decoder.bias
+
+        def step(symbol: int, state: Any) -> tuple[Logits, Any]:
+            h, state = self.rnn.advance(table[symbol], state or self.rnn.zero_state(1))
+            logits = weight @ h[:, 0]
+            return logits if bias is None else logits + bias.data, state
+
+        return step
+
+    def requires_input_grad_(self, requires_grad: bool = True) -> RecurrentLanguageModel:
+        """Without effect: what comes in are ids, which have no gradient, and the embedding needs its own."""
+        return self

@@ -1,0 +1,336 @@
+"""What RNN and LSTM share: parameters, stacked layers, states, sequences of different lengths.
+
+Only the recurrence itself is a loop over time. All steps' products with the input are one matrix product
+before it, and every weight's gradient is one product over all steps after it.
+
+Inside, features come first: a state is (hidden_size, batch), so that a step is ``W_hh @ h`` with the weight
+as it lies in memory, and a gate is a contiguous block of rows.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from gdl_numpy.nn.checks import check_class_ids, check_floating, check_grad_output
+from gdl_numpy.nn.init import uniform
+from gdl_numpy.nn.module import Module, Parameter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jaxtyping import Bool, Float, Int
+
+State = tuple[np.ndarray, ...]  # (h,) or (h, c), each (num_layers, batch, hidden_size)
+
+
+class Rows(NamedTuple):
+    """A sequence whose elements are rows of a table, such as the embeddings of a vocabulary's symbols.
+
+    A recurrent layer multiplies the table, once, and looks the products up. With more elements than rows that
+    is less to do, forward and backward, than to look up first.
+
+    Attributes:
+        table: (rows, input_size)
+        ids: (time, batch), integers in [0, rows).
+    """
+
+    table: Float[np.ndarray, "rows input_size"]
+    ids: Int[np.ndarray, "time batch"]
+
+
+class Recurrent(Module):
+    """Base of RNN and LSTM: everything but what happens in one step.
+
+    Attributes:
+        weight_ih_l{k}: (blocks · hidden_size, input_size, or hidden_size for layer k > 0)
+        weight_hh_l{k}: (blocks · hidden_size, hidden_size)
+        bias_ih_l{k}, bias_hh_l{k}: (blocks · hidden_size,), absent without bias
+    """
+
+    blocks: ClassVar[int]  # of hidden_size rows in each weight: 1, or one for each gate
+    states: ClassVar[tuple[str, ...]]  # what is carried from step to step
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int,
+        bias: bool,
+        batch_first: bool,
+        rng: np.random.Generator | int | None,
+        dtype: DTypeLike,
+    ) -> None:
+        """Draws all parameters from U(-1/√hidden_size, 1/√hidden_size), as torch does.
+
+        Raises:
+            ValueError: sizes below 1.
+        """
+        if min(input_size, hidden_size, num_layers) < 1:
+            raise ValueError(
+                f"{type(self).__name__} expects input_size, hidden_size and num_layers ≥ 1, "
+                f"got {input_size}, {hidden_size} and {num_layers}"
+            )
+        self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
+        self.bias, self.batch_first = bias, batch_first
+        rng, bound, rows = np.random.default_rng(rng), 1 / math.sqrt(hidden_size), self.blocks * hidden_size
+        for layer in range(num_layers):
+            shapes: dict[str, tuple[int, ...]] = {
+                "weight_ih": (rows, hidden_size if layer else input_size),
+                "weight_hh": (rows, hidden_size),
+            }
+            if bias:
+                shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
+            for name, shape in shapes.items():
+                setattr(self, f"{name}_l{layer}", uniform(shape, bound, rng, dtype))
+
+    def unroll(
+        self, z: np.ndarray, weight_hh: np.ndarray, start: Sequence[np.ndarray], mask: np.ndarray | None
+    ) -> tuple[np.ndarray, ...]:
+        """The recurrence of one layer.
+
+        Args:
+            z: (time, blocks · hidden_size, batch), each step's product with the input, biases added.
+            weight_hh: (blocks · hidden_size, hidden_size)
+            start: the initial states, each (hidden_size, batch).
+            mask: (time, 1, batch), False where a sequence has ended and its state stays; None if none ends.
+
+        Returns:
+            first the sequence of each state, (time + 1, hidden_size, batch), beginning with the initial one;
+            then whatever else ``unroll_backward`` needs.
+        """
+        raise TypeError(f"{type(self).__name__} does not define unroll")
+
+    def unroll_backward(
+        self,
+        trace: Sequence[np.ndarray],
+        weight_hh: np.ndarray,
+        grad_h: np.ndarray,
+        grad_last: Sequence[np.ndarray],
+        mask: np.ndarray | None,
+    ) -> tuple[np.ndarray, list[np.ndarray]]:
+        """The mirror of ``unroll``.
+
+        Args:
+            trace: what ``unroll`` returned.
+            weight_hh: as there.
+            grad_h: (time, hidden_size, batch), dL/dh of each step but for what later steps add.
+            grad_last: dL/d(each state after the last step), each (hidden_size, batch).
+            mask: as there.
+
+        Returns:
+            dL/dz as (blocks · hidden_size, time, batch), and dL/d(each initial state).
+        """
+        raise TypeError(f"{type(self).__name__} does not define unroll_backward")
+
+    def run(
+        self, x: np.ndarray | Rows, state: State | None, lengths: np.ndarray | None
+    ) -> tuple[np.ndarray, State]:
+        """``forward``, whatever the states are called; they come and go as a tuple."""
+        x, state, layout = self._time_first(x, state)
+        steps, batch = (x.ids if isinstance(x, Rows) else x).shape[:2]
+        mask = mask_of(self, lengths, steps, batch)
+        layers, last = [], []
+        y = x
+        for layer in range(self.num_layers):
+            weight_hh: np.ndarray = getattr(self, f"weight_hh_l{layer}").data
+            start = [np.ascontiguousarray(s[layer].T) for s in state]
+            trace = self.unroll(self.input_products(y, layer), weight_hh, start, mask)
+            layers.append((y, trace))
+            h = trace[0][1:] if mask is None else trace[0][1:] * mask
+            y = np.ascontiguousarray(h.transpose(0, 2, 1))  # (time, batch, hidden_size)
+            last.append([s[-1].T for s in trace[: len(self.states)]])
+        assert isinstance(y, np.ndarray)
+        self.save_for_backward(layers, mask, layout, y.shape)
+        return self._outward(y, layout), tuple(
+            self._outward_state(np.stack(s), layout) for s in zip(*last, strict=True)
+        )
+
+    def run_backward(
+        self, grad_output: np.ndarray, grad_state: Sequence[np.ndarray] | None
+    ) -> tuple[Any, State]:
+        """``backward``, whatever the states are called."""
+        layers, mask, layout, shape = self.saved
+        grad, grad_states = self._grads_time_first(grad_output, grad_state)
+        grad_start: list[list[np.ndarray]] = []
+        for layer in reversed(range(self.num_layers)):
+            y, trace = layers[layer]
+            weight_hh: Parameter = getattr(self, f"weight_hh_l{layer}")
+            grad_h = grad.transpose(0, 2, 1)
+            if mask is not None:  # behind the end of a sequence the output is 0, whatever the state is
+                grad_h = grad_h * mask
+            grad_last = [np.ascontiguousarray(g[layer].T) for g in grad_states]
+            dz, grads = self.unroll_backward(trace, weight_hh.data, grad_h, grad_last, mask)
+            grad_start.insert(0, [g.T for g in grads])
+            # Every step's dL/dz side by side: (blocks · hidden_size, time · batch).
+            columns = dz.reshape(len(dz), -1)
+            before = trace[0][:-1].transpose(0, 2, 1).reshape(-1, self.hidden_size)
+            weight_hh.accumulate(columns @ before)
+            if self.bias:
+                for bias in ("bias_ih", "bias_hh"):
+                    getattr(self, f"{bias}_l{layer}").accumulate(columns.sum(axis=1))
+            grad = self.input_products_backward(y, columns, layer, shape[:2])
+        grad_x = grad if grad is None or isinstance(layers[0][0], Rows) else self._outward(grad, layout)
+        stacked = (np.stack(s) for s in zip(*grad_start, strict=True))
+        return grad_x, tuple(self._outward_state(s, layout) for s in stacked)
+
+    def input_products(self, x: np.ndarray | Rows, layer: int) -> np.ndarray:
+        """W_ih x + b_ih + b_hh of all steps in one product, as (time, blocks · hidden_size, batch)."""
+        weight: np.ndarray = getattr(self, f"weight_ih_l{layer}").data
+        bias = self.total_bias(layer)
+        if isinstance(x, Rows):
+            products: np.ndarray = (x.table @ weight.T + bias)[x.ids]  # (time, batch, blocks · hidden_size)
+            return products.transpose(0, 2, 1)
+        z: np.ndarray = weight @ x.reshape(-1, x.shape[-1]).T  # (blocks · hidden_size, time · batch)
+        z += bias[:, None]
+        return z.reshape(len(weight), *x.shape[:2]).transpose(1, 0, 2)
+
+    def input_products_backward(
+        self, x: np.ndarray | Rows, columns: np.ndarray, layer: int, shape: tuple[int, int]
+    ) -> Any:
+        """Adds dL/dW_ih; returns dL/dx, or for ``Rows`` the gradient of the table.
+
+        ``columns`` is dL/dz, (blocks · hidden_size, time · batch).
+        """
+        weight: Parameter = getattr(self, f"weight_ih_l{layer}")
+        if isinstance(x, Rows):
+            onehot = np.zeros((x.ids.size, len(x.table)), columns.dtype)
+            onehot[np.arange(x.ids.size), x.ids.reshape(-1)] = 1
+            columns = columns @ onehot  # those of one row of the table, added up
+            weight.accumulate(columns @ x.table)
+            grad_table: np.ndarray = columns.T @ weight.data
+            return grad_table
+        weight.accumulate(columns @ x.reshape(-1, x.shape[-1]))
+        if layer == 0 and not self.needs_input_grad:
+            return None
+        return (columns.T @ weight.data).reshape(*shape, -1)
+
+    def total_bias(self, layer: int) -> np.ndarray:
+        """b_ih + b_hh, which only ever act together; zeros without bias."""
+        if not self.bias:
+            weight: np.ndarray = getattr(self, f"weight_hh_l{layer}").data
+            return np.zeros(len(weight), weight.dtype)
+        total: np.ndarray = getattr(self, f"bias_ih_l{layer}").data + getattr(self, f"bias_hh_l{layer}").data
+        return total
+
+    def advance(self, z: Float[np.ndarray, "width batch"], state: State) -> tuple[np.ndarray, State]:
+        """One step of all layers, for those who predict symbol by symbol; ``backward`` does not know of it.
+
+        Args:
+            z: the first layer's product with its input, biases added: (blocks · hidden_size, batch).
+            state: as ``forward`` takes it, in a tuple.
+
+        Returns:
+            the last layer's output, (hidden_size, batch), and the new state.
+        """
+        last, h = [], z
+        for layer in range(self.num_layers):
+            if layer:
+                weight_ih: np.ndarray = getattr(self, f"weight_ih_l{layer}").data
+                z = weight_ih @ h + self.total_bias(layer)[:, None]
+            weight_hh: np.ndarray = getattr(self, f"weight_hh_l{layer}").data
+            trace = self.unroll(z[None], weight_hh, [s[layer].T for s in state], None)
+            last.append([s[-1].T for s in trace[: len(self.states)]])
+            h = trace[0][-1]
+        return h, tuple(np.stack(s) for s in zip(*last, strict=True))
+
+    def zero_state(self, batch: int) -> State:
+        """What the states are where none are given."""
+        dtype = self.weight_hh_l0.data.dtype  # type: ignore[attr-defined]
+        return tuple(np.zeros((self.num_layers, batch, self.hidden_size), dtype) for _ in self.states)
+
+    def _time_first(
+        self, x: np.ndarray | Rows, state: State | None
+    ) -> tuple[np.ndarray | Rows, State, tuple[bool, bool]]:
+        """Checks forward's arguments, and brings them to (time, batch, …) and (layers, batch, hidden)."""
+        weight: np.ndarray = self.weight_ih_l0.data  # type: ignore[attr-defined]
+        if isinstance(x, Rows):
+            check_floating(self, weight=weight, table=x.table)
+            check_class_ids(self, x.ids, len(x.table))
+            batched, batch_first, shape = True, False, (*x.ids.shape, x.table.shape[-1])
+        else:
+            check_floating(self, weight=weight, input=x)
+            batched, batch_first, shape = x.ndim == 3, self.batch_first and x.ndim == 3, x.shape
+        if len(shape) not in (2, 3) or shape[-1] != self.input_size:
+            order = "(batch, time" if self.batch_first else "(time, batch"
+            raise ValueError(
+                f"{self!r} expects an input of shape {order}, {self.input_size}) "
+                f"or (time, {self.input_size}), got {shape}"
+            )
+        if isinstance(x, np.ndarray):
+            x = x.swapaxes(0, 1) if batch_first else x if batched else x[:, None]
+            shape = x.shape
+        if shape[0] == 0:
+            raise ValueError(f"{self!r} expects at least one time step, got none")
+        layout = (batched, batch_first)
+        if state is None:
+            return x, self.zero_state(shape[1]), layout
+        expected = (self.num_layers, *(shape[1:2] if batched else ()), self.hidden_size)
+        self._check_state(state, expected, weight.dtype, "")
+        return x, tuple(s if batched else s[:, None] for s in state), layout
+
+    def _check_state(
+        self, state: Sequence[np.ndarray], shape: tuple[int, ...], dtype: np.dtype, prefix: str
+    ) -> None:
+        if len(state) != len(self.states):
+            raise ValueError(f"{self!r} expects a state ({', '.join(self.states)}), got {len(state)} arrays")
+        for name, array in zip(self.states, state, strict=True):
+            if np.shape(array) != shape or array.dtype != dtype:
+                raise ValueError(
+                    f"{self!r} expects {prefix}{name} of shape {shape} (num_layers, batch, hidden_size) and "
+                    f"dtype {dtype}, got {np.shape(array)} {getattr(array, 'dtype', type(array).__name__)}"
+                )
+
+    def _grads_time_first(
+        self, grad_output: np.ndarray, grad_state: Sequence[np.ndarray] | None
+    ) -> tuple[np.ndarray, State]:
+        _, _, (batched, batch_first), (steps, batch, _) = self.saved
+        dtype = self.weight_hh_l0.data.dtype  # type: ignore[attr-defined]
+        outer = (batch, steps) if batch_first else (steps, batch) if batched else (steps,)
+        check_grad_output(self, grad_output, (*outer, self.hidden_size), dtype)
+        if grad_state is None:
+            grad_state = self.zero_state(batch)
+        else:
+            shape = (self.num_layers, *((batch,) if batched else ()), self.hidden_size)
+            self._check_state(grad_state, shape, dtype, "the gradient of ")
+        if not batched:
+            return grad_output[:, None], tuple(g.reshape(self.num_layers, 1, -1) for g in grad_state)
+        return grad_output.swapaxes(0, 1) if batch_first else grad_output, tuple(grad_state)
+
+    @staticmethod
+    def _outward(y: np.ndarray, layout: tuple[bool, bool]) -> np.ndarray:
+        batched, batch_first = layout
+        return y[:, 0] if not batched else y.swapaxes(0, 1) if batch_first else y
+
+    @staticmethod
+    def _outward_state(state: np.ndarray, layout: tuple[bool, bool]) -> np.ndarray:
+        return state if layout[0] else state[:, 0]
+
+    def extra_repr(self) -> str:
+        layers = f", num_layers={self.num_layers}" if self.num_layers > 1 else ""
+        first = ", batch_first=True" if self.batch_first else ""
+        return f"{self.input_size}, {self.hidden_size}{layers}, bias={self.bias}{first}"
+
+
+def mask_of(
+    layer: object, lengths: np.ndarray | None, steps: int, batch: int
+) -> Bool[np.ndarray, "time 1 batch"] | None:
+    """True as long as a sequence of the batch lasts; None where no lengths are given.
+
+    Raises:
+        ValueError: lengths that are not ``batch`` integers from 1 to ``steps``.
+    """
+    if lengths is None:
+        return None
+    if np.shape(lengths) != (batch,) or not np.issubdtype(np.asarray(lengths).dtype, np.integer):
+        raise ValueError(
+            f"{layer!r} expects lengths to be {batch} integers, one for each sequence of the batch, "
+            f"got {getattr(lengths, 'dtype', type(lengths).__name__)} of shape {np.shape(lengths)}"
+        )
+    if batch and (lengths.min() < 1 or lengths.max() > steps):
+        raise ValueError(f"{layer!r} expects lengths from 1 to {steps}, got {lengths.tolist()}")
+    mask: np.ndarray = np.arange(steps)[:, None, None] < lengths
+    return mask

@@ -1,0 +1,122 @@
+"""The plain recurrent layer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from gdl_numpy.nn.recurrent import Recurrent, Rows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jaxtyping import Float, Int
+
+
+class RNN(Recurrent):
+    """h_t = f(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh) with f = tanh or relu, as ``torch.nn.RNN`` (Elman 1990).
+
+    Backward goes back through time. With G_t = dL/dh_t, which has two parts, the one that comes with step t's
+    own output and the one that step t + 1 sends back:
+
+        dL/dz_t = G_t ∘ f'(z_t)           f' = 1 - h_t² for tanh, 1 where h_t > 0 for relu
+        G_{t-1} = dL/dh_{t-1} of its own output + W_hhᵀ dL/dz_t
+
+        dL/dW_hh = Σ_t dL/dz_t h_{t-1}ᵀ   dL/dW_ih = Σ_t dL/dz_t x_tᵀ   dL/db = Σ_t dL/dz_t
+    """
+
+    blocks = 1
+    states = ("h0",)
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        nonlinearity: Literal["tanh", "relu"] = "tanh",
+        bias: bool = True,
+        batch_first: bool = False,
+        *,
+        rng: np.random.Generator | int | None = None,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        """Raises ValueError for sizes below 1 or another nonlinearity."""
+        if nonlinearity not in ("tanh", "relu"):
+            raise ValueError(f'RNN expects nonlinearity "tanh" or "relu", got {nonlinearity!r}')
+        super().__init__(input_size, hidden_size, num_layers, bias, batch_first, rng, dtype)
+        self.nonlinearity = nonlinearity
+
+    def forward(
+        self,
+        x: Float[np.ndarray, "*time_batch input_size"] | Rows,
+        h0: Float[np.ndarray, "layers *batch hidden_size"] | None = None,
+        lengths: Int[np.ndarray, " batch"] | None = None,
+    ) -> tuple[Float[np.ndarray, "*time_batch hidden_size"], Float[np.ndarray, "layers *batch hidden_size"]]:
+        """Runs over a batch of sequences.
+
+        Args:
+            x: (time, batch, input_size), (batch, time, input_size) with batch_first, or (time, input_size);
+                or ``Rows``.
+            h0: the initial state of each layer, by default zeros; without batch dimension if x has none.
+            lengths: how long each sequence is, where some end before the last step: behind its end the output
+                is zero, and its state stays.
+
+        Returns:
+            the last layer's h_t of all steps, like x; and every layer's h after its sequence's last step.
+
+        Raises:
+            ValueError: another shape or dtype than that, or a length outside 1 … time.
+        """
+        output, (h_n,) = self.run(x, None if h0 is None else (h0,), lengths)
+        return output, h_n
+
+    def backward(
+        self,
+        grad_output: Float[np.ndarray, "*time_batch hidden_size"],
+        grad_h_n: Float[np.ndarray, "layers *batch hidden_size"] | None = None,
+    ) -> tuple[Any, Float[np.ndarray, "layers *batch hidden_size"]]:
+        """Returns dL/dx (for ``Rows``, of the table) and dL/dh0. A gradient of None means zeros."""
+        grad_x, (grad_h0,) = self.run_backward(grad_output, None if grad_h_n is None else (grad_h_n,))
+        return grad_x, grad_h0
+
+    def unroll(
+        self, z: np.ndarray, weight_hh: np.ndarray, start: Sequence[np.ndarray], mask: np.ndarray | None
+    ) -> tuple[np.ndarray, ...]:
+        h = np.empty((len(z) + 1, *start[0].shape), z.dtype)
+        h[0] = start[0]
+        for t, z_t in enumerate(z):
+            np.matmul(weight_hh, h[t], out=h[t + 1])
+            h[t + 1] += z_t
+            if self.nonlinearity == "tanh":
+                np.tanh(h[t + 1], out=h[t + 1])
+            else:
+                np.maximum(h[t + 1], 0, out=h[t + 1])
+            if mask is not None:
+                np.copyto(h[t + 1], h[t], where=~mask[t])
+        return (h,)
+
+    def unroll_backward(
+        self,
+        trace: Sequence[np.ndarray],
+        weight_hh: np.ndarray,
+        grad_h: np.ndarray,
+        grad_last: Sequence[np.ndarray],
+        mask: np.ndarray | None,
+    ) -> tuple[np.ndarray, list[np.ndarray]]:
+        (h,), (g,) = trace, grad_last
+        steps, hidden, batch = grad_h.shape
+        dz = np.empty((hidden, steps, batch), h.dtype)
+        for t in reversed(range(steps)):
+            g = g + grad_h[t]
+            dz_t = g * (1 - h[t + 1] * h[t + 1]) if self.nonlinearity == "tanh" else g * (h[t + 1] > 0)
+            if mask is not None:
+                dz_t *= mask[t]
+            dz[:, t] = dz_t
+            stays = 0 if mask is None else g * ~mask[t]
+            g = weight_hh.T @ dz_t + stays
+        return dz, [g]
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, nonlinearity={self.nonlinearity!r}"
