@@ -5,7 +5,8 @@ The digest is that of the whole file with zeros in the digest's own place, so an
 in the header, is noticed. Nothing is ever unpickled.
 
 A model's file has the metadata `{"model": class name, "hparams": arguments}` and its state_dict. A training
-checkpoint is the same with more of both, and the prefix "model." before the state_dict's names.
+checkpoint is the same with more of both, and the prefix "model." before the state_dict's names. Where the
+model reads text, "vocabulary" says what its ids stand for.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import safetensors.numpy
 
+from gdl_numpy.data.vocabulary import Vocabulary
 from gdl_numpy.files import replacing
 from gdl_numpy.lookup import lookup
 from gdl_numpy.models import MODELS
@@ -119,8 +121,10 @@ def _entry(content: bytes) -> dict[str, Any] | None:
     return entry if isinstance(entry, dict) else None
 
 
-def describe_model(model: Module) -> dict[str, Any]:
+def describe_model(model: Module, vocabulary: Vocabulary | None = None) -> dict[str, Any]:
     """Return the metadata from which `load_model` builds the same model: its class's name and its arguments.
+
+    A language model's vocabulary goes along, for `load_vocabulary`.
 
     Raises:
         ValueError: the model keeps no arguments (in `hparams`), as those of `gdl_numpy.models` do.
@@ -128,7 +132,8 @@ def describe_model(model: Module) -> dict[str, Any]:
     hparams = getattr(model, "hparams", None)
     if hparams is None:
         raise ValueError(f"{type(model).__name__} has no hparams to build it from again: use save_checkpoint")
-    return {"model": type(model).__name__, "hparams": hparams}
+    description = {"model": type(model).__name__, "hparams": hparams}
+    return description if vocabulary is None else description | {"vocabulary": vocabulary.to_json()}
 
 
 def check_model(path: str | Path, metadata: Mapping[str, Any], model: Module) -> None:
@@ -151,13 +156,18 @@ def _call(description: Mapping[str, Any]) -> str:
     return f"{description['model'] or 'no model'}({arguments})"
 
 
-def save_model(path: str | Path, model: Module) -> None:
+def save_model(path: str | Path, model: Module, vocabulary: Vocabulary | None = None) -> None:
     """Write a model's arguments and weights to `path`, for `load_model` here and on the torch side.
+
+    Args:
+        path: name of the file.
+        model: one of `gdl_numpy.models`.
+        vocabulary: what the ids of a language model stand for, for `load_vocabulary`.
 
     Raises:
         CheckpointError: the file cannot be written.
     """
-    save_checkpoint(path, model.state_dict(), describe_model(model))
+    save_checkpoint(path, model.state_dict(), describe_model(model, vocabulary))
 
 
 def load_model(path: str | Path, dtype: DTypeLike | None = None) -> Module:
@@ -188,3 +198,22 @@ def load_model(path: str | Path, dtype: DTypeLike | None = None) -> Module:
             "or use the version that wrote it"
         ) from error
     return model.eval()
+
+
+def load_vocabulary(path: str | Path) -> Vocabulary:
+    """Return the vocabulary in a language model's file or in a training checkpoint of one.
+
+    Raises:
+        CheckpointError: the file cannot be used, or holds no vocabulary.
+    """
+    _, metadata = load_checkpoint(path)
+    if "vocabulary" not in metadata:
+        raise CheckpointError(
+            f"{path} holds no vocabulary: give the checkpoint of a language model that was trained on text"
+        )
+    try:
+        return Vocabulary.from_json(metadata["vocabulary"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise CheckpointError(
+            f"{path} holds no vocabulary that this version can read ({error}): use the version that wrote it"
+        ) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import sys
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from matplotlib.axes import Axes
+
+# Metrics that get a panel of their own; bits per token are the loss in another unit.
+PANELS = ("loss", "accuracy", "perplexity")
+LARGEST_EXPONENT = math.log(sys.float_info.max)
 
 
 @dataclass(frozen=True)
@@ -29,8 +34,38 @@ class Metrics:
     loss: float
     accuracy: float
 
+    def row(self) -> dict[str, float]:
+        """Every metric by its name, those that follow from others too."""
+        return asdict(self)
+
     def __str__(self) -> str:
         return f"loss {self.loss:.4f}, accuracy {self.accuracy:.2%}"
+
+
+@dataclass(frozen=True)
+class TextMetrics(Metrics):
+    """How well a language model predicts some text.
+
+    Attributes:
+        loss: mean cross-entropy of a symbol, in nats.
+        accuracy: fraction of the symbols that were thought the most likely, from 0 to 1.
+    """
+
+    @property
+    def perplexity(self) -> float:
+        """e^loss: among how many equally likely symbols the model would be as much at a loss."""
+        return math.inf if self.loss > LARGEST_EXPONENT else math.exp(self.loss)
+
+    @property
+    def bits_per_token(self) -> float:
+        """The loss in bits: bits a character, where the symbols are characters."""
+        return self.loss / math.log(2)
+
+    def row(self) -> dict[str, float]:
+        return asdict(self) | {"perplexity": self.perplexity, "bits_per_token": self.bits_per_token}
+
+    def __str__(self) -> str:
+        return f"loss {self.loss:.4f}, perplexity {self.perplexity:.3g}, accuracy {self.accuracy:.2%}"
 
 
 class History:
@@ -51,9 +86,9 @@ class History:
     def append(self, train: Metrics, validation: Metrics | None, lr: float, seconds: float) -> None:
         """Adds the row of an epoch that is done."""
         row = {"epoch": len(self) + 1, "lr": lr, "seconds": seconds}
-        row |= {f"train_{name}": value for name, value in asdict(train).items()}
+        row |= {f"train_{name}": value for name, value in train.row().items()}
         if validation is not None:
-            row |= {f"validation_{name}": value for name, value in asdict(validation).items()}
+            row |= {f"validation_{name}": value for name, value in validation.row().items()}
         self.rows.append(row)
 
     @property
@@ -81,7 +116,7 @@ class History:
         # A figure of its own, not pyplot's: no window, and nothing shared with the caller's plots.
         from matplotlib.figure import Figure
 
-        metrics = [name.removeprefix("train_") for name in self.rows[0] if name.startswith("train_")]
+        metrics = [name for name in PANELS if f"train_{name}" in self.rows[0]]
         figure = Figure(figsize=(5.5 * len(metrics), 4), layout="constrained")
         figure.suptitle(title)
         panels = figure.subplots(1, len(metrics), squeeze=False)[0]
@@ -91,6 +126,8 @@ class History:
             figure.savefig(temporary, dpi=150)
 
     def _plot_metric(self, metric: str, panel: Axes) -> None:
+        from matplotlib.ticker import LogFormatter
+
         epochs = [row["epoch"] for row in self.rows]
         marker = "o" if len(self) <= 30 else None
         for part, when in (("train", "on the way"), ("validation", "at the epoch's end")):
@@ -101,5 +138,9 @@ class History:
             panel.axvline(self.best_epoch, color="grey", linestyle=":", label="lowest validation loss")
         panel.set(xlabel="epoch", ylabel=metric)
         panel.locator_params(axis="x", integer=True)
+        if metric == "perplexity":  # equal steps down are equal gains, at 60 as at 4
+            panel.set_yscale("log")
+            for which in (panel.yaxis.set_major_formatter, panel.yaxis.set_minor_formatter):
+                which(LogFormatter(labelOnlyBase=False))  # 20, not 2 · 10¹
         panel.grid(alpha=0.3)
         panel.legend()

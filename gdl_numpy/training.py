@@ -4,6 +4,10 @@
     optimizer = SGD(model.parameters(), lr=0.1)
     history = fit(model, CrossEntropyLoss(), optimizer, Batches(digits.train, 100, seed=0), epochs=10)
 
+and language models in the same way:
+
+    history = fit(model, CrossEntropyLoss(), optimizer, Streams(ids, batch_size=32, chunk=25), epochs=10)
+
 A run can be stopped at any moment and resumed. After every epoch `fit` saves all that the next one depends
 on. What an unfinished epoch learned is given up, on purpose: its batches (a pure function of seed and epoch)
 and its dropout masks (the generators' states are saved) come again as they would have, and the resumed run
@@ -13,6 +17,7 @@ ends with the same weights, bit for bit, as one that was never stopped.
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from dataclasses import astuple, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
@@ -28,15 +33,17 @@ from gdl_numpy.checkpoint import (
 )
 from gdl_numpy.data import Split
 from gdl_numpy.history import History, Metrics
-from gdl_numpy.optim import clip_grad_norm_
+from gdl_numpy.models.language_model import LanguageModel
+from gdl_numpy.objective import count, objective_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from jaxtyping import Int, Shaped
 
-    from gdl_numpy.data import Batches
+    from gdl_numpy.data.batches import Feed
+    from gdl_numpy.data.vocabulary import Vocabulary
     from gdl_numpy.nn import Loss, Module
     from gdl_numpy.optim import Optimizer
 
@@ -63,9 +70,8 @@ def compare(
     inputs: Shaped[np.ndarray, "batch ..."],
     targets: Int[np.ndarray, "batch ..."],
 ) -> Metrics:
-    """Predicts a batch and compares the prediction with the targets, class ids."""
-    logits = model(inputs)  # (batch, classes, …)
-    return Metrics(loss(logits, targets), float(np.mean(logits.argmax(1) == targets)))
+    """Predicts a batch, a language model from its first state, and compares with the targets, class ids."""
+    return objective_for(model, loss).compare(inputs, targets)
 
 
 def train_step(
@@ -81,33 +87,32 @@ def train_step(
     Returns:
         the metrics of the prediction, made before the step.
     """
-    metrics = compare(model, loss, inputs, targets)
-    optimizer.zero_grad()
-    model.backward(loss.backward())
-    if clip_norm is not None:
-        clip_grad_norm_(model.parameters(), clip_norm)
-    optimizer.step()
-    return metrics
+    return objective_for(model, loss).learn(optimizer, inputs, targets, clip_norm)
 
 
-def evaluate(model: Module, loss: Loss, batches: Batches, *, progress: bool = False) -> Metrics:
+def evaluate(model: Module, loss: Loss, batches: Feed, *, progress: bool = False) -> Metrics:
     """Returns the metrics of a model over all batches, in eval mode (no dropout), which it leaves again.
 
     Args:
         model: maps a batch's inputs to logits.
         loss: with reduction "mean".
-        batches: what to go through.
+        batches: what to go through. A language model starts in its first state, and carries its state from
+            batch to batch where they continue one another.
         progress: show a bar, which disappears at the end.
+
+    Returns:
+        the means over all targets that are not −100.
 
     Raises:
         ValueError: there is nothing to go through.
     """
-    mean = _Mean()
+    objective = objective_for(model, loss, batches.continues)
+    mean = _Mean(objective.metrics)
     was_training = model.training
     model.eval()
     try:
         for inputs, targets in tqdm(batches, desc="evaluate", unit="step", leave=False, disable=not progress):
-            mean.add(compare(model, loss, inputs, targets), len(targets))
+            mean.add(objective.compare(inputs, targets), count(targets))
     finally:
         model.train(was_training)
     return mean.metrics
@@ -117,20 +122,25 @@ def fit(
     model: Module,
     loss: Loss,
     optimizer: Optimizer,
-    train: Batches,
+    train: Feed,
     *,
     epochs: int,
-    validation: Batches | None = None,
+    validation: Feed | None = None,
     patience: int | None = None,
     checkpoint: Path | None = None,
     resume: bool = False,
     clip_norm: float | None = None,
     lr_decay: float = 1.0,
+    vocabulary: Vocabulary | None = None,
     progress: bool = True,
     on_step: Callable[[int, Metrics], None] | None = None,
     on_epoch: Callable[[History], None] | None = None,
 ) -> History:
     """Trains a model, in place.
+
+    A language model goes through batches that continue one another by truncated backpropagation: it starts
+    each epoch in its first state, and each batch in the state that the one before left it in. What is
+    reported of an epoch are means over all targets that are not −100.
 
     Args:
         model: maps a batch's inputs to logits.
@@ -145,6 +155,7 @@ def fit(
         resume: go on from `checkpoint` with a model, optimizer and batches made by the same arguments.
         clip_norm: largest norm of the gradient of all parameters together.
         lr_decay: the learning rate of epoch e = 0, 1, … is `optimizer.lr · lr_decayᵉ`.
+        vocabulary: what the ids of a language model stand for; kept in the checkpoint.
         progress: show a bar for each epoch.
         on_step: called after each step with the number of steps since the first epoch and the step's metrics.
         on_epoch: called after each epoch, once that is saved.
@@ -162,33 +173,19 @@ def fit(
         raise ValueError(f"fit: patience must be 1 or more and needs validation, got patience={patience}")
     if clip_norm is not None and not clip_norm > 0:
         raise ValueError(f"fit: clip_norm must be more than 0, got {clip_norm}")
-    run = _Run(model, optimizer, train)
-    history = run.history
     lr = optimizer.lr
-    if checkpoint is None:
-        if resume:
-            raise ValueError("fit: resume needs the checkpoint to resume from")
-    elif resume:
-        run.load(checkpoint)
-    else:
-        run.save(checkpoint)
+    run = _Run(model, optimizer, train, vocabulary)
+    run.begin(checkpoint, resume)
+    history = run.history
     if len(history) > epochs:
         raise ValueError(f"fit: {checkpoint} has {len(history)} epochs already, more than epochs={epochs}")
 
-    was_training, needed_input_grad = model.training, model.needs_input_grad
-    model.train().requires_input_grad_(False)
-    try:
+    with _in_training(model):
         while len(history) < epochs and not history.stalled(patience):
             epoch, start = len(history), time.perf_counter()
             train.set_epoch(epoch)
             optimizer.lr = lr * lr_decay**epoch
-            with tqdm(
-                total=len(train),
-                desc=f"epoch {epoch + 1}/{epochs}",
-                unit="step",
-                dynamic_ncols=True,
-                disable=not progress,
-            ) as bar:
+            with _bar(f"epoch {epoch + 1}/{epochs}", len(train), progress) as bar:
                 learned = _train_epoch(model, loss, optimizer, train, clip_norm, on_step, bar)
                 held_out = None
                 if validation is not None:
@@ -201,26 +198,45 @@ def fit(
                 run.save(checkpoint)
             if on_epoch is not None:
                 on_epoch(history)
-    finally:
-        model.train(was_training).requires_input_grad_(needed_input_grad)
     if run.best:
         model.load_state_dict(run.best)
     return history
+
+
+def _bar(title: str, steps: int, shown: bool) -> Any:  # tqdm's class is generic for type checkers only
+    return tqdm(total=steps, desc=title, unit="step", dynamic_ncols=True, disable=not shown)
+
+
+@contextmanager
+def _in_training(model: Module) -> Iterator[None]:
+    """Puts a model in training mode, where it skips what only others need; at the end, back as it was."""
+    was_training, needed_input_grad = model.training, model.needs_input_grad
+    model.train().requires_input_grad_(False)
+    projected_once = False
+    if isinstance(model, LanguageModel):
+        projected_once, model.project_once = model.project_once, True
+    try:
+        yield
+    finally:
+        model.train(was_training).requires_input_grad_(needed_input_grad)
+        if isinstance(model, LanguageModel):
+            model.project_once = projected_once
 
 
 def _train_epoch(
     model: Module,
     loss: Loss,
     optimizer: Optimizer,
-    batches: Batches,
+    batches: Feed,
     clip_norm: float | None,
     on_step: Callable[[int, Metrics], None] | None,
-    bar: Any,  # tqdm's class is generic for type checkers only
+    bar: Any,
 ) -> Metrics:
-    mean = _Mean()
+    objective = objective_for(model, loss, batches.continues)  # a new one: it starts without a state
+    mean = _Mean(objective.metrics)
     for inputs, targets in batches:
-        metrics = train_step(model, loss, optimizer, inputs, targets, clip_norm)
-        mean.add(metrics, len(targets))
+        metrics = objective.learn(optimizer, inputs, targets, clip_norm)
+        mean.add(metrics, count(targets))
         bar.set_postfix_str(str(mean.metrics), refresh=False)
         bar.update()
         if on_step is not None:
@@ -229,21 +245,23 @@ def _train_epoch(
 
 
 class _Mean:
-    """The mean over examples, of metrics that are means over batches of different sizes."""
+    """The mean over targets, of metrics that are means over batches of different sizes."""
 
-    def __init__(self) -> None:
-        self.total = np.zeros(len(fields(Metrics)))
+    def __init__(self, kind: type[Metrics]) -> None:
+        self.kind = kind
+        self.total = np.zeros(len(fields(kind)))
         self.count = 0
 
     def add(self, metrics: Metrics, count: int) -> None:
-        self.total += np.multiply(astuple(metrics), count)
-        self.count += count
+        if count:  # the mean of nothing is nan, and 0 · nan as well
+            self.total += np.multiply(astuple(metrics), count)
+            self.count += count
 
     @property
     def metrics(self) -> Metrics:
         if not self.count:
             raise ValueError("no examples to train on or to evaluate")
-        return Metrics(*(self.total / self.count).tolist())
+        return self.kind(*(self.total / self.count).tolist())
 
 
 @dataclass
@@ -252,14 +270,26 @@ class _Run:
 
     Attributes:
         batches: not saved, since their order is a function of seed and epoch; only checked to be the same.
+        vocabulary: what the ids in the batches stand for, in text; saved, and checked to be the same.
         best: a copy of the weights with the lowest validation loss, where early stopping will want them.
     """
 
     model: Module
     optimizer: Optimizer
-    batches: Batches
+    batches: Feed
+    vocabulary: Vocabulary | None = None
     history: History = field(default_factory=History)
     best: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def begin(self, checkpoint: Path | None, resume: bool) -> None:
+        """Saves the start of a new run, or takes back where an old one has got to."""
+        if checkpoint is None:
+            if resume:
+                raise ValueError("fit: resume needs the checkpoint to resume from")
+        elif resume:
+            self.load(checkpoint)
+        else:
+            self.save(checkpoint)
 
     def save(self, path: Path) -> None:
         parts = {
@@ -268,7 +298,7 @@ class _Run:
             "best": self.best,
         }
         tensors = {f"{part}.{name}": array for part, state in parts.items() for name, array in state.items()}
-        metadata = describe_model(self.model) | {
+        metadata = describe_model(self.model, self.vocabulary) | {
             "training": self._settings(),
             "history": self.history.rows,
             "generators": {name: rng.bit_generator.state for name, rng in self._generators().items()},
@@ -284,6 +314,10 @@ class _Run:
             )
         if metadata["training"] != self._settings():
             raise CheckpointError(f"{path} was trained with {metadata['training']}, not {self._settings()}")
+        if metadata.get("vocabulary") != describe_model(self.model, self.vocabulary).get("vocabulary"):
+            raise CheckpointError(
+                f"{path} was trained with another vocabulary: give the text that it was trained on"
+            )
         parts: dict[str, dict[str, np.ndarray]] = {"model": {}, "optimizer": {}, "best": {}}
         for key, array in tensors.items():
             part, name = key.split(".", 1)
@@ -297,12 +331,7 @@ class _Run:
 
     def _settings(self) -> dict[str, Any]:
         """What must be the same for a resumed run to go on as the same run, beside the model."""
-        return {
-            "optimizer": type(self.optimizer).__name__,
-            "examples": len(self.batches.split),
-            "batch_size": self.batches.batch_size,
-            "seed": self.batches.seed,
-        }
+        return {"optimizer": type(self.optimizer).__name__, **self.batches.describe()}
 
     def _generators(self) -> dict[str, np.random.Generator]:
         """The generators that layers draw from (dropout), by the name of the layer; layers may share one."""

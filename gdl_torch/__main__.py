@@ -1,11 +1,14 @@
-"""Train, validate, test and predict, by flags or by YAML.
+r"""Train, validate, test and predict, by flags or by YAML.
 
     python -m gdl_torch fit --model MLP --data MNISTDataModule --trainer.max_epochs 20
     python -m gdl_torch fit --config configs/digits_cnn.yaml
     python -m gdl_torch test --data MNISTDataModule --ckpt_path lightning_logs/version_0/checkpoints/….ckpt
+    python -m gdl_torch fit --model LSTMLanguageModel --model.optimizer Adam --model.lr 0.002 \
+        --data ShakespeareDataModule --data.chunk 50 --trainer.gradient_clip_val 1
 
-The size of the images and the number of classes are the data's: the model is built for them. Bad usage ends
-with one line and exit code 2; with JSONARGPARSE_DEBUG=1 in the environment, with its traceback.
+The size of the images, the number of classes and that of symbols are the data's: the model is built for
+them. Bad usage ends with one line and exit code 2; with JSONARGPARSE_DEBUG=1 in the environment, with its
+traceback.
 """
 
 from __future__ import annotations
@@ -15,7 +18,6 @@ import os
 import re
 import sys
 import warnings
-from pathlib import Path
 from typing import Any, NoReturn
 
 import pytorch_lightning as pl
@@ -33,6 +35,9 @@ PARSER_NOISE = re.compile(
     r"Does not validate against|Subtypes:|Errors:|Given value type:|Given value: (Namespace|NestedArg|{)"
     r"|Expected a <class 'NoneType'>|Expected a path but"
 )
+
+# A --ckpt_path that is no file, at least not one of this machine.
+FOUND_BY_LIGHTNING = re.compile(r"(best|last|hpc|registry(:.*)?)$|\w+://")
 
 
 def one_line(message: str) -> str:
@@ -95,7 +100,12 @@ class CLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         # A link is skipped where the model has no such argument or the data module no such attribute.
-        links = {"in_features": "in_features", "in_shape": "in_shape", "num_classes": "out_features"}
+        links = {
+            "in_features": "in_features",
+            "in_shape": "in_shape",
+            "num_classes": "out_features",
+            "vocab_size": "vocab_size",
+        }
         for source, target in links.items():
             parser.link_arguments(f"data.{source}", f"model.init_args.{target}", apply_on="instantiate")
 
@@ -104,8 +114,15 @@ class CLI(LightningCLI):
         config = self.config[self.config.subcommand]
         if config.data is None:
             parser.error(f"--data is needed: {', '.join(DATA_MODULES)} (or a class of yours)")
-        if config.ckpt_path and Path(config.ckpt_path).is_file():
-            read_checkpoint(config.ckpt_path)
+        if config.ckpt_path and not FOUND_BY_LIGHTNING.match(config.ckpt_path):
+            hparams = read_checkpoint(config.ckpt_path)["hyper_parameters"]
+            saved = str(hparams.get("_class_path", "")).rpartition(".")[2]
+            asked = config.model.class_path.rpartition(".")[2] if config.model else saved
+            if saved and saved != asked:  # LightningCLI would build what the checkpoint says
+                parser.error(
+                    f"{config.ckpt_path} holds the model {saved}, not {asked}: "
+                    "leave out --model, or give another --ckpt_path"
+                )
         elif config.model is None:
             parser.error(f"--model is needed: {', '.join(MODELS)} (or a class of yours), or a --ckpt_path")
 

@@ -15,9 +15,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import torch
 import typer
 
-from gdl_numpy.checkpoint import CheckpointError, describe_model, save_checkpoint
+from gdl_numpy.checkpoint import (
+    CheckpointError,
+    describe_model,
+    load_checkpoint,
+    load_vocabulary,
+    save_checkpoint,
+)
 from gdl_numpy.checkpoint import load_model as load_numpy_model
+from gdl_numpy.data import Vocabulary
 from gdl_numpy.lookup import lookup
+from gdl_torch.language_model import LanguageModel
 from gdl_torch.models import MODELS
 
 if TYPE_CHECKING:
@@ -27,30 +35,36 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gdl_numpy.nn import Module
-    from gdl_torch.classifier import Classifier
+    from gdl_torch.module import Model
 
 NARROW = (torch.float16, torch.bfloat16)
 
 
-def save_model(path: str | Path, model: Classifier) -> None:
+def save_model(path: str | Path, model: Model) -> None:
     """Write a model's arguments and weights to `path`, for `load_model` here and in `gdl_numpy.checkpoint`.
+
+    A language model's vocabulary, where it has one, goes along.
 
     Raises:
         CheckpointError: the file cannot be written.
     """
-    _save(path, type(model), model.hparams, model.state_dict())
+    vocabulary = model.vocabulary if isinstance(model, LanguageModel) else None
+    _save(path, type(model), model.hparams, model.state_dict(), vocabulary)
 
 
-def load_model(path: str | Path) -> Classifier:
-    """Build the model that a .safetensors file of either side holds, in eval mode.
+def load_model(path: str | Path) -> Model:
+    """Build the model that a .safetensors file of either side holds, in eval mode, with its vocabulary.
 
     Raises:
         CheckpointError: the file cannot be used, or holds no model that is known here.
     """
-    return from_numpy(load_numpy_model(path)).eval()
+    model = from_numpy(load_numpy_model(path)).eval()
+    if isinstance(model, LanguageModel) and "vocabulary" in load_checkpoint(path)[1]:
+        model.vocabulary = load_vocabulary(path)
+    return model
 
 
-def from_numpy(model: Module, **hparams: Any) -> Classifier:
+def from_numpy(model: Module, **hparams: Any) -> Model:
     """Build the torch model with a NumPy model's arguments, dtype and a copy of its weights.
 
     Args:
@@ -61,7 +75,7 @@ def from_numpy(model: Module, **hparams: Any) -> Classifier:
         ValueError: `gdl_torch.models` has no model of that name.
     """
     torch_class: Any = lookup("model", type(model).__name__, MODELS)
-    torch_model: Classifier = torch_class(**describe_model(model)["hparams"], **hparams)
+    torch_model: Model = torch_class(**describe_model(model)["hparams"], **hparams)
     state = {name: torch.from_numpy(array) for name, array in model.state_dict().items()}
     torch_model.to(next(iter(state.values())).dtype).load_state_dict(state)
     return torch_model
@@ -81,12 +95,13 @@ def export_checkpoint(ckpt: str | Path, path: str | Path) -> None:
         model_class(**_shared_arguments(model_class, checkpoint["hyper_parameters"])).load_state_dict(
             checkpoint["state_dict"]
         )
+        vocabulary = Vocabulary.from_json(checkpoint["vocabulary"]) if "vocabulary" in checkpoint else None
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(
             f"{ckpt} holds no model that this version can build ({_one_line(error)}): give a checkpoint of "
             f"{' or '.join(MODELS)} trained with gdl_torch, or use the version that wrote it"
         ) from error
-    _save(path, model_class, checkpoint["hyper_parameters"], checkpoint["state_dict"])
+    _save(path, model_class, checkpoint["hyper_parameters"], checkpoint["state_dict"], vocabulary)
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -123,9 +138,15 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 
 
 def _save(
-    path: str | Path, model_class: type, hparams: Mapping[str, Any], state: Mapping[str, Tensor]
+    path: str | Path,
+    model_class: type,
+    hparams: Mapping[str, Any],
+    state: Mapping[str, Tensor],
+    vocabulary: Vocabulary | None,
 ) -> None:
     metadata = {"model": model_class.__name__, "hparams": _shared_arguments(model_class, hparams)}
+    if vocabulary is not None:
+        metadata["vocabulary"] = vocabulary.to_json()
     save_checkpoint(path, {name: _as_array(tensor) for name, tensor in state.items()}, metadata)
 
 

@@ -15,19 +15,19 @@ import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
 
 from gdl_numpy.checkpoint import CheckpointError
-from gdl_numpy.history import History, Metrics
-from gdl_torch.classifier import Classifier
+from gdl_numpy.history import History, Metrics, TextMetrics
 from gdl_torch.export import read_checkpoint
+from gdl_torch.module import Model
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 CHECKPOINT = "checkpoint.ckpt"
 BEST = "best.ckpt"
 
 
 def fit(
-    model: Classifier,
+    model: Model,
     optimizer: torch.optim.Optimizer,
     data: pl.LightningDataModule,
     *,
@@ -45,7 +45,8 @@ def fit(
     """Trains a model, in place.
 
     Args:
-        model: logs `train_loss`, `train_acc`, `val_loss` and `val_acc`.
+        model: logs `train_loss`, `train_acc`, `val_loss` and `val_acc`, and a language model
+            `train_perplexity` and `val_perplexity`.
         optimizer: over the model's parameters; takes the place of the model's own.
         data: gives the batches of epoch e the order that belongs to e, as those of `gdl_torch.data` do.
         epochs: passes in all, those of a resumed run included.
@@ -106,12 +107,18 @@ def fit(
 
 
 def evaluate(
-    model: Classifier, data: pl.LightningDataModule, *, accelerator: str = "auto", progress: bool = False
+    model: Model, data: pl.LightningDataModule, *, accelerator: str = "auto", progress: bool = False
 ) -> Metrics:
     """Returns the metrics of a model on the test examples of `data`."""
     with _plain_ctrl_c():
         (logged,) = _trainer(accelerator, progress).test(model, datamodule=data, verbose=False)
-    return Metrics(logged["test_loss"], logged["test_acc"])
+    return _metrics(logged, "test")
+
+
+def _metrics(logged: Mapping[str, float], stage: str) -> Metrics:
+    """What a model logged in a stage; perplexity and bits follow from the loss, as they do in NumPy."""
+    kind = TextMetrics if f"{stage}_perplexity" in logged else Metrics
+    return kind(logged[f"{stage}_loss"], logged[f"{stage}_acc"])
 
 
 def _trainer(
@@ -192,8 +199,8 @@ class _Recorder(Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        train = Metrics(logged["train_loss"], logged["train_acc"])
-        validation = Metrics(logged["val_loss"], logged["val_acc"]) if "val_loss" in logged else None
+        train = _metrics(logged, "train")
+        validation = _metrics(logged, "val") if "val_loss" in logged else None
         lr = trainer.optimizers[0].param_groups[0]["lr"]
         self.history.append(train, validation, lr, time.perf_counter() - self.start)
         if self.on_epoch is not None:
@@ -203,7 +210,7 @@ class _Recorder(Callback):
         return {"rows": self.history.rows}
 
 
-def _load(path: Path, model: Classifier) -> dict[str, Any]:
+def _load(path: Path, model: Model) -> dict[str, Any]:
     """Reads a checkpoint of a run of `fit` with just such a model; CheckpointError if it is none."""
     saved = read_checkpoint(path)
     if _Recorder.__qualname__ not in saved.get("callbacks", {}):

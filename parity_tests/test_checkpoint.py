@@ -18,10 +18,12 @@ from gdl_numpy.checkpoint import (
     describe_model,
     load_checkpoint,
     load_model,
+    load_vocabulary,
     save_checkpoint,
     save_model,
 )
-from gdl_numpy.models import CNN, MLP
+from gdl_numpy.data import Vocabulary
+from gdl_numpy.models import CNN, MLP, LSTMLanguageModel
 from gdl_numpy.nn import Linear
 
 if TYPE_CHECKING:
@@ -261,6 +263,31 @@ def test_a_model_is_found_in_a_training_checkpoint(path: Path) -> None:
     loaded = load_model(path)
     for name, array in model.state_dict().items():
         np.testing.assert_array_equal(loaded.state_dict()[name], array, strict=True)
+
+
+def test_a_vocabulary_comes_back(path: Path) -> None:
+    """Any Unicode, also what is no character at all; and the model beside it as without."""
+    vocabulary = Vocabulary.build('naïve "quotes" \\ \n 漢字 \U0001f600 \ud800')
+    model = LSTMLanguageModel(len(vocabulary), 3, 4, rng=1)
+    save_model(path, model, vocabulary)
+    assert load_vocabulary(path) == vocabulary
+    assert describe_model(load_model(path)) == describe_model(model)
+    check_model(path, load_checkpoint(path)[1], model)
+
+
+def test_a_checkpoint_without_a_vocabulary_is_refused(path: Path) -> None:
+    save_model(path, MLP(6, (5,), 3, rng=1))
+    with pytest.raises(CheckpointError, match="holds no vocabulary: give the checkpoint of a language model"):
+        load_vocabulary(path)
+
+
+@pytest.mark.parametrize("value", [None, [], {"kind": "letters", "unknown": True, "symbols": ["a"]}])
+def test_a_vocabulary_of_another_version_is_refused(path: Path, value: Any) -> None:
+    save_checkpoint(path, {}, {"vocabulary": value})
+    with pytest.raises(CheckpointError, match="holds no vocabulary that this version can read") as refusal:
+        load_vocabulary(path)
+    assert str(path) in str(refusal.value)
+    assert "\n" not in str(refusal.value)
 
 
 @pytest.mark.parametrize(

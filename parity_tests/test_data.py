@@ -1,4 +1,4 @@
-"""Data sets: what is loaded is what was published, in the order that was promised, or a clear refusal."""
+"""Data sets of images: what is loaded is what was published, in the promised order, or a clear refusal."""
 
 from __future__ import annotations
 
@@ -37,6 +37,12 @@ def test_epoch_order_is_a_function_of_seed_and_epoch_alone() -> None:
     assert not np.array_equal(order, data.epoch_order(100, seed=4, epoch=7))
     # Seeds and epochs must not be added up: epoch 1 of seed 0 is not epoch 0 of seed 1.
     assert not np.array_equal(data.epoch_order(100, 0, 1), data.epoch_order(100, 1, 0))
+
+
+def test_batches_say_what_a_resumed_run_must_share() -> None:
+    batches = data.Batches(numbered_split(9), 2, seed=3)
+    assert not batches.continues
+    assert batches.describe() == {"examples": 9, "batch_size": 2, "seed": 3}
 
 
 def numbered_split(n: int) -> data.Split:
@@ -80,7 +86,7 @@ def test_bad_arguments_are_refused_by_name() -> None:
         data.Batches(split, 0)
     with pytest.raises(ValueError, match="seed must be 0 or more, or None, got -1"):
         data.Batches(split, 2, seed=-1)
-    with pytest.raises(ValueError, match="epoch must be 0 or more, got -2"):
+    with pytest.raises(ValueError, match="epoch must be at least 0, got -2"):
         data.Batches(split, 2).set_epoch(-2)
     for n in (-1, 5):
         with pytest.raises(ValueError, match=f"n must be from 0 to 4, the number of items; got {n}"):
@@ -184,6 +190,7 @@ def test_mnist_is_what_torchvision_reads(tmp_path: Path) -> None:
         unpacked.parent.mkdir(parents=True, exist_ok=True)
         unpacked.write_bytes(file.read(data.data_root()))
     ours = data.load("MNIST", tmp_path)
+    assert isinstance(ours, data.Dataset)
     assert ours.in_shape == (1, 28, 28)
     for train, split in ((True, ours.train), (False, ours.test)):
         theirs = MNIST(tmp_path, train=train)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import os
 import pickle
 import re
@@ -22,20 +23,22 @@ import torch
 from typer.testing import CliRunner
 
 from gdl_numpy import models as numpy_models
-from gdl_numpy.checkpoint import CheckpointError
+from gdl_numpy.checkpoint import CheckpointError, load_vocabulary
 from gdl_numpy.checkpoint import load_model as load_numpy_model
 from gdl_numpy.checkpoint import save_model as save_numpy_model
 from gdl_numpy.data import available, epoch_order, load
 from gdl_numpy.nn import Linear, Tanh
 from gdl_torch.__main__ import main
 from gdl_torch.classifier import Classifier
-from gdl_torch.data import DigitsDataModule
-from gdl_torch.export import app, export_checkpoint, load_model, read_checkpoint, save_model
+from gdl_torch.data import DigitsDataModule, PythonDocsDataModule
+from gdl_torch.export import app, export_checkpoint, from_numpy, load_model, read_checkpoint, save_model
 from gdl_torch.models import CNN, MLP
+from parity_tests.disturbance import assert_within, moved_by_rounding
 from parity_tests.harness.bounds import ELEMENTARY
 from parity_tests.harness.rounding import gamma, unit_roundoff
 from parity_tests.test_imports import NO_TORCH, run_python
 from parity_tests.test_lightning import Recipe, allowed, run_numpy
+from parity_tests.test_lightning_text import truncated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,6 +118,38 @@ def test_test_and_predict_take_the_model_from_the_checkpoint(
     assert f"wrote 360 predictions to {path}" in printed
 
 
+TEXT_LIMITS = [f"--trainer.limit_{part}_batches=3" for part in ("train", "val", "test")]
+
+
+@pytest.mark.parametrize("data", ["PythonDocsDataModule", "BabiDataModule", "PaddedBabiDataModule"])
+@pytest.mark.parametrize("model", ["TransitionMatrixLM", "RNNLanguageModel", "LSTMLanguageModel"])
+def test_language_models_by_flags(
+    model: str, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """fit, validate, test and export; the model is built for the data's vocabulary, which goes with it."""
+    name = {"PythonDocsDataModule": "python_docs", "BabiDataModule": "babi"}.get(data, "babi_padded")
+    if not available(name):
+        pytest.skip(f"needs {name} under $GDL_DATA")
+    small = ["--model.embedding_dim", "4"] + ["--model.hidden_size", "5"] * (model != "TransitionMatrixLM")
+    gdl_torch(
+        tmp_path, "fit", "--model", model, *small, "--data", data, *SMALL, *TEXT_LIMITS,
+        "--trainer.log_every_n_steps", "1",
+    )  # fmt: skip
+    (ckpt,) = tmp_path.rglob("*.ckpt")
+    for command, stage in (("validate", "val"), ("test", "test")):
+        capsys.readouterr()
+        gdl_torch(tmp_path, command, "--data", data, "--ckpt_path", str(ckpt), *SMALL[2:], *TEXT_LIMITS)
+        printed = capsys.readouterr().out
+        loss, perplexity = (
+            float(re.findall(rf"{stage}_{name}\W+([\d.]+)", printed)[0]) for name in ("loss", "perplexity")
+        )
+        assert perplexity == pytest.approx(np.exp(loss), rel=1e-5)
+    export_checkpoint(ckpt, tmp_path / "model.safetensors")
+    exported = load_numpy_model(tmp_path / "model.safetensors")
+    assert type(exported).__name__ == model
+    assert exported.hparams["vocab_size"] == len(load_vocabulary(tmp_path / "model.safetensors"))  # type: ignore[attr-defined]
+
+
 def test_the_example_configuration(tmp_path: Path) -> None:
     """configs/digits_cnn.yaml: checkpoints, early stopping, TensorBoard's file; flags go on top."""
     gdl_torch(
@@ -183,32 +218,43 @@ class SeenByEachDevice(pl.Callback):
         np.savez(self.folder / f"rank{trainer.global_rank}.npz", **arrays)
 
 
-def test_two_processes_are_one_with_a_batch_twice_as_large(tmp_path: Path) -> None:
-    """`--trainer.devices 2 --trainer.strategy ddp`, by flags alone, with gloo on the CPU.
-
-    The two see different examples, together those of one batch of 120; averaged, their gradients are that
-    batch's. So both end with the weights of the NumPy loop with batches of 120, within rounding.
-    """
+def two_processes(folder: Path, *arguments: str) -> list[dict[str, np.ndarray]]:
+    """What each of two processes on the CPU saw in 5 steps of `fit`, in float64; they meet by gloo."""
     command = [
-        sys.executable, "-m", "gdl_torch", "fit",
-        "--model", "MLP", "--model.hidden_features", "[20]", "--model.dropout", "0", "--model.lr", "0.3",
-        "--data", "DigitsDataModule", "--data.batch_size", "60", "--data.validation", "0", "--data.seed", "5",
+        sys.executable, "-m", "gdl_torch", "fit", *arguments,
         "--trainer.accelerator", "cpu", "--trainer.devices", "2", "--trainer.strategy", "ddp",
-        "--trainer.precision", "64-true", "--trainer.limit_train_batches", "5", "--trainer.logger", "false",
+        "--trainer.precision", "64-true", "--trainer.limit_train_batches", "5",
+        "--trainer.limit_val_batches", "0", "--trainer.logger", "false",
         "--trainer.enable_checkpointing", "false", "--trainer.log_every_n_steps", "1", *SMALL,
         "--trainer.callbacks", "parity_tests.test_gdl_torch_cli.SeenByEachDevice",
-        "--trainer.callbacks.folder", str(tmp_path),
+        "--trainer.callbacks.folder", str(folder),
     ]  # fmt: skip
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     for variable in ("PL_GLOBAL_SEED", "PL_SEED_WORKERS"):
         environment.pop(variable, None)
     result = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
     )
     assert result.returncode == 0, result.stderr
     assert "distributed_backend=gloo" in result.stderr
-    ranks = [dict(np.load(tmp_path / f"rank{rank}.npz")) for rank in range(2)]
+    return [dict(np.load(folder / f"rank{rank}.npz")) for rank in range(2)]
 
+
+def weights(seen: dict[str, np.ndarray], when: str) -> dict[str, np.ndarray]:
+    return {name.removeprefix(f"{when}."): array for name, array in seen.items() if name.startswith(when)}
+
+
+def test_two_processes_are_one_with_a_batch_twice_as_large(tmp_path: Path) -> None:
+    """`--trainer.devices 2 --trainer.strategy ddp`, by flags alone.
+
+    The two see different examples, together those of one batch of 120; averaged, their gradients are that
+    batch's. So both end with the weights of the NumPy loop with batches of 120, within rounding.
+    """
+    ranks = two_processes(
+        tmp_path, "--model", "MLP", "--model.hidden_features", "[20]", "--model.dropout", "0",
+        "--model.lr", "0.3", "--data", "DigitsDataModule", "--data.batch_size", "60",
+        "--data.validation", "0", "--data.seed", "5",
+    )  # fmt: skip
     data = DigitsDataModule(batch_size=120, validation=0.0, seed=5)
     data.setup("fit")
     order = epoch_order(len(data.train), seed=5, epoch=0)
@@ -217,16 +263,43 @@ def test_two_processes_are_one_with_a_batch_twice_as_large(tmp_path: Path) -> No
         for rank, seen in enumerate(ranks):
             np.testing.assert_array_equal(seen[f"batch.{step}"], data.train.inputs[together[rank::2]])
 
-    start, *ends = (
-        {name.removeprefix(f"{when}."): array for name, array in seen.items() if name.startswith(when)}
-        for when, seen in (("start", ranks[0]), ("end", ranks[0]), ("end", ranks[1]))
-    )
-    recipe = Recipe(start=start, epochs=1)
+    recipe = Recipe(start=weights(ranks[0], "start"), epochs=1)
     states, _ = run_numpy(recipe, data)
-    bound = allowed(recipe, data, states)[4]
+    bound = allowed(recipe, data)[4]
     for name, expected in states[4].items():
+        np.testing.assert_array_equal(weights(ranks[0], "end")[name], weights(ranks[1], "end")[name])
+        assert np.abs(weights(ranks[0], "end")[name] - expected).max() <= bound[name] < 1e-6
+
+
+def test_two_processes_read_streams_of_their_own(tmp_path: Path) -> None:
+    """Each has 3 of 6 streams, its own state for them, and half of the gradient of one process with all 6.
+
+    Truncated backpropagation through time goes on over 5 chunks, with clipping; the weights that both end
+    with are those of a loop of plain torch over all 6 streams, but for the order of sums.
+    """
+    ranks = two_processes(
+        tmp_path, "--model", "LSTMLanguageModel", "--model.embedding_dim", "5", "--model.hidden_size", "7",
+        "--model.lr", "0.3", "--data", "PythonDocsDataModule", "--data.batch_size", "3", "--data.chunk", "10",
+        "--trainer.gradient_clip_val", "0.2",
+    )  # fmt: skip
+    data = PythonDocsDataModule(batch_size=6, chunk=10)
+    batches = list(itertools.islice(data.train_dataloader(), 5))
+    for step, (ids, _) in enumerate(batches):
+        for rank, seen in enumerate(ranks):
+            np.testing.assert_array_equal(seen[f"batch.{step}"], ids[:, 3 * rank : 3 * rank + 3])
+
+    def run(disturb: Callable[[Any], None]) -> list[dict[str, np.ndarray]]:
+        numpy_model = numpy_models.LSTMLanguageModel(data.vocab_size, 5, 7, dtype=np.float64)
+        numpy_model.load_state_dict(weights(ranks[0], "start"))
+        disturb(numpy_model)
+        model = from_numpy(numpy_model, lr=0.3)
+        return truncated(model, batches, epochs=1, accumulate=1, max_norm=0.2)[-1:]
+
+    ends = [weights(seen, "end") for seen in ranks]
+    for name in ends[0]:
         np.testing.assert_array_equal(ends[0][name], ends[1][name])
-        assert np.abs(ends[0][name] - expected).max() <= bound[name] < 1e-6
+    relative = float(gamma(5 * 6 * 10 * 28, unit_roundoff(np.float64)))
+    assert_within(ends[:1], run(lambda _: None), moved_by_rounding(run, relative))
 
 
 def assert_same_predictions(torch_model: MLP | Any, path: Path) -> None:
@@ -384,17 +457,17 @@ def test_export_says_which_file_is_missing_or_cannot_be_written(ckpt: Path, tmp_
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("fit --data DIGITS --model MLQ", "unknown model 'MLQ': did you mean 'MLP'? (known: CNN, MLP)"),
+        ("fit --data DIGITS --model MLQ", "unknown model 'MLQ': did you mean 'MLP'? (known: CNN, LSTMLang"),
         ("fit --data DIGITS --model cnn", "unknown model 'cnn': did you mean 'CNN'?"),
         (
             "fit --model MLP --data MNISTDataModul",
             "unknown data module 'MNISTDataModul': did you mean 'MNISTD",
         ),
         ("fit --model MLP", "--data is needed: DigitsDataModule, MNISTDataModule"),
-        ("fit --data DIGITS", "--model is needed: MLP, CNN (or a class of yours), or a --ckpt_path"),
+        ("fit --data DIGITS", "LSTMLanguageModel (or a class of yours), or a --ckpt_path"),
         ("fit --model MLP --data DIGITS --model.dropot 0.5", "Option 'dropot' is not accepted"),
         ("fit --model MLP --data DIGITS --model.lr high", "Expected a <class 'float'>. Got value: high"),
-        ("fit --model MLP --data DIGITS --model.lr -1", "lr must not be negative, got -1.0"),
+        ("fit --model MLP --data DIGITS --model.lr -1", "lr must be a finite number ≥ 0, got -1.0"),
         (
             "fit --model MLP --data DIGITS --model.optimizer adamm",
             "unknown optimizer 'adamm': did you mean 'Adam'?",
@@ -405,7 +478,22 @@ def test_export_says_which_file_is_missing_or_cannot_be_written(ckpt: Path, tmp_
         ("fit --model MLP --data DIGITS --trainer.max_epochs many", "Given value: many"),
         ("fit --model MLP --data DIGITS --trainer.accelerator abacus", "accelerator='abacus'"),
         ("fit --config nowhere.yaml", "File does not exist"),
-        ("fit --model MLP --data DIGITS --ckpt_path nowhere.ckpt", "Checkpoint file not found: nowhere.ckpt"),
+        ("fit --model MLP --data DIGITS --model.lr .inf", "lr must be a finite number ≥ 0, got inf"),
+        (
+            "fit --model MLP --data DIGITS --model.hidden_features [0]",
+            "MLP expects hidden_features ≥ 1, got [0]",
+        ),
+        ("fit --model CNN --data DIGITS --model.kernel_size 0", "CNN expects kernel_size ≥ 1, got 0"),
+        ("fit --model MLP --data DIGITS --ckpt_path nowhere.ckpt", "there is no checkpoint nowhere.ckpt"),
+        ("test --data DIGITS --ckpt_path nowhere.ckpt", "there is no checkpoint nowhere.ckpt"),
+        ("fit --model RNNLanguageModel --data DIGITS", "reads ids of shape (time, batch), got torch.float32"),
+        ("fit --model MLP --data DOCS", "PythonDocsDataModule gives texts, which MLP cannot read"),
+        ("fit --model TransitionMatrixLM --data DOCS --data.chunk 20000", "Streams: the text has"),
+        (
+            "fit --model RNNLanguageModel --data DOCS --data.vocabulary letters",
+            "'words']. Got value: letters",
+        ),
+        ("predict --model RNNLanguageModel --data DOCS", "use scripts/generate.py with its checkpoint"),
         ("test --data DIGITS --ckpt_path notes.txt", "notes.txt is truncated, or is not a checkpoint"),
         (
             "fit --model MLP --data MNISTDataModule --data.data_dir notes.txt/data",
@@ -419,13 +507,25 @@ def test_bad_usage_is_one_line_and_exit_code_2(
     arguments: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "notes.txt").write_text("not a checkpoint and not a folder")
+    for short, name in (("DIGITS", "DigitsDataModule"), ("DOCS", "PythonDocsDataModule")):
+        arguments = arguments.replace(short, name)
     with pytest.raises(SystemExit) as caught:
-        gdl_torch(tmp_path, *arguments.replace("DIGITS", "DigitsDataModule").split())
+        gdl_torch(tmp_path, *arguments.split())
     assert caught.value.code == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_a_checkpoint_of_another_model_is_refused(
+    ckpt: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """LightningCLI would build the checkpoint's model and train that."""
+    with pytest.raises(SystemExit) as caught:
+        gdl_torch(tmp_path, "fit", "--model", "CNN", "--data", "DigitsDataModule", "--ckpt_path", str(ckpt))
+    assert caught.value.code == 2
+    assert f"{ckpt} holds the model MLP, not CNN: leave out --model" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(not available("mnist"), reason="needs MNIST under $GDL_DATA")

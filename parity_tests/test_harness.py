@@ -17,7 +17,7 @@ from gdl_numpy import models, nn, optim, training
 from gdl_numpy.nn import conv, pooling
 from gdl_torch import models as torch_models
 from parity_tests.harness import ParityReport, check
-from parity_tests.harness.cases import LAYERS
+from parity_tests.harness.cases import LAYERS, PACKING
 from parity_tests.harness.central import central_differences
 
 if TYPE_CHECKING:
@@ -75,6 +75,33 @@ BACKWARD_PLANTS = [
     Plant("missing exponential", "LogSoftmax", "backward", "np.exp(y)", "y.copy()"),
     Plant("wrong axis", "LogSoftmax", "backward", "sum(axis=self.dim", "sum(axis=1 - self.dim"),
     Plant("missing mask", "Dropout", "backward", "grad_output * mask", "grad_output"),
+    # recurrences: their products and what is shared between layers
+    Plant("no time", "RNN", "unroll_backward", "weight_hh.T @ dz_t + stays", "0 * g + stays"),
+    Plant("missing transpose", "RNN", "unroll_backward", "weight_hh.T @", "weight_hh @"),
+    Plant("missing factor", "RNN", "unroll_backward", "(1 - h[t + 1] * h[t + 1])", "1"),
+    Plant("off by one", "RNN", "unroll_backward", "(1 - h[t + 1] * h[t + 1])", "(1 - h[t] * h[t])"),
+    Plant("reads behind the end", "RNN", "unroll_backward", "np.copyto(dz_t, 0, where=ended[t])", "pass"),
+    Plant("stops at the end", "RNN", "unroll_backward", "np.where(ended[t], g,", "np.where(False, g,"),
+    Plant("output behind the end", "RNN", "run_backward", "grad_h = np.where(ended, zero, grad_h)", "pass"),
+    Plant("last state forgotten", "RNN", "run_backward", "(g[layer].T)", "(0 * g[layer].T)"),
+    Plant("layers mixed up", "RNN", "run_backward", "grad_start.insert(0, ", "grad_start.append("),
+    Plant("off by one", "RNN", "run_backward", "trace[0][:-1]", "trace[0][1:]"),
+    Plant("missing term", "RNN", "run_backward", "\"bias_hh\")", "\"bias_ih\")"),
+    Plant("wrong sign", "RNN", "input_products_backward", "(columns @ x.reshape", "(-columns @ x.reshape"),
+    Plant("wrong sign", "RNN", "input_products_backward", "return (columns.T @", "return (-columns.T @"),
+    Plant("gates mixed up", "LSTM", "unroll_backward", "i, f, g, o =", "f, i, g, o ="),
+    Plant("missing factor", "LSTM", "unroll_backward", "dc_t, g, out=blocks[0]", "dc_t, 1, out=blocks[0]"),
+    Plant("off by one", "LSTM", "unroll_backward", "(dc_t, c[t], out", "(dc_t, c[t + 1], out"),
+    Plant("missing factor", "LSTM", "unroll_backward", "dc_t, i, out=blocks[2]", "dc_t, 1, out=blocks[2]"),
+    Plant("missing tanh", "LSTM", "unroll_backward", "(dh, tanh_c[t],", "(dh, c[t + 1],"),
+    Plant("missing term", "LSTM", "unroll_backward", "dc + dh * o * (1 - tanh_c[t] * tanh_c[t])", "dc"),
+    Plant("missing factor", "LSTM", "unroll_backward", "* (1 - tanh_c[t] * tanh_c[t])", ""),
+    Plant("missing square", "LSTM", "unroll_backward", "(1, g * g, out=slopes[2])", "(1, g, out=slopes[2])"),
+    Plant("missing factor", "LSTM", "unroll_backward", "slopes *=", "slopes +="),
+    Plant("forgets nothing", "LSTM", "unroll_backward", "dc_t *= f", "pass"),
+    Plant("forgets at the end", "LSTM", "unroll_backward", "(ended[t], dc, dc_t", "(False, dc, dc_t"),
+    Plant("no time", "LSTM", "unroll_backward", "weight_hh.T @ dz_t + stays", "0 * dh + stays"),
+    Plant("missing mask", "Embedding", "accumulate_rows", "ids != self.padding_idx", "ids >= 0"),
     # losses
     Plant("missing factor", "MSELoss", "backward", "2 * scale", "scale"),
     Plant("wrong sign", "MSELoss", "backward", "difference * (", "-difference * ("),
@@ -96,13 +123,27 @@ FORWARD_PLANTS = [
     Plant("missing inversion", "Dropout", "forward", "1 / (1 - self.p) if", "1.0 if"),
     Plant("wrong axis", "Softmax", "forward", "y.sum(axis=self.dim", "y.sum(axis=1 - self.dim"),
     Plant("divided twice", "MSELoss", "forward", "difference.size)", "difference.size * 2)"),
+    Plant("wrong sign", "RNN", "unroll", "h[t + 1] += z_t", "h[t + 1] -= z_t"),
+    Plant("state moves on", "RNN", "unroll", "np.copyto(h[t + 1], h[t], where=ended[t])", "pass"),
+    Plant("gates mixed up", "LSTM", "unroll", "i, f, g, o =", "f, i, g, o ="),
+    Plant("state moves on", "LSTM", "unroll", "np.copyto(c[t + 1], c[t], where=ended[t])", "pass"),
+    Plant("missing term", "LSTM", "input_products", "z += bias[:, None]", "pass"),
+    Plant(
+        "wrong half",
+        "LSTM",
+        "_activate",
+        "z[: 2 * hidden], z[3 * hidden :]",
+        "z[:hidden], z[hidden : 2 * hidden]",
+    ),
 ]
 
 
 def plant(layer: nn.Module, mistake: Plant) -> None:
     """Recompiles what this one layer, and no other of its class, calls: with the mistake in it."""
-    module = inspect.getmodule(type(layer))
-    namespace = dict(vars(module))
+    function = getattr(type(layer), mistake.function, None)
+    is_method = function is not None
+    function = function or getattr(inspect.getmodule(type(layer)), mistake.function)
+    namespace = dict(vars(inspect.getmodule(inspect.unwrap(function))))
 
     def compile_into_namespace(function: Any, old: str, new: str) -> None:
         source = textwrap.dedent(inspect.getsource(inspect.unwrap(function)))
@@ -110,12 +151,14 @@ def plant(layer: nn.Module, mistake: Plant) -> None:
         code = "from __future__ import annotations\n" + source.replace(old, new, 1)
         exec(compile(code, "<planted>", "exec"), namespace)
 
-    function = getattr(type(layer), mistake.function, None) or getattr(module, mistake.function)
     compile_into_namespace(function, mistake.old, mistake.new)
-    for method in ("forward", "backward"):
-        if method != mistake.function:
+    if is_method:
+        vars(layer)[mistake.function] = MethodType(namespace[mistake.function], layer)
+        return
+    for method in ("forward", "backward", "unroll"):  # the function's callers must see its new version
+        if hasattr(type(layer), method):
             compile_into_namespace(getattr(type(layer), method), "", "")
-        vars(layer)[method] = MethodType(namespace[method], layer)
+            vars(layer)[method] = MethodType(namespace[method], layer)
 
 
 def zoo() -> tuple[nn.Sequential, torch.nn.Sequential, np.ndarray]:
@@ -144,6 +187,18 @@ def zoo() -> tuple[nn.Sequential, torch.nn.Sequential, np.ndarray]:
     return own, twin, x
 
 
+def sequences(layer: str) -> tuple[nn.Module, torch.nn.Module, tuple[Any, ...]]:
+    """A layer that reads sequences, with all that it can be given."""
+    rng = np.random.default_rng(3)
+    if layer == "Embedding":
+        ids = rng.integers(0, 5, (6, 3))
+        return nn.Embedding(5, 4, 2, rng=rng), torch.nn.Embedding(5, 4, 2), (ids,)
+    x, (h, c) = rng.standard_normal((6, 4, 4)), rng.standard_normal((2, 3, 4, 4))
+    lengths = np.array([6, 2, 1, 4])
+    own, twin = getattr(nn, layer)(4, 4, 3, rng=rng), PACKING[layer](4, 4, 3)
+    return own, twin, (x, h if layer == "RNN" else (h, c), lengths)
+
+
 def find(model: nn.Module, layer: str) -> tuple[str, nn.Module]:
     return next((name, m) for name, m in model.named_modules() if type(m).__name__ == layer)
 
@@ -159,7 +214,8 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("mistake", FORWARD_PLANTS + BACKWARD_PLANTS, ids=str)
 def test_a_planted_mistake_is_caught_and_its_layer_named(mistake: Plant) -> None:
     """Each term of each backward pass, wrong in one way: the harness notices and says where."""
-    arguments: tuple[np.ndarray, ...]
+    arguments: tuple[Any, ...]
+    x: Any
     if mistake.layer.endswith("Loss"):
         rng = np.random.default_rng(0)
         own, twin = getattr(nn, mistake.layer)(), getattr(torch.nn, mistake.layer)()
@@ -168,6 +224,9 @@ def test_a_planted_mistake_is_caught_and_its_layer_named(mistake: Plant) -> None
         else:
             x, target = rng.uniform(0.1, 0.9, (5, 4)), rng.uniform(0.1, 0.9, (5, 4))
         name, faulty, arguments = "", own, (x, target)
+    elif mistake.layer in ("Embedding", *PACKING):
+        own, twin, x = sequences(mistake.layer)
+        name, faulty, arguments = "", own, (x,)
     else:
         own, twin, x = zoo()
         (name, faulty), arguments = find(own, mistake.layer), (x,)
@@ -370,7 +429,7 @@ def test_different_parameters_are_refused() -> None:
 def test_every_layer_is_in_the_registry() -> None:
     """A new layer gets its tests by its row; without one it would get none."""
     layers = {name for name in nn.__all__ if isinstance(getattr(nn, name), type)}
-    assert layers - {"Module", "Sequential", "Loss", "Parameter"} == set(LAYERS)
+    assert layers - {"Module", "Sequential", "Loss", "Parameter", "SparseRows"} == set(LAYERS)
     assert isinstance(check(nn.ReLU(), torch.nn.ReLU(), np.ones((1, 1))), ParityReport)
 
 

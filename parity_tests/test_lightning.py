@@ -30,12 +30,15 @@ from gdl_torch.classifier import Classifier
 from gdl_torch.data import DigitsDataModule, EpochSampler, ImageDataModule, TensorBatches
 from gdl_torch.export import from_numpy
 from gdl_torch.models import CNN, MLP
+from parity_tests.disturbance import assert_within, moved_by_rounding, nothing
 from parity_tests.harness.evaluate import dropout_choices
 from parity_tests.harness.rounding import gamma, unit_roundoff
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from parity_tests.disturbance import Disturb
 
 pytestmark = [
     # Lightning's own use of torch's interface.
@@ -46,7 +49,6 @@ pytestmark = [
 
 State = dict[str, np.ndarray]
 U = unit_roundoff(np.float64)
-DRAWS = 6
 
 
 class DoubleBatches(Batches):
@@ -85,7 +87,9 @@ class Recipe:
         return built
 
     def torch_model(self) -> Classifier:
-        return from_numpy(self.numpy_model(), optimizer=self.optimizer, lr=self.lr)
+        model = from_numpy(self.numpy_model(), optimizer=self.optimizer, lr=self.lr)
+        assert isinstance(model, Classifier)
+        return model
 
     def numpy_optimizer(self, model: Module) -> Optimizer:
         optimizer: Any = OPTIMIZERS[self.optimizer]
@@ -133,12 +137,8 @@ class Steps(pl.Callback):
             self.states.append({k: v.cpu().numpy().copy() for k, v in pl_module.state_dict().items()})
 
 
-def nothing(model: Module) -> None:
-    pass
-
-
 def run_numpy(
-    recipe: Recipe, data: ImageDataModule, disturb: Callable[[Module], None] = nothing
+    recipe: Recipe, data: ImageDataModule, disturb: Disturb = nothing
 ) -> tuple[list[State], dict[str, list[np.ndarray]]]:
     """The plain loop: the parameters after every step, and what each dropout layer kept in every batch."""
     model, loss = recipe.numpy_model(), CrossEntropyLoss()
@@ -186,45 +186,16 @@ def run_lightning(
     return steps.states
 
 
-def allowed(recipe: Recipe, data: ImageDataModule, states: list[State]) -> list[dict[str, float]]:
-    """How far rounding can move each parameter, after each step.
-
-    A stable computation gives nearly the right answer to nearly the right question: what a step's rounding
-    does is no more than disturbing the parameters it starts from by γₙ, relatively, n being the length of the
-    longest sum. So the float64 loop is run again with such disturbances, in random directions, before every
-    batch. The largest move of any element of a tensor is the bound for all of its elements: all move alike.
-    """
-    model = recipe.numpy_model()
+def allowed(recipe: Recipe, data: ImageDataModule) -> list[dict[str, float]]:
+    """How far rounding can move each parameter, after each step."""
     # A gradient sums over the batch, and for a kernel over the image too; everything else is shorter.
-    longest = data.batch_size * max(model.state_dict()[name].size for name in model.state_dict())
-    relative = float(gamma(longest, U))
-    bounds = [dict.fromkeys(state, 0.0) for state in states]
-    for seed in range(DRAWS):
-        rng = np.random.default_rng(seed)
-
-        def disturb(model: Module, rng: np.random.Generator = rng) -> None:
-            for parameter in model.parameters():
-                parameter.data *= 1 + relative * rng.choice([-1, 1], parameter.data.shape)
-
-        for bound, state, moved in zip(bounds, states, run_numpy(recipe, data, disturb)[0], strict=True):
-            for name in bound:
-                bound[name] = max(bound[name], float(np.abs(moved[name] - state[name]).max()))
-    return bounds
+    longest = data.batch_size * max(array.size for array in recipe.numpy_model().state_dict().values())
+    return moved_by_rounding(lambda disturb: run_numpy(recipe, data, disturb)[0], float(gamma(longest, U)))
 
 
 def assert_same_steps(recipe: Recipe, data: ImageDataModule, **arguments: Any) -> list[State]:
     states, choices = run_numpy(recipe, data)
-    by_lightning = run_lightning(recipe, data, choices, **arguments)
-    assert len(by_lightning) == len(states)
-    for step, (ours, theirs, bound) in enumerate(
-        zip(states, by_lightning, allowed(recipe, data, states), strict=True), 1
-    ):
-        for name in ours:
-            error = np.abs(ours[name] - theirs[name]).max()
-            assert error <= bound[name], (
-                f"{name} after step {step}: off by {error:.3g}, allowed {bound[name]:.3g}"
-            )
-            assert bound[name] < 1e-6, "a bound this wide would let mistakes through"
+    assert_within(run_lightning(recipe, data, choices, **arguments), states, allowed(recipe, data))
     return states
 
 
@@ -289,7 +260,7 @@ def test_accumulation_over_equal_batches_is_a_larger_batch(digits: DigitsDataMod
     larger = DigitsDataModule(batch_size=200, validation=0.8, seed=3)
     larger.setup("fit")
     states, _ = run_numpy(Recipe(epochs=1), larger)
-    bound = allowed(Recipe(epochs=1), larger, states)[0]
+    bound = allowed(Recipe(epochs=1), larger)[0]
     for name, expected in states[0].items():
         assert np.abs(accumulated[name] - expected).max() <= bound[name]
 
@@ -567,8 +538,13 @@ def test_augmentation_changes_each_training_image_by_itself() -> None:
     ("build", "message"),
     [
         (lambda: MLP(optimizer="adamm"), "unknown optimizer 'adamm': did you mean 'Adam'"),
-        (lambda: MLP(lr=-0.1), "lr must not be negative, got -0.1"),
-        (lambda: MLP(lr=float("nan")), "lr must not be negative, got nan"),
+        (lambda: MLP(lr=-0.1), "lr must be a finite number ≥ 0, got -0.1"),
+        (lambda: MLP(lr=float("nan")), "lr must be a finite number ≥ 0, got nan"),
+        (lambda: MLP(lr=float("inf")), "lr must be a finite number ≥ 0, got inf"),
+        (lambda: MLP(hidden_features=(20, 0)), r"MLP expects hidden_features ≥ 1, got \(20, 0\)"),
+        (lambda: MLP(in_features=-1), "MLP expects in_features ≥ 1, got -1"),
+        (lambda: CNN(kernel_size=0), "CNN expects kernel_size ≥ 1, got 0"),
+        (lambda: CNN(padding=-1), "CNN expects padding ≥ 0, got -1"),
         (lambda: CNN(activation="rel"), "unknown activation 'rel': did you mean 'relu'"),
         (lambda: CNN(in_shape=(1, 2, 2)), r"got in_shape \(1, 2, 2\)"),
         (lambda: MLP(dropout=1.5), "between 0 and 1, but got 1.5"),

@@ -32,13 +32,23 @@ def test_parity(
     device: str,
     agree: Callable[[ParityReport], None],
 ) -> None:
-    """Every layer, the loss, all gradients and three training steps, with dropout."""
+    """Every layer, the loss, all gradients, and three training steps with dropout; texts carry a state."""
     rng = np.random.default_rng(0)
     own, twin = case.build(hparams)
-    inputs = rng.standard_normal((batch, *case.in_shape))
-    targets = rng.integers(0, hparams.get("out_features", 10), batch)
+    (inputs, targets), *others = (case.example(hparams, batch, rng) for _ in range(3))
     settings: dict[str, Any] = {"optimizer": optimizer, "optimizer_args": {"lr": 0.01}, "steps": 3}
-    agree(check(own, twin, inputs, targets, case.losses(), dtype=dtype, device=device, **settings))
+    agree(
+        check(
+            *case.as_trained(own, twin),
+            inputs,
+            targets,
+            case.losses(),
+            batches=others,
+            dtype=dtype,
+            device=device,
+            **settings,
+        )
+    )
 
 
 @pytest.mark.parametrize(("case", "hparams"), VARIANTS)
@@ -47,4 +57,5 @@ def test_empty_batch(
 ) -> None:
     """No examples: empty logits, and gradients that are zero, as in torch."""
     own, twin = case.build(hparams)
-    agree(check(own, twin, np.zeros((0, *case.in_shape)), dtype=dtype))
+    inputs, _ = case.example(hparams, 0, np.random.default_rng(0))
+    agree(check(*case.as_trained(own, twin), inputs, dtype=dtype))

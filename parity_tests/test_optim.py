@@ -199,7 +199,7 @@ MISTAKES = [
     Mistake("missing term", "AdamW", "AdamW.update", "data *= 1 - self.lr * self.weight_decay", "pass"),
     Mistake("missing factor", "AdamW", "AdamW.update", "self.lr * self", "self"),
     Mistake("halved", "SGD", "Optimizer.step", "parameter.grad, *", "np.asarray(parameter.grad / 2), *"),
-    Mistake("gradient missed", "SGD", "Optimizer.step", "is not None", "is not None and parameter.data.ndim"),
+    Mistake("gradient missed", "SGD", "Optimizer.step", "grad is None", "grad is None or i == 0"),
     Mistake("counts steps without gradient", "Adam", "Optimizer.step", "int(self.updates[i])", "self.steps"),
     Mistake("part of a slice", "SGD", "slices", "start : start + SLICE", "start : start + SLICE - 1"),
 ]  # fmt: skip

@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gdl_numpy import models, nn, optim
+from gdl_numpy.nn.recurrent import Rows
 from parity_tests.harness.cases import LAYERS, LayerCase
+from parity_tests.harness.evaluate import as_dtype
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,6 +97,42 @@ INPUTS = [
             ValueError, "Linear(in_features=10816", "(2, 12544)", "(*, 10816)"),
     Refusal("model's dtype", lambda: models.MLP(4)(zeros(2, 4, dtype="float64")),
             ValueError, "Linear(in_features=4", "input float64", "weight float32"),
+    Refusal("float ids", lambda: nn.Embedding(5, 3)(zeros(2)),
+            ValueError, "Embedding(5, 3)", "float32", "integer ids"),
+    Refusal("id too large", lambda: nn.Embedding(5, 3)(ids(4, 5)),
+            IndexError, "Embedding(5, 3)", "got 5", "[0, 5)"),
+    Refusal("negative id", lambda: nn.Embedding(5, 3, padding_idx=-1)(ids(-1)),
+            IndexError, "Embedding(5, 3, padding_idx=4)", "got -1", "[0, 5)"),
+    Refusal("input size", lambda: nn.RNN(3, 4)(zeros(6, 2, 5)),
+            ValueError, "RNN(3, 4", "(6, 2, 5)", "(time, batch, 3) or (time, 3)"),
+    Refusal("batch first", lambda: nn.LSTM(3, 4, batch_first=True)(zeros(6, 2, 5)),
+            ValueError, "LSTM(3, 4", "(6, 2, 5)", "(batch, time, 3) or (time, 3)"),
+    Refusal("no time", lambda: nn.RNN(3, 4)(zeros(0, 2, 3)),
+            ValueError, "RNN(3, 4", "got none", "at least one time step"),
+    Refusal("state's shape", lambda: nn.RNN(3, 4, 2)(zeros(6, 2, 3), zeros(1, 2, 4)),
+            ValueError, "RNN(3, 4", "(1, 2, 4)", "h0 of shape (2, 2, 4)"),
+    Refusal("state of another batch", lambda: nn.LSTM(3, 4)(zeros(6, 2, 3), (zeros(1, 5, 4), zeros(1, 5, 4))),
+            ValueError, "LSTM(3, 4", "(1, 5, 4)", "h0 of shape (1, 2, 4)"),
+    Refusal("state's dtype", lambda: nn.RNN(3, 4)(zeros(6, 2, 3), zeros(1, 2, 4, dtype="float64")),
+            ValueError, "RNN(3, 4", "float64", "dtype float32"),
+    Refusal("half a state", lambda: nn.LSTM(3, 4)(zeros(6, 2, 3), zeros(1, 2, 4)),
+            ValueError, "LSTM(3, 4", "got a ndarray", "a state (h0, c0)"),
+    Refusal("length 0", lambda: nn.RNN(3, 4)(zeros(6, 2, 3), None, ids(0, 6)),
+            ValueError, "RNN(3, 4", "[0, 6]", "from 1 to 6"),
+    Refusal("too long", lambda: nn.RNN(3, 4)(zeros(6, 2, 3), None, ids(7, 6)),
+            ValueError, "RNN(3, 4", "[7, 6]", "from 1 to 6"),
+    Refusal("a length too many", lambda: nn.RNN(3, 4)(zeros(6, 2, 3), None, ids(1, 2, 3)),
+            ValueError, "RNN(3, 4", "(3,)", "2 integers"),
+    Refusal("no such row", lambda: nn.RNN(3, 4)(Rows(zeros(5, 3), ids(5)[None])),
+            IndexError, "RNN(3, 4", "got 5", "[0, 5)"),
+    Refusal("one sequence of ids", lambda: models.LSTMLanguageModel(5, 3, 4)(ids(1, 2)),
+            ValueError, "LSTMLanguageModel", "(2,)", "(time, batch)"),
+    Refusal("ids of another vocabulary", lambda: models.RNNLanguageModel(5, 3, 4)(ids(5)[None]),
+            IndexError, "Embedding(5, 3)", "got 5", "[0, 5)"),
+    Refusal("model's float ids", lambda: models.TransitionMatrixLM(5)(zeros(2, 3)),
+            ValueError, "Embedding(5, 10)", "float32", "integer ids"),
+    Refusal("sentence of another batch", lambda: models.TransitionMatrixLM(5)(ids(1)[None], zeros(2, 10)),
+            ValueError, "Transition(10)", "(2, 10)", "(1, 10)"),
 ]  # fmt: skip
 
 ARGUMENTS = [
@@ -126,6 +164,14 @@ ARGUMENTS = [
             ValueError, "Linear", "-1 and 4", "in_features and out_features ≥ 1"),
     Refusal("no features", lambda: models.MLP(4, (0,)),
             ValueError, "Linear", "4 and 0", "in_features and out_features ≥ 1"),
+    Refusal("no symbols", lambda: nn.Embedding(0, 4),
+            ValueError, "Embedding", "0 and 4", "num_embeddings and embedding_dim ≥ 1"),
+    Refusal("padding", lambda: nn.Embedding(5, 3, 5),
+            ValueError, "Embedding", "got 5", "one of 5 rows"),
+    Refusal("nothing hidden", lambda: nn.LSTM(3, 0),
+            ValueError, "LSTM", "3, 0 and 1", "hidden_size and num_layers ≥ 1"),
+    Refusal("nonlinearity", lambda: nn.RNN(3, 4, 1, "sigmoid"),  # type: ignore[arg-type]
+            ValueError, "RNN", "'sigmoid'", '"tanh" or "relu"'),
     Refusal("negative channels", lambda: nn.Conv2d(1, -2, 3),
             ValueError, "Conv2d", "1 and -2", "in_channels and out_channels ≥ 1"),
     Refusal("reduction", lambda: nn.MSELoss("avg"),  # type: ignore[arg-type]
@@ -252,9 +298,8 @@ def each_example(case: LayerCase, test: Callable[[nn.Module, list[np.ndarray]], 
 
     @given(st.data())
     def run(data: st.DataObject) -> None:
-        layer, _, *arguments = case.example(data.draw)
-        arrays = [a.astype(np.float32) if a.dtype.kind == "f" else a for a in arguments if a is not None]
-        test(layer.astype(np.float32), arrays)
+        example = case.example(data.draw)
+        test(example.numpy_module.astype(np.float32), list(as_dtype(example.arguments, np.float32)))
 
     run()
 
@@ -269,7 +314,9 @@ def test_backward_before_forward(case: LayerCase) -> None:
     each_example(case, attempt)
 
 
-@each_layer
+@pytest.mark.parametrize(
+    "case", [case for name, case in LAYERS.items() if name != "Embedding"], ids=lambda c: c.name
+)
 @pytest.mark.parametrize(
     "bad", [lambda x: x.astype(int), lambda x: x.astype(np.float16), lambda x: x.tolist()]
 )
@@ -287,7 +334,8 @@ def test_every_layer_refuses_what_is_no_floating_array(
 @each_layer
 def test_every_layer_refuses_a_gradient_unlike_its_output(case: LayerCase) -> None:
     def attempt(layer: nn.Module, arguments: list[np.ndarray]) -> None:
-        y = layer(*arguments)
+        output = layer(*arguments)
+        y = output[0] if isinstance(output, tuple) else output
         bad = [zeros(*np.shape(y), 2)]
         if isinstance(y, np.ndarray):
             bad.append(y.astype(np.float64))

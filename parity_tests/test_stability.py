@@ -16,7 +16,14 @@ from hypothesis import strategies as st
 from gdl_numpy import nn, optim
 from parity_tests.harness import ParityReport, check
 from parity_tests.harness.cases import LAYERS, MODELS, LayerCase
-from parity_tests.harness.evaluate import flatten, is_floating, run_numpy, run_torch
+from parity_tests.harness.evaluate import (
+    as_arguments,
+    as_dtype,
+    flatten,
+    is_floating,
+    run_numpy,
+    run_torch,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,17 +89,17 @@ def test_extremes(function: Callable[[], Twins], row: list[float], dtype: str, a
 
 
 @pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh"])
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [name for name, case in MODELS.items() if not case.reads_text])
 def test_a_model_fed_with_huge_numbers(name: str, activation: str, dtype: str) -> None:
     """A training step on inputs of ±1e4 gives no warning, and finite gradients."""
     case = MODELS[name]
     model = case.build({**case.variants[0], "activation": activation})[0].astype(dtype)
-    x = 1e4 * np.random.default_rng(0).choice([-1.0, 1.0], (5, *case.in_shape)).astype(dtype)
+    x, targets = case.example(case.variants[0], 5, np.random.default_rng(0))
     loss = nn.CrossEntropyLoss()
-    assert np.isfinite(loss(model(x), np.arange(5)))
+    assert np.isfinite(loss(model(1e4 * np.sign(x).astype(dtype)), targets))
     model.backward(loss.backward())
     for parameter in model.parameters():
-        assert parameter.grad is not None
+        assert isinstance(parameter.grad, np.ndarray)
         assert np.isfinite(parameter.grad).all()
 
 
@@ -100,17 +107,20 @@ each_layer = pytest.mark.parametrize("case", LAYERS.values(), ids=LAYERS)
 
 
 @pytest.mark.parametrize(
-    "case", [case for name, case in LAYERS.items() if name != "BCELoss"], ids=lambda c: c.name
+    "case",
+    [case for name, case in LAYERS.items() if name not in ("BCELoss", "Embedding")],
+    ids=lambda c: c.name,
 )
 def test_nan_passes_through(case: LayerCase, dtype: str, agree: Agree) -> None:
     """One nan in the input: nan where torch has it, the same numbers elsewhere, and the report knows."""
 
     @given(st.data())
     def run(data: st.DataObject) -> None:
-        own, twin, x, targets = case.example(data.draw)
+        own, twin, inputs, targets = case.example(data.draw)
+        x = flatten(inputs)[0]
         assume(x.size)
         x.flat[data.draw(st.integers(0, x.size - 1))] = np.nan
-        report = check(own, twin, x, targets, dtype=dtype, steps=0)
+        report = check(own, twin, inputs, targets, dtype=dtype, steps=0)
         assert report.first_nan == "the input"
         agree(report)
 
@@ -124,7 +134,11 @@ def test_nan_is_no_probability_out_of_range() -> None:
     assert np.isnan(loss.backward()[1])
 
 
-@each_layer
+@pytest.mark.parametrize(
+    "case",
+    [case for name, case in LAYERS.items() if name not in ("RNN", "LSTM")],  # which draw empty batches anyway
+    ids=lambda c: c.name,
+)
 def test_empty_batch(case: LayerCase, dtype: str, agree: Agree) -> None:
     """No examples: empty results, parameter gradients of zero, a mean that is nan; all as in torch."""
 
@@ -154,10 +168,10 @@ def test_nothing_is_upcast(case: LayerCase, dtype: str) -> None:
 
     @given(st.data())
     def run(data: st.DataObject) -> None:
-        layer, _, *arguments = case.example(data.draw)
-        arrays = [a.astype(dtype) if is_floating(a) else a for a in arguments if a is not None]
-        layer.astype(dtype)
-        result = run_numpy(layer, arrays[:1], arrays[1:], lambda outputs: [y.astype(dtype) for y in outputs])
+        example = case.example(data.draw)
+        layer = example.numpy_module.astype(dtype)
+        inputs, targets = (as_dtype(as_arguments(part), dtype) for part in (example.inputs, example.targets))
+        result = run_numpy(layer, inputs, targets, lambda outputs: [y.astype(dtype) for y in outputs])
         outputs = [y for y in result.outputs if y.ndim]  # a reduced loss is a Python float
         saved = [a for a in flatten(layer.saved) if isinstance(a, np.ndarray) and is_floating(a)]
         for array in (*outputs, *saved, *result.grad_inputs, *result.grad_params.values()):
@@ -171,11 +185,13 @@ def test_nothing_is_upcast(case: LayerCase, dtype: str) -> None:
 def test_training_upcasts_nothing(name: str, optimizer: type[optim.Optimizer], dtype: str) -> None:
     """Two steps of a whole model: parameters, gradients and the optimizer's buffers keep their dtype."""
     case = MODELS[name]
-    model = case.build(case.variants[-1])[0].astype(dtype)
+    own, twin = case.build(case.variants[-1])
+    model, _ = case.as_trained(own.astype(dtype), twin, carry=False)
     trainer = optimizer(model.parameters(), lr=0.1, weight_decay=0.1)
     loss = nn.CrossEntropyLoss()
+    inputs, targets = as_dtype(case.example(case.variants[-1], 4, np.random.default_rng(0)), dtype)
     for _ in range(2):
-        loss(model(np.ones((4, *case.in_shape), dtype)), np.arange(4) % 3)
+        loss(model(inputs), targets)
         model.zero_grad()
         model.backward(loss.backward())
         optim.clip_grad_norm_(model.parameters(), 0.1)
@@ -183,5 +199,5 @@ def test_training_upcasts_nothing(name: str, optimizer: type[optim.Optimizer], d
     grads = [parameter.grad for parameter in model.parameters()]
     buffers = [buffer for state in trainer.state for buffer in state.values()]
     for array in (*model.state_dict().values(), *grads, *buffers):
-        assert array is not None
+        assert isinstance(array, np.ndarray)
         assert array.dtype == dtype

@@ -19,15 +19,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import typer
 
-from gdl_numpy.checkpoint import load_model
-from gdl_numpy.data import Batches, available, load
+from gdl_numpy.checkpoint import load_model, load_vocabulary
+from gdl_numpy.data import Batches, Streams, available, load
 from gdl_numpy.models import MODELS
 from gdl_numpy.nn import CrossEntropyLoss
 from gdl_numpy.training import evaluate
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "train.py"
-main = runpy.run_path(str(SCRIPT))["main"]
+script = runpy.run_path(str(SCRIPT))
+main = script["main"]
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec:FutureWarning"),
@@ -99,6 +101,79 @@ def test_both_backends_train_the_same_network(tmp_path: Path) -> None:
         np.testing.assert_allclose(weights(tmp_path / "torch")[name], array, atol=1e-5, err_msg=name)
 
 
+# An epoch of some forty steps, in milliseconds.
+SMALL_TEXT = ["LSTMLanguageModel", "--hidden-size", "6", "--embedding-dim", "5", "--dropout", "0.1"]
+SMALL_TEXT += ["--batch-size", "100", "--chunk", "100"]
+
+
+@both_backends
+def test_a_language_model_leaves_the_same_and_its_vocabulary(
+    backend: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the last line says is what the saved model does with the saved vocabulary."""
+    flags = ["--backend", backend, "--device", "cpu", "--epochs", "2", "--lr", "0.02"]
+    assert train(*SMALL_TEXT, *flags, "--out", tmp_path) == 0
+    checkpoint = {"numpy": "checkpoint.safetensors", "torch": "checkpoint.ckpt"}[backend]
+    names = {"history.csv", "history.json", "history.png", "model.safetensors", "run.json", checkpoint}
+    assert {path.name for path in tmp_path.iterdir()} == names
+    row = json.loads((tmp_path / "history.json").read_text())[-1]
+    assert row["validation_perplexity"] == pytest.approx(np.exp(row["validation_loss"]))
+    assert {"train_bits_per_token", "validation_bits_per_token"} < row.keys()
+
+    model, vocabulary = (
+        load_model(tmp_path / "model.safetensors"),
+        load_vocabulary(tmp_path / "model.safetensors"),
+    )
+    test = Streams(vocabulary.encode(load("python_docs").test), 100, 100)
+    found = evaluate(model, CrossEntropyLoss(), test)
+    out = capsys.readouterr().out
+    last_line = out.splitlines()[-1]
+    assert last_line.startswith(f"LSTMLanguageModel on python_docs, {backend}: validation loss ")
+    validation, loss = re.findall(r"loss ([\d.]+)", last_line)
+    assert float(validation) == pytest.approx(row["validation_loss"], abs=5.1e-5)
+    assert float(loss) == pytest.approx(found.loss, abs=5.1e-5)
+    assert f"nats a character on {test.steps * 100:,} characters, after 2 epochs" in last_line
+    for head in ("perplexity", "bits per", "accuracy"):
+        assert head in out
+
+
+def test_both_backends_train_the_same_language_model(tmp_path: Path) -> None:
+    """Words and sentences, the state carried and not: the same start, the same steps, the same weights."""
+    words = ["RNNLanguageModel", "--vocabulary", "words", "--max-words", "50", "--nonlinearity", "relu"]
+    words += [
+        "--hidden-size",
+        "7",
+        "--embedding-dim",
+        "6",
+        "--batch-size",
+        "30",
+        "--chunk",
+        "40",
+        "--clip-norm",
+    ]
+    runs = {"words": [*words, "0.5"]}
+    if available("babi"):
+        runs["sentences"] = ["TransitionMatrixLM"]
+        runs["last words"] = ["RNNLanguageModel", "--data", "babi_padded", "--hidden-size", "8"]
+    for name, flags in runs.items():
+        flags += ["--optimizer", "SGD", "--lr", "0.1", "--epochs", "1", "--device", "cpu"]
+        for backend in ("numpy", "torch"):
+            assert train(*flags, "--backend", backend, "--out", tmp_path / name / backend) == 0
+        for key, array in weights(tmp_path / name / "numpy").items():
+            theirs = weights(tmp_path / name / "torch")[key]
+            np.testing.assert_allclose(theirs, array, atol=1e-5, err_msg=f"{name}: {key}")
+
+
+def test_a_text_without_a_symbol_for_the_unknown(tmp_path: Path) -> None:
+    """Then the vocabulary is that of the whole text, so that nothing in it is unknown."""
+    assert train(*SMALL_TEXT, "--no-unknown", "--epochs", 0, "--out", tmp_path) == 0
+    vocabulary = load_vocabulary(tmp_path / "model.safetensors")
+    assert not vocabulary.unknown
+    assert set(vocabulary.symbols) == set(load("python_docs").text)
+    settings = json.loads((tmp_path / "run.json").read_text())
+    assert (settings["vocabulary"], settings["unknown"]) == ("characters", False)
+
+
 def test_without_validation_all_examples_are_trained_on(tmp_path: Path) -> None:
     assert train("MLP", "--validation", 0, "--epochs", 1, "--out", tmp_path) == 0
     (row,) = json.loads((tmp_path / "history.json").read_text())
@@ -132,6 +207,9 @@ REFUSALS = {
     "not a number": (["MLP", "--epochs", "ten"], "--epochs"),
     "not integers": (["CNN", "--channels", "32;64"], "expected integers like 32,64, or none; got '32;64'"),
     "negative lr": (["MLP", "--lr", "-1"], "lr"),
+    "infinite lr": (["MLP", "--lr", "inf"], "--lr must be a finite number, got inf"),
+    "lr that is nan": (["MLP", "--backend", "torch", "--lr", "nan"], "--lr must be a finite number, got nan"),
+    "infinite decay": (["MLP", "--lr-decay", "inf"], "--lr-decay must be a finite number, got inf"),
     "dropout": (["MLP", "--dropout", "1.5"], "p in [0, 1], got 1.5"),
     "batch size": (["MLP", "--batch-size", "0"], "--batch-size"),
     "validation": (["MLP", "--validation", "1"], "validation must be a fraction in [0, 1), got 1"),
@@ -141,6 +219,20 @@ REFUSALS = {
     "classes": (["MLP", "--out-features", "5"], "MLP has 5 outputs, but digits has 10 classes"),
     "device": (["MLP", "--device", "cuda"], "--device cuda is for --backend torch"),
     "nothing to resume": (["MLP", "--resume"], "there is no run to resume in"),
+    "images to read": (["LSTMLanguageModel", "--data", "digits"], "reads text, but digits is images"),
+    "text to look at": (["CNN", "--data", "python_docs"], "looks at images, but python_docs is text"),
+    "a text's flag": (["MLP", "--chunk", "3"], "--chunk"),
+    "images' flag": (["RNNLanguageModel", "--validation", "0.2"], "--validation"),
+    "chunk": (["LSTMLanguageModel", "--chunk", "0"], "--chunk"),
+    "too many streams": (
+        ["LSTMLanguageModel", "--batch-size", "2000"],
+        "2000 streams in chunks of 25 need at least 50,001",
+    ),
+    "kind of symbol": (["LSTMLanguageModel", "--vocabulary", "syllables"], "--vocabulary"),
+    "max words": (["LSTMLanguageModel", "--max-words", "9"], "--max-words is for --vocabulary words"),
+    "vocab size": (["LSTMLanguageModel", "--vocab-size", "9"], "--vocab-size must be the data's"),
+    "hidden size": (["LSTMLanguageModel", "--hidden-size", "0"], "hidden_size"),
+    "nonlinearity": (["RNNLanguageModel", "--nonlinearity", "sigmoid"], "nonlinearity"),
     "no such data": (["MLP", "--data", "mnist", "--data-dir", "/dev/null/data"], "/dev/null/data"),
 }
 
@@ -156,6 +248,16 @@ def test_bad_usage_is_one_line_and_exit_code_2(
     assert line.startswith("train.py: ")
     assert message in line
     assert not any(tmp_path.rglob("checkpoint.*"))
+
+
+@pytest.mark.skipif(not available("babi"), reason="bAbI is not there: run scripts/fetch_data.py babi")
+@pytest.mark.parametrize("flag", [["--chunk", "9"], ["--vocabulary", "words"], ["--no-unknown"]])
+def test_flags_for_running_text_are_not_for_sentences(
+    flag: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train("TransitionMatrixLM", *flag, "--out", tmp_path) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("is for running text: babi has sentences, read word by word")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="about machines without CUDA")
@@ -223,6 +325,22 @@ def test_resume_adds_epochs_or_says_why_not(
 
 
 @both_backends
+def test_a_language_model_goes_on_as_if_never_stopped(
+    backend: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With dropout and moments; and only on the text, in the chunks, that it began with."""
+    flags = [*SMALL_TEXT, "--backend", backend, "--device", "cpu", "--lr-decay", "0.9"]
+    assert train(*flags, "--epochs", 2, "--out", tmp_path / "whole") == 0
+    flags += ["--out", str(tmp_path / "run")]
+    assert train(*flags, "--epochs", 1) == 0
+    capsys.readouterr()
+    assert train(*flags, "--epochs", 2, "--resume", "--chunk", 50) == 2
+    assert "chunk was 100, not 50" in capsys.readouterr().err
+    assert train(*flags, "--epochs", 2, "--resume") == 0
+    assert_same_weights(tmp_path / "run", tmp_path / "whole")
+
+
+@both_backends
 @pytest.mark.skipif(os.name == "nt", reason="sends SIGINT")
 def test_ctrl_c_and_the_command_that_goes_on(backend: str, tmp_path: Path) -> None:
     """Exit code 130, a command that works as printed, and in the end the weights of a run left in peace."""
@@ -272,3 +390,48 @@ def test_help_without_a_model(capsys: pytest.CaptureFixture[str]) -> None:
     shown = "".join(capsys.readouterr())
     for name in MODELS:
         assert name in shown
+
+
+class Gadget:
+    """A model, as far as its options go.
+
+    Args:
+        width: how wide it is.
+    """
+
+    def __init__(
+        self,
+        width: int = 3,
+        rate: float = 0.5,
+        name: str = "x",
+        bias: bool = True,
+        sizes: tuple[int, ...] = (4,),
+    ) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], {"width": 3, "rate": 0.5, "name": "x", "bias": True, "sizes": (4,)}),
+        (
+            ["--width", "5", "--rate", "1e-2", "--name", "y", "--no-bias", "--sizes", "none"],
+            {"width": 5, "rate": 0.01, "name": "y", "bias": False, "sizes": ()},
+        ),
+    ],
+)
+def test_arguments_of_every_type_become_options(words: list[str], expected: dict[str, Any]) -> None:
+    found: dict[str, Any] = {}
+    parameters = list(inspect.signature(Gadget).parameters.values())
+    options = [script["model_option"](Gadget, parameter) for parameter in parameters]
+
+    def command(**arguments: Any) -> None:
+        found.update(arguments)
+
+    command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [option.replace(kind=option.KEYWORD_ONLY) for option in options]
+    )
+    app = typer.Typer()
+    app.command()(command)
+    app(words, standalone_mode=False)
+    assert found == expected
+    assert [type(found[name]) for name in expected] == [type(value) for value in expected.values()]

@@ -2,6 +2,7 @@
 
     python scripts/compare.py                            every model, on its default data
     python scripts/compare.py cnn --data mnist --steps 50 --plot curves
+    python scripts/compare.py LSTMLanguageModel --book --steps 200 --dtype float64     at the sizes of chapter 14
 
 Forward, backward and a short training are held against NumPy in float64. Each error stands above its bound:
 how far rounding alone could take it. For what is compared, and how the bounds come about, see
@@ -33,13 +34,13 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from gdl_numpy.checkpoint import describe_model
-from gdl_numpy.data import DATASETS
+from gdl_numpy.data import DATASETS, load
 from gdl_numpy.files import replacing
 from gdl_numpy.lookup import lookup
 from parity_tests.harness import Comparison, ParityReport
 from parity_tests.harness.cases import MODELS
 from parity_tests.harness.curves import losses, plot
-from parity_tests.harness.pair import Pair
+from parity_tests.harness.pair import BATCH, TEXT_BATCH, Pair, fits
 from parity_tests.harness.report import strict_json
 
 if TYPE_CHECKING:
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
 # Timing: each side has so many turns, of so many seconds, with a pause before each, since the threads of
 # OpenBLAS and OpenMP go on spinning for a while after their work, on cores that the other side needs.
 ROUNDS, TURN, PAUSE = 5, 0.15, 0.15
-UNITS = {"CrossEntropyLoss": "nats per example"}
 # typer may bring its own copy of click, so that the class is not always click's.
 UsageError: type[Any] = typer.BadParameter.__base__ or Exception
 
@@ -96,6 +96,7 @@ class Row:
             "title": self.pair.title,
             **describe_model(self.pair.numpy_module),
             "data": self.pair.data,
+            "batch_size": self.pair.batch_size,
             "dtype": self.dtype,
             "ok": self.ok,
             "milliseconds": self.milliseconds,
@@ -127,8 +128,14 @@ def compare(
     ] = Device.auto,
     dtype: Annotated[DType, typer.Option(help="What both sides compute in.")] = DType.both,
     steps: Annotated[int, typer.Option(min=1, help="Training steps, each on a batch of its own.")] = 20,
-    batch_size: Annotated[int, typer.Option(min=1, help="Examples in a step.")] = 100,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(min=1, help=f"Examples in a step; else {BATCH} images, {TEXT_BATCH} streams of text."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Decides weights, batches and dropout.")] = 0,
+    book: Annotated[
+        bool, typer.Option("--book", help="At the book's sizes: language models of 512 units, for minutes.")
+    ] = False,
     json_file: Annotated[
         Path | None,
         typer.Option("--json", metavar="FILE", dir_okay=False, help="Write all that was compared to FILE."),
@@ -147,8 +154,15 @@ def compare(
     dtypes = ["float32", "float64"] if dtype is DType.both else [dtype.value]
     for option, folder in (("--json", json_file and json_file.parent), ("--plot", plot_dir)):
         check_writable(option, folder)
+    dataset = load(data, data_dir) if data else None
+    left_out: list[str] = []
+    if dataset and not models:
+        left_out = [name for name, case in cases.items() if not fits(case, dataset)]
     pairs = [
-        pair for case in cases.values() for pair in Pair.all_of(case, data, data_dir, steps, batch_size, seed)
+        pair
+        for name, case in cases.items()
+        if name not in left_out
+        for pair in Pair.all_of(case, dataset or load(case.data, data_dir), steps, batch_size, seed, book)
     ]
     total = len(pairs) * len(dtypes) * (len(devices) * steps + ROUNDS)
     with tqdm(total=total, unit="step", leave=False, dynamic_ncols=True, disable=None) as bar:
@@ -157,13 +171,15 @@ def compare(
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = max(console.width, 100)  # a file has no edge to wrap at
-    console.print(table(rows, steps, batch_size))
+    console.print(table(rows, steps))
+    if left_out:
+        console.print(f"Not for {data}, and left out: {', '.join(left_out)}.", soft_wrap=True)
     print_verdict(console, rows, time.perf_counter() - started)
     if json_file:
-        settings = {"devices": devices, "steps": steps, "batch_size": batch_size, "seed": seed}
+        settings = {"devices": devices, "steps": steps, "seed": seed, "book": book}
         write_json(json_file, rows, settings)
     if plot_dir:
-        for path in draw(rows, plot_dir, steps, batch_size):
+        for path in draw(rows, plot_dir, steps):
             console.print(f"losses drawn in {path}", soft_wrap=True)
     return int(not all(row.ok for row in rows))
 
@@ -275,7 +291,7 @@ def column(comparison: Comparison) -> str:
     return "loss" if comparison.layer == "loss" else "output"
 
 
-def table(rows: Sequence[Row], steps: int, batch_size: int) -> Table:
+def table(rows: Sequence[Row], steps: int) -> Table:
     """A row for each model and dtype, in lines: the error above its bound, one side above the other."""
     shown = Table(
         "model",
@@ -290,7 +306,7 @@ def table(rows: Sequence[Row], steps: int, batch_size: int) -> Table:
         box=None,
         padding=(0, 2, 1, 0),
         header_style="bold",
-        title=f"The same weights and the same batches of {batch_size} through both sides",
+        title="The same weights and the same batches through both sides",
         title_justify="left",
         caption="Each error is against NumPy in float64; below it, its bound: what rounding explains.",
         caption_justify="left",
@@ -345,15 +361,15 @@ def print_verdict(console: Console, rows: Sequence[Row], seconds: float) -> None
     )
 
 
-def draw(rows: Sequence[Row], directory: Path, steps: int, batch_size: int) -> Iterator[Path]:
+def draw(rows: Sequence[Row], directory: Path, steps: int) -> Iterator[Path]:
     """Draws one picture a model; gives their paths."""
     for pair in dict.fromkeys(row.pair for row in rows):
         reports = [r for row in rows if row.pair is pair for r in row.reports if losses(r)["torch"]]
         if reports:
             path = directory / f"{pair.title}-{pair.data}.png".lower().replace(" ", "-")
-            how = f"{steps} steps of SGD, lr {pair.case.lr}, batches of {batch_size}"
+            how = f"{steps} steps of SGD, lr {pair.case.lr}, batches of {pair.batch_size}"
             title = f"{pair.title} on {pair.data}: {how}"
-            plot(path, title, UNITS.get(pair.case.loss, pair.case.loss), reports)
+            plot(path, title, pair.unit, reports)
             yield path
 
 

@@ -11,7 +11,7 @@ A second run keeps the files that are good. Exit code: 0 when all is there, 1 wh
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 (typer reads the annotations)
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -20,7 +20,13 @@ from rich.table import Column, Table
 from gdl_numpy.data import DATASETS, DataError, Source, data_root, fetch
 from gdl_numpy.lookup import lookup
 
-STYLES = {"good": "green", "missing": "yellow", "damaged": "red"}
+if TYPE_CHECKING:
+    from gdl_numpy.data.source import FileState
+
+# Of more files than this in one folder and state, the table says how many there are.
+FEW = 4
+
+STYLES: dict[FileState, str] = {"good": "green", "missing": "yellow", "damaged": "red"}
 
 
 def main(
@@ -49,16 +55,22 @@ def main(
 
 def report(sources: list[Source], root: Path) -> None:
     """Print what is where, and in which state."""
-    table = Table("data set", "file", Column("bytes", justify="right"), "state")
+    table = Table("data set", Column("file", overflow="fold"), Column("bytes", justify="right"), "state")
     for source in sources:
         if not source.files:
             table.add_row(source.name, source.about, "", "always there")
+        groups: dict[tuple[Path, FileState], list[Path]] = {}
         for file in source.files:
-            state = file.state(root)
-            path = file.locate(root)
-            size = f"{path.stat().st_size:,}" if path else ""
-            shown = (path or root / file.path).relative_to(root).as_posix()
-            table.add_row(source.name, shown, size, f"[{STYLES[state]}]{state}")
+            path = file.locate(root) or root / file.path
+            groups.setdefault((path.parent.relative_to(root), file.state(root)), []).append(path)
+        for (folder, state), paths in groups.items():
+            sizes = [0 if state == "missing" else path.stat().st_size for path in paths]
+            names = [path.relative_to(root).as_posix() for path in paths]
+            if len(paths) > FEW:
+                names, sizes = [f"{folder.as_posix()}: {len(paths)} files"], [sum(sizes)]
+            for shown, size in zip(names, sizes, strict=True):
+                count = "" if state == "missing" else f"{size:,}"
+                table.add_row(source.name, shown, count, f"[{STYLES[state]}]{state}")
     console = Console(highlight=False)
     console.print(f"data in {root}", markup=False, soft_wrap=True)
     console.print(table)

@@ -2,10 +2,15 @@
 
     python scripts/train.py MLP
     python scripts/train.py CNN --backend torch --data mnist --channels 32,64 --pool-size 2 --optimizer Adam
+    python scripts/train.py LSTMLanguageModel --data shakespeare --chunk 64 --lr 0.002 --clip-norm 1
     python scripts/train.py CNN --help                   every flag, the model's own among them
 
+A language model reads its text in --batch-size streams side by side, --chunk steps at a time: gradients flow
+back through a chunk, the state goes on to the next. Losses are in nats a symbol, a character or a word.
+
 In the folder of the run (--out): checkpoint.* to resume from; history.json, history.csv and history.png;
-run.json with the flags; and at the end model.safetensors, which gdl_numpy loads without torch.
+run.json with the flags; and at the end model.safetensors, which gdl_numpy loads without torch, with the
+vocabulary of a language model.
 
 Every epoch is saved as it ends. After Ctrl-C (exit code 130) the same command with --resume goes on and
 gives, bit for bit on a CPU, the weights of a run that was never stopped. Exit code 2, and one line that says
@@ -22,7 +27,7 @@ import re
 import shlex
 import sys
 import warnings
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -33,24 +38,37 @@ from rich.table import Column, Table
 
 from gdl_numpy import training
 from gdl_numpy.checkpoint import save_model
-from gdl_numpy.data import DATASETS, Batches, Dataset, load
+from gdl_numpy.data import (
+    Batches,
+    Dataset,
+    SentenceDataset,
+    Sentences,
+    Streams,
+    TextDataset,
+    Vocabulary,
+    load,
+)
 from gdl_numpy.files import replacing
-from gdl_numpy.history import History, Metrics
+from gdl_numpy.history import History, Metrics, TextMetrics
 from gdl_numpy.lookup import lookup
 from gdl_numpy.models import MODELS
+from gdl_numpy.models.language_model import LanguageModel
 from gdl_numpy.nn import CrossEntropyLoss, Module
+from gdl_numpy.objective import count
 from gdl_numpy.optim import OPTIMIZERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+
+    from gdl_numpy.data.batches import Feed
 
 # Arguments of models that the data decides, where no flag does.
-FROM_DATA: dict[str, Callable[[Dataset], Any]] = {
-    "in_features": lambda dataset: math.prod(dataset.in_shape),
-    "in_shape": lambda dataset: dataset.in_shape,
-    "out_features": lambda dataset: dataset.num_classes,
-}
+FROM_DATA = ("in_features", "in_shape", "out_features", "vocab_size")
+# Where it is not the one that suits most models of its kind.
+DEFAULT_DATA = {"TransitionMatrixLM": "babi"}
 DEFAULT_LR = {"SGD": 0.1, "Adam": 1e-3, "AdamW": 1e-3}
+DEFAULT_CHUNK = 25  # as in chapter 14
+SETTINGS = "run.json"
 # typer may bring its own copy of click, so that the class is not always click's.
 UsageError: type[Any] = typer.BadParameter.__base__ or Exception
 
@@ -68,73 +86,280 @@ class Device(StrEnum):
     cuda = "cuda"
 
 
+class Symbols(StrEnum):
+    characters = "characters"
+    words = "words"
+
+
+def option(about: str, *names: str, **settings: Any) -> Any:
+    return typer.Option(*names, help=about, **settings)
+
+
+@dataclass(kw_only=True)
+class Flags:
+    """The flags that all models share, each with its help.
+
+    Raises:
+        ValueError: flags that cannot be meant, alone or together.
+    """
+
+    backend: Annotated[Backend, option("Who computes.")] = Backend.numpy
+    data: Annotated[str, option("Data set: digits or mnist.")] = "digits"
+    data_dir: Annotated[Path | None, option("Its folder; else $GDL_DATA, else the user's cache.")] = None
+    epochs: Annotated[int, option("Passes through the training examples.", min=0)] = 10
+    batch_size: Annotated[int, option("Examples in a step.", min=1)] = 100
+    optimizer: Annotated[str, option(f"{', '.join(OPTIMIZERS)}.")] = "SGD"
+    lr: Annotated[float | None, option("Learning rate; else 0.1 for SGD, 0.001 for others.")] = None
+    lr_decay: Annotated[float, option("Factor on the learning rate after each epoch.", min=0)] = 1.0
+    momentum: Annotated[float, option("For SGD.")] = 0.0
+    weight_decay: Annotated[float | None, option("Else the optimizer's own default.")] = None
+    clip_norm: Annotated[float | None, option("Largest norm of the gradient.", min=0)] = None
+    patience: Annotated[
+        int | None,
+        option("Stop after so many epochs without a lower validation loss; keep the best weights.", min=1),
+    ] = None
+    seed: Annotated[int, option("Decides weights, batches and dropout.", min=0)] = 0
+    device: Annotated[Device, option("For the torch backend.")] = Device.auto
+    out: Annotated[Path | None, option("Folder of the run; else runs/MODEL-DATA-BACKEND.")] = None
+    resume: Annotated[bool, option("Go on with the run in that folder.", "--resume")] = False
+    overwrite: Annotated[bool, option("Start over in that folder.", "--overwrite")] = False
+
+    def __post_init__(self) -> None:
+        self.optimizer = lookup("optimizer", self.optimizer, {name: name for name in OPTIMIZERS})
+        self.lr = DEFAULT_LR[self.optimizer] if self.lr is None else self.lr
+        for name in ("lr", "lr_decay", "momentum", "weight_decay", "clip_norm"):
+            value = getattr(self, name)
+            if value is not None and not math.isfinite(value):
+                raise ValueError(f"--{name.replace('_', '-')} must be a finite number, got {value}")
+        if self.momentum != 0 and self.optimizer != "SGD":
+            raise ValueError(f"--momentum is for --optimizer SGD, not for {self.optimizer}")
+        check_device(self.device, self.backend)
+
+    @property
+    def optimizer_arguments(self) -> dict[str, Any]:
+        """What both backends' optimizers are made with."""
+        arguments = {"lr": self.lr, "weight_decay": self.weight_decay}
+        if self.momentum != 0:
+            arguments["momentum"] = self.momentum
+        return {name: value for name, value in arguments.items() if value is not None}
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The flags that must stay the same when a run is resumed."""
+        free = ("data_dir", "epochs", "device", "out", "resume", "overwrite")
+        return {name: value for name, value in self.values.items() if name not in free}
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """All flags by name, their choices as plain strings."""
+        values = asdict(self).items()
+        return {name: value.value if isinstance(value, StrEnum) else value for name, value in values}
+
+
+@dataclass(kw_only=True)
+class ImageFlags(Flags):
+    """The flags of a classifier."""
+
+    validation: Annotated[
+        float, option("Fraction of the training examples held out to watch the training by.")
+    ] = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.patience is not None and self.validation == 0:
+            raise ValueError("--patience watches the validation loss: it needs --validation above 0")
+
+
+@dataclass(kw_only=True)
+class TextFlags(Flags):
+    """The flags of a language model. Its data sets bring their own validation part."""
+
+    data: Annotated[
+        str, option("Data set: python_docs, shakespeare, shakespeare_book, babi, babi_padded.")
+    ] = "python_docs"
+    batch_size: Annotated[int, option("Streams the text is read in, or sentences in a step.", min=1)] = 32
+    optimizer: Annotated[str, option(f"{', '.join(OPTIMIZERS)}.")] = "Adam"
+    chunk: Annotated[
+        int | None, option(f"Time steps a gradient flows back; else {DEFAULT_CHUNK}. Not for bAbI.", min=1)
+    ] = None
+    vocabulary: Annotated[Symbols | None, option("Symbols; else characters. Not for bAbI.")] = None
+    unknown: Annotated[
+        bool | None, option("A symbol for what the training text lacks; else there is one. Not for bAbI.")
+    ] = None
+    max_words: Annotated[
+        int | None, option("Most frequent words to keep, with --vocabulary words; else all.", min=1)
+    ] = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.max_words is not None and self.vocabulary is not Symbols.words:
+            raise ValueError("--max-words is for --vocabulary words")
+
+
+@dataclass(frozen=True)
+class Material:
+    """What there is to learn from, in the NumPy side's batches.
+
+    Attributes:
+        name: of the data set.
+        train: the batches to learn from.
+        validation: those to watch the training by, if there are any.
+        test: those that decide in the end.
+        arguments: a model's arguments, where no flag gives them.
+        vocabulary: what ids stand for, in text.
+    """
+
+    name: str
+    train: Feed
+    validation: Feed | None
+    test: Feed
+    arguments: dict[str, Any]
+    vocabulary: Vocabulary | None = None
+
+    @property
+    def unit(self) -> str:
+        """What is predicted, one at a time."""
+        return "example" if self.vocabulary is None else self.vocabulary.unit
+
+
+def material_for(model_name: str, flags: Flags) -> Material:
+    """The data set that the flags name, as the model takes it; fills in flags whose default depends on it.
+
+    Raises:
+        ValueError: it is of another kind than the model is for, or flags do not apply to it.
+    """
+    dataset = load(flags.data, flags.data_dir)
+    flags.data = dataset.name
+    if isinstance(flags, TextFlags):
+        if isinstance(dataset, TextDataset):
+            return running_text(dataset, flags, MODELS[model_name].ahead)
+        if isinstance(dataset, SentenceDataset):
+            return sentences(dataset, flags, MODELS[model_name].ahead)
+        raise ValueError(f"{model_name} reads text, but {dataset.name} is images: choose other --data")
+    if not isinstance(flags, ImageFlags) or not isinstance(dataset, Dataset):
+        raise ValueError(f"{model_name} looks at images, but {dataset.name} is text: choose other --data")
+    return images(dataset, flags)
+
+
+def images(dataset: Dataset, flags: ImageFlags) -> Material:
+    train, held_out = training.hold_out(dataset.train, flags.validation, flags.seed)
+    return Material(
+        dataset.name,
+        Batches(train, flags.batch_size, flags.seed),
+        Batches(held_out, flags.batch_size) if len(held_out) else None,
+        Batches(dataset.test, flags.batch_size),
+        {
+            "in_features": math.prod(dataset.in_shape),
+            "in_shape": dataset.in_shape,
+            "out_features": dataset.num_classes,
+        },
+    )
+
+
+def running_text(dataset: TextDataset, flags: TextFlags, ahead: int) -> Material:
+    flags.chunk = flags.chunk or DEFAULT_CHUNK
+    flags.vocabulary = flags.vocabulary or Symbols.characters
+    flags.unknown = flags.unknown is not False
+    vocabulary = Vocabulary.build(
+        dataset.train if flags.unknown else dataset.text,
+        flags.vocabulary.value,
+        flags.unknown,
+        flags.max_words,
+    )
+    train, validation, test = (
+        Streams(vocabulary.encode(text), flags.batch_size, flags.chunk, ahead)
+        for text in (dataset.train, dataset.validation, dataset.test)
+    )
+    return Material(dataset.name, train, validation, test, {"vocab_size": len(vocabulary)}, vocabulary)
+
+
+def sentences(dataset: SentenceDataset, flags: TextFlags, ahead: int) -> Material:
+    for name in ("chunk", "vocabulary", "unknown", "max_words"):
+        if getattr(flags, name) is not None:
+            flag = f"--{name.replace('_', '-')}"
+            raise ValueError(f"{flag} is for running text: {dataset.name} has sentences, read word by word")
+    vocabulary = Vocabulary.build(dataset.text, "spaces")
+
+    def batches(part: Iterable[str], seed: int | None = None) -> Sentences:
+        ids = [vocabulary.encode(sentence) for sentence in part]
+        return Sentences(ids, flags.batch_size, seed, ahead, last_only=dataset.padded)
+
+    return Material(
+        dataset.name,
+        batches(dataset.train, flags.seed),
+        batches(dataset.validation),
+        batches(dataset.test),
+        {"vocab_size": len(vocabulary)},
+        vocabulary,
+    )
+
+
 @dataclass(frozen=True)
 class Run:
     """A training run, whichever backend does it.
 
     Attributes:
         model: NumPy's; has the first weights, and the trained ones in the end.
-        settings: what must stay the same when the run is resumed, by the names of the flags.
-        fit: the arguments that both backends' `fit` take.
+        material: what it learns from.
+        flags: how.
+        out: the folder of the run.
     """
 
     model: Module
-    dataset: Dataset
-    data_dir: Path | None
-    settings: dict[str, Any]
-    optimizer_arguments: dict[str, float]
-    fit: dict[str, Any]
-    device: Device
+    material: Material
+    flags: Flags
     out: Path
+
+    @property
+    def fit_arguments(self) -> dict[str, Any]:
+        """What both backends' `fit` take."""
+        return {
+            "epochs": self.flags.epochs,
+            "patience": self.flags.patience,
+            "resume": self.flags.resume,
+            "clip_norm": self.flags.clip_norm,
+            "lr_decay": self.flags.lr_decay,
+            "on_epoch": lambda history: history.save(self.out),
+        }
 
     def on_numpy(self) -> tuple[History, Metrics]:
         """Trains with NumPy; returns what happened and how good the model is on the test examples."""
-        batch_size, seed = self.settings["batch_size"], self.settings["seed"]
-        train, held_out = training.hold_out(self.dataset.train, self.settings["validation"], seed)
         loss = CrossEntropyLoss()
-        optimizer = OPTIMIZERS[self.settings["optimizer"]]
+        optimizer = OPTIMIZERS[self.flags.optimizer]
         history = training.fit(
             self.model,
             loss,
-            optimizer(self.model.parameters(), **self.optimizer_arguments),
-            Batches(train, batch_size, seed),
-            validation=Batches(held_out, batch_size) if len(held_out) else None,
+            optimizer(self.model.parameters(), **self.flags.optimizer_arguments),
+            self.material.train,
+            validation=self.material.validation,
             checkpoint=self.out / "checkpoint.safetensors",
-            **self.fit,
+            vocabulary=self.material.vocabulary,
+            **self.fit_arguments,
         )
-        return history, training.evaluate(
-            self.model, loss, Batches(self.dataset.test, batch_size), progress=True
-        )
+        return history, training.evaluate(self.model, loss, self.material.test, progress=True)
 
     def on_torch(self) -> tuple[History, Metrics]:
         """The same with Lightning's Trainer."""
         import torch
 
         from gdl_torch import training as torch_training
-        from gdl_torch.data import DATA_MODULES
         from gdl_torch.export import from_numpy
 
-        accelerator = "cuda" if self.device is not Device.cpu and torch.cuda.is_available() else "cpu"
+        accelerator = "cuda" if self.flags.device is not Device.cpu and torch.cuda.is_available() else "cpu"
         logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
         warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated", category=FutureWarning)
 
-        (data_module,) = (module for module in DATA_MODULES.values() if module.dataset == self.dataset.name)
-        data = data_module(
-            self.settings["batch_size"],
-            self.data_dir,
-            validation=self.settings["validation"],
-            seed=self.settings["seed"],
-        )
-        model = from_numpy(self.model, optimizer=self.settings["optimizer"], lr=self.settings["lr"])
-        optimizer = getattr(torch.optim, self.settings["optimizer"])
+        data = self.data_module()
+        model = from_numpy(self.model, optimizer=self.flags.optimizer, lr=self.flags.lr)
+        optimizer = getattr(torch.optim, self.flags.optimizer)
         history = torch_training.fit(
             model,
-            optimizer(model.parameters(), **self.optimizer_arguments),
+            optimizer(model.parameters(), **self.flags.optimizer_arguments),
             data,
-            seed=self.settings["seed"],
+            seed=self.flags.seed,
             directory=self.out,
             accelerator=accelerator,
-            **self.fit,
+            **self.fit_arguments,
         )
         test = torch_training.evaluate(model, data, accelerator=accelerator, progress=True)
         self.model.load_state_dict(
@@ -142,92 +367,37 @@ class Run:
         )
         return history, test
 
+    def data_module(self) -> Any:
+        """The torch side's counterpart of the material, from the flags that are arguments of it as well."""
+        from gdl_torch.data import DATA_MODULES
 
-def train(
-    model_name: str,
-    model_arguments: dict[str, Any],
-    backend: Annotated[Backend, typer.Option(help="Who computes.")] = Backend.numpy,
-    data: Annotated[str, typer.Option(help=f"Data set: {', '.join(DATASETS)}.")] = "digits",
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Its folder; else $GDL_DATA, else the user's cache.")
-    ] = None,
-    epochs: Annotated[int, typer.Option(min=0, help="Passes through the training examples.")] = 10,
-    batch_size: Annotated[int, typer.Option(min=1, help="Examples in a step.")] = 100,
-    optimizer: Annotated[str, typer.Option(help=f"{', '.join(OPTIMIZERS)}.")] = "SGD",
-    lr: Annotated[
-        float | None, typer.Option(help="Learning rate; else 0.1 for SGD, 0.001 for others.")
-    ] = None,
-    lr_decay: Annotated[
-        float, typer.Option(min=0, help="Factor on the learning rate after each epoch.")
-    ] = 1.0,
-    momentum: Annotated[float, typer.Option(help="For SGD.")] = 0.0,
-    weight_decay: Annotated[float | None, typer.Option(help="Else the optimizer's own default.")] = None,
-    clip_norm: Annotated[float | None, typer.Option(min=0, help="Largest norm of the gradient.")] = None,
-    validation: Annotated[
-        float, typer.Option(help="Fraction of the training examples held out to watch the training by.")
-    ] = 0.1,
-    patience: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Stop after so many epochs without a lower validation loss; keep the best weights."
-        ),
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Decides weights, batches and dropout.")] = 0,
-    device: Annotated[Device, typer.Option(help="For the torch backend.")] = Device.auto,
-    out: Annotated[Path | None, typer.Option(help="Folder of the run; else runs/MODEL-DATA-BACKEND.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in that folder.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start over in that folder.")] = False,
-) -> None:
+        modules: Iterable[Any] = DATA_MODULES.values()
+        (module,) = (module for module in modules if module.dataset == self.material.name)
+        arguments = inspect.signature(module).parameters
+        flags = self.flags.values.items()
+        return module(**{name: value for name, value in flags if name in arguments and value is not None})
+
+
+def train(model_name: str, model_arguments: dict[str, Any], flags: Flags) -> None:
     """Trains `MODELS[model_name]`, whose own flags are in `model_arguments`."""
-    check_device(device, backend)
-    if patience is not None and validation == 0:
-        raise ValueError("--patience watches the validation loss: it needs --validation above 0")
-    optimizer = lookup("optimizer", optimizer, {name: name for name in OPTIMIZERS})
-    optimizer_arguments = {"lr": DEFAULT_LR[optimizer] if lr is None else lr}
-    if weight_decay is not None:
-        optimizer_arguments["weight_decay"] = weight_decay
-    if momentum != 0:
-        if optimizer != "SGD":
-            raise ValueError(f"--momentum is for --optimizer SGD, not for {optimizer}")
-        optimizer_arguments["momentum"] = momentum
-    dataset = load(data, data_dir)
-    model = build_model(model_name, model_arguments, dataset, seed)
-    settings = {
-        "model": model_name,
-        **model.hparams,
-        "backend": backend,
-        "data": dataset.name,
-        "batch_size": batch_size,
-        "optimizer": optimizer,
-        "lr": optimizer_arguments["lr"],
-        "lr_decay": lr_decay,
-        "momentum": momentum,
-        "weight_decay": weight_decay,
-        "clip_norm": clip_norm,
-        "validation": validation,
-        "patience": patience,
-        "seed": seed,
-    }
-    out = out or Path("runs") / f"{model_name}-{dataset.name}-{backend}".lower()
-    claim(out, settings, resume, overwrite)
-    fit = {
-        "epochs": epochs,
-        "patience": patience,
-        "resume": resume,
-        "clip_norm": clip_norm,
-        "lr_decay": lr_decay,
-        "on_epoch": lambda history: history.save(out),
-    }
-    run = Run(model, dataset, data_dir, settings, optimizer_arguments, fit, device, out)
-    title = f"{model_name} on {dataset.name}, {backend}"
+    material = material_for(model_name, flags)
+    model = build_model(model_name, model_arguments, material, flags.seed)
+    out = flags.out or Path("runs") / f"{model_name}-{material.name}-{flags.backend}".lower()
+    settings = {"model": model_name, **model.hparams, **flags.identity}
+    if flags.resume:
+        reclaim(out, settings)
+    else:
+        claim(out, settings, flags.overwrite)
+    run = Run(model, material, flags, out)
+    title = f"{model_name} on {material.name}, {flags.backend}"
     try:
-        history, test = run.on_torch() if backend is Backend.torch else run.on_numpy()
+        history, test = run.on_torch() if flags.backend is Backend.torch else run.on_numpy()
     except KeyboardInterrupt:
         say_how_to_go_on(out, title)
         raise
-    save_model(out / "model.safetensors", model)
+    save_model(out / "model.safetensors", model, material.vocabulary)
     draw(history, out, title)
-    report(history, test, patience is not None, out, title, len(dataset.test))
+    report(history, test, run, title)
 
 
 def check_device(device: Device, backend: Backend) -> None:
@@ -242,57 +412,65 @@ def check_device(device: Device, backend: Backend) -> None:
         raise ValueError("--device cuda: torch finds no CUDA device here; --device cpu and auto do without")
 
 
-def build_model(name: str, arguments: dict[str, Any], dataset: Dataset, seed: int) -> Any:
-    """The NumPy model with its first weights, of sizes that the data decides where no flag did."""
+def build_model(name: str, arguments: dict[str, Any], material: Material, seed: int) -> Any:
+    """The NumPy model with its first weights, of sizes that the data decides where no flag did.
+
+    Raises:
+        ValueError: sizes that are not the data's.
+    """
     arguments = {
-        key: FROM_DATA[key](dataset) if value is None and key in FROM_DATA else value
-        for key, value in arguments.items()
+        key: material.arguments.get(key) if value is None else value for key, value in arguments.items()
     }
     model_class: Any = MODELS[name]
     model = model_class(**arguments, rng=seed)
-    classes = model.eval()(dataset.train.inputs[:1]).shape[1]
-    if classes < dataset.num_classes:
-        raise ValueError(
-            f"{name} has {classes} outputs, but {dataset.name} has {dataset.num_classes} classes"
-        )
+    if material.vocabulary is not None:
+        if arguments["vocab_size"] != len(material.vocabulary):
+            raise ValueError(
+                f"--vocab-size must be the data's: {material.name} has {len(material.vocabulary)} symbols, "
+                f"got {arguments['vocab_size']}"
+            )
+        return model
+    inputs, _ = next(iter(material.test))
+    classes, expected = model.eval()(inputs[:1]).shape[1], material.arguments["out_features"]
+    if classes < expected:
+        raise ValueError(f"{name} has {classes} outputs, but {material.name} has {expected} classes")
     return model
 
 
-def claim(out: Path, settings: dict[str, Any], resume: bool, overwrite: bool) -> None:
-    """Makes `out` the folder of this run, unless there is another one in it already."""
-    path = out / "run.json"
-    settings = json.loads(json.dumps(settings))
-    has_checkpoint = any(out.glob("checkpoint.*"))
-    if not resume:
-        if has_checkpoint and not overwrite:
-            raise ValueError(
-                f"{out} holds a run already: --resume goes on with it, --overwrite starts over, "
-                "--out DIR keeps both"
-            )
-        try:
-            for old in (*out.glob("checkpoint.*"), *out.glob("best.*")):
-                old.unlink()
-            History().save(out)
-            with replacing(path) as temporary:
-                temporary.write_text(json.dumps(settings, indent=1) + "\n")
-        except OSError as error:
-            raise ValueError(
-                f"cannot write to {out} ({error.strerror}): choose another folder with --out"
-            ) from error
-        return
-    if not has_checkpoint:
+def claim(out: Path, settings: dict[str, Any], overwrite: bool) -> None:
+    """Makes `out` the folder of a new run, unless there is another one in it already."""
+    if any(out.glob("checkpoint.*")) and not overwrite:
+        raise ValueError(
+            f"{out} holds a run already: --resume goes on with it, --overwrite starts over, "
+            "--out DIR keeps both"
+        )
+    try:
+        for old in (*out.glob("checkpoint.*"), *out.glob("best.*")):
+            old.unlink()
+        History().save(out)
+        with replacing(out / SETTINGS) as temporary:
+            temporary.write_text(json.dumps(settings, indent=1) + "\n")
+    except OSError as error:
+        raise ValueError(
+            f"cannot write to {out} ({error.strerror}): choose another folder with --out"
+        ) from error
+
+
+def reclaim(out: Path, settings: dict[str, Any]) -> None:
+    """Makes sure that there is a run in `out`, and that these are its settings."""
+    if not any(out.glob("checkpoint.*")):
         raise ValueError(
             f"there is no run to resume in {out}: leave --resume out, or give its folder with --out"
         )
+    path = out / SETTINGS
     try:
         before = dict(json.loads(path.read_text()))
     except (OSError, ValueError, TypeError) as error:
         raise ValueError(f"{path}, the flags of the run to resume, cannot be read ({error})") from error
-    changed = [name for name in before.keys() | settings.keys() if before.get(name) != settings.get(name)]
+    now = json.loads(json.dumps(settings))
+    changed = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
     if changed:
-        differences = ", ".join(
-            f"{name} was {before.get(name)}, not {settings.get(name)}" for name in sorted(changed)
-        )
+        differences = ", ".join(f"{name} was {before.get(name)}, not {now.get(name)}" for name in changed)
         raise ValueError(f"the run in {out} can only go on as it was: {differences}")
 
 
@@ -313,34 +491,47 @@ def draw(history: History, out: Path, title: str) -> None:
         history.plot(out / "history.png", title)
 
 
-def report(history: History, test: Metrics, is_best: bool, out: Path, title: str, tested: int) -> None:
-    """Prints the results: a table, and the one that counts in a line."""
-    table = Table(
-        Column(title, no_wrap=True), Column("loss", justify="right"), Column("accuracy", justify="right")
-    )
-    if len(history):
-        epoch = (is_best and history.best_epoch) or len(history)
-        row = history.rows[epoch - 1]
-        for part in ("train", "validation"):
-            if f"{part}_loss" in row:
-                loss, accuracy = row[f"{part}_loss"], row[f"{part}_accuracy"]
-                table.add_row(f"{part}, epoch {epoch}", f"{loss:.4f}", f"{accuracy:.2%}")
-    table.add_row("test", f"{test.loss:.4f}", f"{test.accuracy:.2%}", style="bold")
+def report(history: History, test: Metrics, run: Run, title: str) -> None:
+    """Prints the results: a table, and what counts in a line."""
+    epoch = (run.flags.patience and history.best_epoch) or len(history)
+    row = history.rows[epoch - 1] if epoch else {}
     console = Console(highlight=False)
-    console.print(table)
-    console.print(
-        f"saved in {out}: model.safetensors, history.json, history.csv, history.png", soft_wrap=True
-    )
+    console.print(table_of(row, test, run.material.unit, title))
+    files = "model.safetensors, history.json, history.csv, history.png"
+    console.print(f"saved in {run.out}: {files}", soft_wrap=True)
+
+    result = f"test accuracy {test.accuracy:.2%}"
+    if isinstance(test, TextMetrics):
+        result = f"test loss {test.loss:.4f} nats a {run.material.unit}"
+        if "validation_loss" in row:
+            result = f"validation loss {row['validation_loss']:.4f}, {result}"
+    tested = f"{sum(count(targets) for _, targets in run.material.test):,} {run.material.unit}s"
     seconds = sum(row["seconds"] for row in history.rows)
-    console.print(
-        f"{title}: test accuracy {test.accuracy:.2%} on {tested:,} examples, "
-        f"after {len(history)} epochs in {seconds:.1f} s",
-        soft_wrap=True,
-    )
+    after = f"after {len(history)} epochs in {seconds:.1f} s"
+    console.print(f"{title}: {result} on {tested}, {after}", soft_wrap=True)
+
+
+def table_of(row: dict[str, float], test: Metrics, unit: str, title: str) -> Table:
+    """The metrics of an epoch, a row of the history, and those on the test data."""
+    metrics = {"loss": ".4f", "perplexity": ".3f", "bits_per_token": ".4f", "accuracy": ".2%"}
+    metrics = {name: form for name, form in metrics.items() if name in test.row()}
+    heads = {"bits_per_token": f"bits per\n{unit}"}
+    if isinstance(test, TextMetrics):  # more columns: within 80 characters all the same
+        title = title.replace(" on ", "\non ")
+    table = Table(Column(title, no_wrap=True))
+    for name in metrics:
+        table.add_column(heads.get(name, name), justify="right")
+    for part in ("train", "validation"):
+        if f"{part}_loss" in row:
+            values = [f"{row[f'{part}_{name}']:{form}}" for name, form in metrics.items()]
+            table.add_row(f"{part}, epoch {row['epoch']}", *values)
+    table.add_row("test", *(f"{test.row()[name]:{form}}" for name, form in metrics.items()), style="bold")
+    return table
 
 
 def command_for(name: str) -> Callable[..., None]:
     """`train` for one model, with an option for every argument of its constructor."""
+    flags_class = TextFlags if issubclass(MODELS[name], LanguageModel) else ImageFlags
     options = [
         model_option(MODELS[name], p)
         for p in inspect.signature(MODELS[name]).parameters.values()
@@ -348,10 +539,12 @@ def command_for(name: str) -> Callable[..., None]:
     ]
 
     def command(**flags: Any) -> None:
-        train(name, {option.name: flags.pop(option.name) for option in options}, **flags)
+        train(name, {option.name: flags.pop(option.name) for option in options}, flags_class(**flags))
 
-    _, _, *shared = inspect.signature(train, eval_str=True).parameters.values()
-    keyword_only = [p.replace(kind=p.KEYWORD_ONLY) for p in (*options, *shared)]
+    shared = dict(inspect.signature(flags_class, eval_str=True).parameters)
+    if name in DEFAULT_DATA:
+        shared["data"] = shared["data"].replace(default=DEFAULT_DATA[name])
+    keyword_only = [p.replace(kind=p.KEYWORD_ONLY) for p in (*options, *shared.values())]
     command.__signature__ = inspect.Signature(keyword_only)  # type: ignore[attr-defined]
     return command
 

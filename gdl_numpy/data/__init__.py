@@ -3,18 +3,24 @@
     digits = load("digits")
     for inputs, targets in Batches(digits.train, batch_size=100, seed=0): ...
 
-A new data set is one module with a `SOURCE`, and its line in `DATASETS`.
+    text = load("shakespeare")
+    vocabulary = Vocabulary.build(text.train)
+    for inputs, targets in Streams(vocabulary.encode(text.train), batch_size=16, chunk=25): ...
+
+A new data set is a module with a `Source`, and its place in `DATASETS`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, overload
 
-from gdl_numpy.data import digits, mnist
-from gdl_numpy.data.batches import Batches, epoch_order
+from gdl_numpy.data import babi, digits, mnist, python_docs, shakespeare
+from gdl_numpy.data.batches import Batches, Feed, epoch_order
 from gdl_numpy.data.dataset import Dataset, Split
 from gdl_numpy.data.download import download
-from gdl_numpy.data.source import DataError, Source, data_root
+from gdl_numpy.data.source import AnyDataset, DataError, Source, data_root
+from gdl_numpy.data.text import IGNORED, SentenceDataset, Sentences, Streams, TextDataset
+from gdl_numpy.data.vocabulary import UNKNOWN, Kind, Vocabulary
 from gdl_numpy.lookup import lookup
 
 if TYPE_CHECKING:
@@ -22,11 +28,21 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DATASETS",
+    "IGNORED",
+    "UNKNOWN",
+    "AnyDataset",
     "Batches",
     "DataError",
     "Dataset",
+    "Feed",
+    "Kind",
+    "SentenceDataset",
+    "Sentences",
     "Source",
     "Split",
+    "Streams",
+    "TextDataset",
+    "Vocabulary",
     "available",
     "data_root",
     "epoch_order",
@@ -34,10 +50,37 @@ __all__ = [
     "load",
 ]
 
-DATASETS: dict[str, Source] = {module.SOURCE.name: module.SOURCE for module in (digits, mnist)}
+SOURCES = (
+    digits.SOURCE,
+    mnist.SOURCE,
+    python_docs.SOURCE,
+    shakespeare.TINY,
+    shakespeare.BOOK,
+    babi.SENTENCES,
+    babi.PADDED,
+)
+DATASETS: dict[str, Source] = {source.name: source for source in SOURCES}
 
 
-def load(name: str, data_dir: str | Path | None = None) -> Dataset:
+@overload
+def load(name: Literal["digits", "mnist"], data_dir: str | Path | None = None) -> Dataset: ...
+
+
+@overload
+def load(
+    name: Literal["python_docs", "shakespeare", "shakespeare_book"], data_dir: str | Path | None = None
+) -> TextDataset: ...
+
+
+@overload
+def load(name: Literal["babi", "babi_padded"], data_dir: str | Path | None = None) -> SentenceDataset: ...
+
+
+@overload
+def load(name: str, data_dir: str | Path | None = None) -> AnyDataset: ...
+
+
+def load(name: str, data_dir: str | Path | None = None) -> AnyDataset:
     """Return the data set called `name`.
 
     Files that are there are used as they are, after a check of their content; what is missing is downloaded.

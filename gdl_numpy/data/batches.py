@@ -6,7 +6,8 @@ share or save.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -23,8 +24,58 @@ def epoch_order(n: int, seed: int, epoch: int) -> Int64[np.ndarray, " n"]:
     return np.random.default_rng((seed, epoch)).permutation(n)
 
 
-class Batches:
-    """The mini-batches of a split: iterate over it once an epoch.
+class Feed(ABC):
+    """What feeds a training loop: iterate over it once an epoch, for pairs of inputs and targets.
+
+    Attributes:
+        continues: each batch goes on where the one before it ended, so that a model's state carries over.
+
+    Args:
+        batch_size: items in a batch.
+        seed: items are shuffled, differently in each epoch; None keeps their own order.
+
+    Raises:
+        ValueError: `batch_size` is less than 1, or `seed` is negative.
+    """
+
+    continues: ClassVar[bool] = False
+
+    def __init__(self, batch_size: int, seed: int | None = None) -> None:
+        self._check_at_least(1, batch_size=batch_size)
+        if seed is not None and seed < 0:
+            raise ValueError(f"{type(self).__name__}: seed must be 0 or more, or None, got {seed}")
+        self.batch_size = batch_size
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order the next iteration follows, as torch's DistributedSampler does.
+
+        Raises:
+            ValueError: `epoch` is negative.
+        """
+        self._check_at_least(0, epoch=epoch)
+        self.epoch = epoch
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """Return what must be the same for a resumed run to go on as the same run, in JSON's types."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return the number of batches in an epoch."""
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]: ...
+
+    def _check_at_least(self, least: int, **arguments: int) -> None:
+        for name, value in arguments.items():
+            if value < least:
+                raise ValueError(f"{type(self).__name__}: {name} must be at least {least}, got {value}")
+
+
+class Batches(Feed):
+    """The mini-batches of a split of images.
 
     Args:
         split: the items.
@@ -36,24 +87,11 @@ class Batches:
     """
 
     def __init__(self, split: Split, batch_size: int, seed: int | None = None) -> None:
-        if batch_size < 1:
-            raise ValueError(f"Batches: batch_size must be at least 1, got {batch_size}")
-        if seed is not None and seed < 0:
-            raise ValueError(f"Batches: seed must be 0 or more, or None, got {seed}")
+        super().__init__(batch_size, seed)
         self.split = split
-        self.batch_size = batch_size
-        self.seed = seed
-        self.epoch = 0
 
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose order the next iteration follows, as torch's DistributedSampler does.
-
-        Raises:
-            ValueError: `epoch` is negative.
-        """
-        if epoch < 0:
-            raise ValueError(f"Batches: epoch must be 0 or more, got {epoch}")
-        self.epoch = epoch
+    def describe(self) -> dict[str, Any]:
+        return {"examples": len(self.split), "batch_size": self.batch_size, "seed": self.seed}
 
     def __len__(self) -> int:
         return -(-len(self.split) // self.batch_size)

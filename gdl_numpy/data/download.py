@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 # Seconds to wait for a mirror: to answer at all, and between two pieces of the file.
 TIMEOUTS = (10, 30)
 CHUNK = 1 << 16
+# Files that a message names one by one.
+FEW = 4
 
 
 def download(files: Sequence[DataFile], root: Path, progress: bool = True) -> None:
@@ -33,7 +35,8 @@ def download(files: Sequence[DataFile], root: Path, progress: bool = True) -> No
     for done, file in enumerate(files):
         failures = _try_mirrors(file, root / file.path, progress)
         if failures:
-            left = ", ".join(file.path for file in files[done:])
+            missing = [file.path for file in files[done:]]
+            left = ", ".join(missing[:FEW]) + (f" and {len(missing) - FEW} more" if missing[FEW:] else "")
             raise DataError(
                 f"cannot download {file.path} ({'; '.join(failures)}): try again with a connection, "
                 f"or get what is missing elsewhere and put it under {root} as {left}"

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from gdl_numpy.data.dataset import Dataset
+from gdl_numpy.data.text import SentenceDataset, TextDataset
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gdl_numpy.data.dataset import Dataset
-
+AnyDataset = Dataset | TextDataset | SentenceDataset
 FileState = Literal["good", "missing", "damaged"]
 
 
@@ -54,6 +56,11 @@ class DataFile:
     sha256: str
     content_size: int
     content_sha256: str
+
+    @classmethod
+    def plain(cls, dataset: str, path: str, url: str, size: int, sha256: str) -> DataFile:
+        """Return a file that is published as it is, not packed."""
+        return cls(dataset, path, (url,), sha256, size, sha256)
 
     def locate(self, root: Path) -> Path | None:
         """Return the file that is there under `root`, packed or unpacked; None if none is to be seen."""
@@ -103,7 +110,7 @@ class DataFile:
 
 @dataclass(frozen=True)
 class Source:
-    """A data set as the registry knows it: one module of this package each.
+    """A data set as the registry knows it.
 
     Attributes:
         name: the name that `load` takes.
@@ -114,5 +121,5 @@ class Source:
 
     name: str
     about: str
-    read: Callable[[Path], Dataset]
+    read: Callable[[Path], AnyDataset]
     files: tuple[DataFile, ...] = ()

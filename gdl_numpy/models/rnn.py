@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike
 from gdl_numpy.models.language_model import LanguageModel, RecurrentLanguageModel
 from gdl_numpy.nn import RNN, Dropout, Embedding, Linear, Module, Parameter
 from gdl_numpy.nn.checks import check_floating, check_grad_output
-from gdl_numpy.nn.recurrent import mask_of
+from gdl_numpy.nn.recurrent import ended_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,8 +103,8 @@ class Transition(Module):
         if x.ndim != 3 or x.shape[2] != self.size or len(x) == 0:
             raise ValueError(f"{self!r} expects an input (time, batch, {self.size}), got shape {x.shape}")
         steps, batch, _ = x.shape
-        mask = mask_of(self, lengths, steps, batch)
-        ends = None if mask is None else ~mask.transpose(0, 2, 1)  # (time, batch, 1)
+        ended = ended_of(self, lengths, steps, batch)
+        ended = None if ended is None else ended.transpose(0, 2, 1)  # (time, batch, 1)
         s = np.empty((steps + 1, batch, self.size), x.dtype)
         if state is None:
             s[0] = self.start.data
@@ -116,9 +116,9 @@ class Transition(Module):
         for k in range(steps):
             np.matmul(s[k], self.weight.data, out=s[k + 1])
             s[k + 1] += x[k]
-            if ends is not None:
-                np.copyto(s[k + 1], s[k], where=ends[k])
-        self.save_for_backward(s, state is None, ends)
+            if ended is not None:
+                np.copyto(s[k + 1], s[k], where=ended[k])
+        self.save_for_backward(s, state is None, ended)
         return s[:-1], s[-1]
 
     def backward(
@@ -127,7 +127,7 @@ class Transition(Module):
         grad_state: Float[np.ndarray, "batch size"] | None = None,
     ) -> tuple[Float[np.ndarray, "time batch size"], Float[np.ndarray, "batch size"] | None]:
         """Returns dL/dx and dL/dstate; that of the start vector goes to its parameter instead."""
-        s, from_start, ends = self.saved
+        s, from_start, ended = self.saved
         check_grad_output(self, grad_output, s[:-1].shape, s.dtype)
         g = np.zeros_like(s)
         if grad_state is not None:
@@ -135,9 +135,9 @@ class Transition(Module):
             g[-1] = grad_state
         for k in reversed(range(len(grad_output))):
             np.matmul(g[k + 1], self.weight.data.T, out=g[k])
-            if ends is not None:
-                np.copyto(g[k], g[k + 1], where=ends[k])
-                np.copyto(g[k + 1], 0, where=ends[k])
+            if ended is not None:
+                np.copyto(g[k], g[k + 1], where=ended[k])
+                np.copyto(g[k + 1], 0, where=ended[k])
             g[k] += grad_output[k]
         self.weight.accumulate(s[:-1].reshape(-1, self.size).T @ g[1:].reshape(-1, self.size))
         if not from_start:

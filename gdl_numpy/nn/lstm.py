@@ -100,7 +100,7 @@ class LSTM(Recurrent):
         return grad_x, (grad_h0, grad_c0)
 
     def unroll(
-        self, z: np.ndarray, weight_hh: np.ndarray, start: Sequence[np.ndarray], mask: np.ndarray | None
+        self, z: np.ndarray, weight_hh: np.ndarray, start: Sequence[np.ndarray], ended: np.ndarray | None
     ) -> tuple[np.ndarray, ...]:
         steps, (hidden, batch) = len(z), start[0].shape
         h, c = (np.empty((steps + 1, hidden, batch), z.dtype) for _ in self.states)
@@ -116,9 +116,9 @@ class LSTM(Recurrent):
             c[t + 1] += i * g
             np.tanh(c[t + 1], out=tanh_c[t])
             np.multiply(o, tanh_c[t], out=h[t + 1])
-            if mask is not None:
-                np.copyto(h[t + 1], h[t], where=~mask[t])
-                np.copyto(c[t + 1], c[t], where=~mask[t])
+            if ended is not None:
+                np.copyto(h[t + 1], h[t], where=ended[t])
+                np.copyto(c[t + 1], c[t], where=ended[t])
         return h, c, gates, tanh_c
 
     def unroll_backward(
@@ -127,12 +127,13 @@ class LSTM(Recurrent):
         weight_hh: np.ndarray,
         grad_h: np.ndarray,
         grad_last: Sequence[np.ndarray],
-        mask: np.ndarray | None,
+        ended: np.ndarray | None,
     ) -> tuple[np.ndarray, list[np.ndarray]]:
         _, c, gates, tanh_c = trace
         steps, hidden, batch = grad_h.shape
         dz = np.empty((4 * hidden, steps, batch), c.dtype)
-        dz_t = np.empty((4, hidden, batch), c.dtype)
+        dz_t = np.empty((4 * hidden, batch), c.dtype)
+        blocks = dz_t.reshape(4, hidden, batch)
         dh, dc = grad_last
         for t in reversed(range(steps)):
             i, f, g, o = gates[t].reshape(4, hidden, batch)
@@ -143,17 +144,18 @@ class LSTM(Recurrent):
             )  # σ' = σ (1 - σ), and tanh' = (1 - tanh)(1 + tanh)
             slopes *= gates[t].reshape(4, hidden, batch)
             np.subtract(1, g * g, out=slopes[2])
-            np.multiply(dc_t, g, out=dz_t[0])
-            np.multiply(dc_t, c[t], out=dz_t[1])
-            np.multiply(dc_t, i, out=dz_t[2])
-            np.multiply(dh, tanh_c[t], out=dz_t[3])
-            dz_t *= slopes
-            if mask is not None:
-                dz_t *= mask[t]
-            dz[:, t] = dz_t.reshape(-1, batch)
-            stays = 0 if mask is None else dh * ~mask[t]
-            dc = dc_t * f if mask is None else np.where(mask[t], dc_t * f, dc)
-            dh = weight_hh.T @ dz_t.reshape(-1, batch) + stays
+            np.multiply(dc_t, g, out=blocks[0])
+            np.multiply(dc_t, c[t], out=blocks[1])
+            np.multiply(dc_t, i, out=blocks[2])
+            np.multiply(dh, tanh_c[t], out=blocks[3])
+            blocks *= slopes
+            if ended is not None:
+                np.copyto(dz_t, 0, where=ended[t])
+            dz[:, t] = dz_t
+            stays = 0 if ended is None else np.where(ended[t], dh, np.zeros((), dh.dtype))
+            dc_t *= f
+            dc = dc_t if ended is None else np.where(ended[t], dc, dc_t)
+            dh = weight_hh.T @ dz_t + stays
         return dz, [dh, dc]
 
 

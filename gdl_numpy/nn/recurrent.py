@@ -88,7 +88,7 @@ class Recurrent(Module):
                 setattr(self, f"{name}_l{layer}", uniform(shape, bound, rng, dtype))
 
     def unroll(
-        self, z: np.ndarray, weight_hh: np.ndarray, start: Sequence[np.ndarray], mask: np.ndarray | None
+        self, z: np.ndarray, weight_hh: np.ndarray, start: Sequence[np.ndarray], ended: np.ndarray | None
     ) -> tuple[np.ndarray, ...]:
         """The recurrence of one layer.
 
@@ -96,7 +96,7 @@ class Recurrent(Module):
             z: (time, blocks · hidden_size, batch), each step's product with the input, biases added.
             weight_hh: (blocks · hidden_size, hidden_size)
             start: the initial states, each (hidden_size, batch).
-            mask: (time, 1, batch), False where a sequence has ended and its state stays; None if none ends.
+            ended: (time, 1, batch), True where a sequence has ended and its state stays; None if none ends.
 
         Returns:
             first the sequence of each state, (time + 1, hidden_size, batch), beginning with the initial one;
@@ -110,7 +110,7 @@ class Recurrent(Module):
         weight_hh: np.ndarray,
         grad_h: np.ndarray,
         grad_last: Sequence[np.ndarray],
-        mask: np.ndarray | None,
+        ended: np.ndarray | None,
     ) -> tuple[np.ndarray, list[np.ndarray]]:
         """The mirror of ``unroll``.
 
@@ -119,7 +119,7 @@ class Recurrent(Module):
             weight_hh: as there.
             grad_h: (time, hidden_size, batch), dL/dh of each step but for what later steps add.
             grad_last: dL/d(each state after the last step), each (hidden_size, batch).
-            mask: as there.
+            ended: as there.
 
         Returns:
             dL/dz as (blocks · hidden_size, time, batch), and dL/d(each initial state).
@@ -132,19 +132,19 @@ class Recurrent(Module):
         """``forward``, whatever the states are called; they come and go as a tuple."""
         x, state, layout = self._time_first(x, state)
         steps, batch = (x.ids if isinstance(x, Rows) else x).shape[:2]
-        mask = mask_of(self, lengths, steps, batch)
+        ended = ended_of(self, lengths, steps, batch)
         layers, last = [], []
-        y = x
+        y, zero = x, np.zeros((), state[0].dtype)
         for layer in range(self.num_layers):
             weight_hh: np.ndarray = getattr(self, f"weight_hh_l{layer}").data
             start = [np.ascontiguousarray(s[layer].T) for s in state]
-            trace = self.unroll(self.input_products(y, layer), weight_hh, start, mask)
+            trace = self.unroll(self.input_products(y, layer), weight_hh, start, ended)
             layers.append((y, trace))
-            h = trace[0][1:] if mask is None else trace[0][1:] * mask
+            h = trace[0][1:] if ended is None else np.where(ended, zero, trace[0][1:])
             y = np.ascontiguousarray(h.transpose(0, 2, 1))  # (time, batch, hidden_size)
             last.append([s[-1].T for s in trace[: len(self.states)]])
         assert isinstance(y, np.ndarray)
-        self.save_for_backward(layers, mask, layout, y.shape)
+        self.save_for_backward(layers, ended, layout, y.shape)
         return self._outward(y, layout), tuple(
             self._outward_state(np.stack(s), layout) for s in zip(*last, strict=True)
         )
@@ -153,17 +153,18 @@ class Recurrent(Module):
         self, grad_output: np.ndarray, grad_state: Sequence[np.ndarray] | None
     ) -> tuple[Any, State]:
         """``backward``, whatever the states are called."""
-        layers, mask, layout, shape = self.saved
+        layers, ended, layout, shape = self.saved
         grad, grad_states = self._grads_time_first(grad_output, grad_state)
+        zero = np.zeros((), grad.dtype)
         grad_start: list[list[np.ndarray]] = []
         for layer in reversed(range(self.num_layers)):
             y, trace = layers[layer]
             weight_hh: Parameter = getattr(self, f"weight_hh_l{layer}")
             grad_h = grad.transpose(0, 2, 1)
-            if mask is not None:  # behind the end of a sequence the output is 0, whatever the state is
-                grad_h = grad_h * mask
+            if ended is not None:  # behind the end of a sequence the output is 0, whatever the state is
+                grad_h = np.where(ended, zero, grad_h)
             grad_last = [np.ascontiguousarray(g[layer].T) for g in grad_states]
-            dz, grads = self.unroll_backward(trace, weight_hh.data, grad_h, grad_last, mask)
+            dz, grads = self.unroll_backward(trace, weight_hh.data, grad_h, grad_last, ended)
             grad_start.insert(0, [g.T for g in grads])
             # Every step's dL/dz side by side: (blocks · hidden_size, time · batch).
             columns = dz.reshape(len(dz), -1)
@@ -206,7 +207,7 @@ class Recurrent(Module):
         weight.accumulate(columns @ x.reshape(-1, x.shape[-1]))
         if layer == 0 and not self.needs_input_grad:
             return None
-        return (columns.T @ weight.data).reshape(*shape, -1)
+        return (columns.T @ weight.data).reshape(*shape, x.shape[-1])
 
     def total_bias(self, layer: int) -> np.ndarray:
         """b_ih + b_hh, which only ever act together; zeros without bias."""
@@ -275,8 +276,9 @@ class Recurrent(Module):
     def _check_state(
         self, state: Sequence[np.ndarray], shape: tuple[int, ...], dtype: np.dtype, prefix: str
     ) -> None:
-        if len(state) != len(self.states):
-            raise ValueError(f"{self!r} expects a state ({', '.join(self.states)}), got {len(state)} arrays")
+        if not isinstance(state, tuple | list) or len(state) != len(self.states):
+            got = f"{len(state)} arrays" if isinstance(state, tuple | list) else f"a {type(state).__name__}"
+            raise ValueError(f"{self!r} expects a state ({', '.join(self.states)}), got {got}")
         for name, array in zip(self.states, state, strict=True):
             if np.shape(array) != shape or array.dtype != dtype:
                 raise ValueError(
@@ -315,10 +317,10 @@ class Recurrent(Module):
         return f"{self.input_size}, {self.hidden_size}{layers}, bias={self.bias}{first}"
 
 
-def mask_of(
+def ended_of(
     layer: object, lengths: np.ndarray | None, steps: int, batch: int
 ) -> Bool[np.ndarray, "time 1 batch"] | None:
-    """True as long as a sequence of the batch lasts; None where no lengths are given.
+    """True where a sequence of the batch has ended; None where no lengths are given.
 
     Raises:
         ValueError: lengths that are not ``batch`` integers from 1 to ``steps``.
@@ -332,5 +334,5 @@ def mask_of(
         )
     if batch and (lengths.min() < 1 or lengths.max() > steps):
         raise ValueError(f"{layer!r} expects lengths from 1 to {steps}, got {lengths.tolist()}")
-    mask: np.ndarray = np.arange(steps)[:, None, None] < lengths
-    return mask
+    ended: np.ndarray = np.arange(steps)[:, None, None] >= lengths
+    return ended

@@ -82,7 +82,7 @@ class RNN(Recurrent):
         return grad_x, grad_h0
 
     def unroll(
-        self, z: np.ndarray, weight_hh: np.ndarray, start: Sequence[np.ndarray], mask: np.ndarray | None
+        self, z: np.ndarray, weight_hh: np.ndarray, start: Sequence[np.ndarray], ended: np.ndarray | None
     ) -> tuple[np.ndarray, ...]:
         h = np.empty((len(z) + 1, *start[0].shape), z.dtype)
         h[0] = start[0]
@@ -93,8 +93,8 @@ class RNN(Recurrent):
                 np.tanh(h[t + 1], out=h[t + 1])
             else:
                 np.maximum(h[t + 1], 0, out=h[t + 1])
-            if mask is not None:
-                np.copyto(h[t + 1], h[t], where=~mask[t])
+            if ended is not None:
+                np.copyto(h[t + 1], h[t], where=ended[t])
         return (h,)
 
     def unroll_backward(
@@ -103,18 +103,18 @@ class RNN(Recurrent):
         weight_hh: np.ndarray,
         grad_h: np.ndarray,
         grad_last: Sequence[np.ndarray],
-        mask: np.ndarray | None,
+        ended: np.ndarray | None,
     ) -> tuple[np.ndarray, list[np.ndarray]]:
         (h,), (g,) = trace, grad_last
         steps, hidden, batch = grad_h.shape
         dz = np.empty((hidden, steps, batch), h.dtype)
         for t in reversed(range(steps)):
             g = g + grad_h[t]
-            dz_t = g * (1 - h[t + 1] * h[t + 1]) if self.nonlinearity == "tanh" else g * (h[t + 1] > 0)
-            if mask is not None:
-                dz_t *= mask[t]
+            dz_t = g * (1 - h[t + 1] * h[t + 1]) if self.nonlinearity == "tanh" else g * (h[t + 1] != 0)
+            if ended is not None:
+                np.copyto(dz_t, 0, where=ended[t])
             dz[:, t] = dz_t
-            stays = 0 if mask is None else g * ~mask[t]
+            stays = 0 if ended is None else np.where(ended[t], g, np.zeros((), g.dtype))
             g = weight_hh.T @ dz_t + stays
         return dz, [g]
 

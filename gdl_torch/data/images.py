@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-import warnings
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import pytorch_lightning as pl
 import torch
-from lightning_fabric.utilities.warnings import PossibleUserWarning
 from torch import nn
 from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
 from gdl_numpy.data import Split, fetch, load
 from gdl_numpy.training import hold_out
-from gdl_torch.data.loading import Batch, EpochSampler, TensorBatches, as_is
+from gdl_torch.data.loading import Batch, EpochSampler, TensorBatches, as_is, ignore_advice_on_workers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +44,7 @@ class ImageDataModule(pl.LightningDataModule):
         ValueError: a batch_size below 1, or a negative seed; in `setup`, a validation outside [0, 1).
     """
 
-    dataset: ClassVar[str]
+    dataset: ClassVar[Literal["digits", "mnist"]]
     in_shape: ClassVar[tuple[int, int, int]]
     num_classes: ClassVar[int]
 
@@ -99,8 +97,7 @@ class ImageDataModule(pl.LightningDataModule):
         self.train, self.validation = hold_out(dataset.train, self.held_out_fraction, self.seed)
         self.test = dataset.test
         if self.num_workers == 0:
-            # Lightning advises more workers; for arrays in memory they are only slower.
-            warnings.filterwarnings("ignore", "The '.*' does not have many workers", PossibleUserWarning)
+            ignore_advice_on_workers()
 
     def train_dataloader(self) -> DataLoader[Batch]:
         dataset = TensorBatches(self.train, self.transform)

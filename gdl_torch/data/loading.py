@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from lightning_fabric.utilities.warnings import PossibleUserWarning
 from torch import Tensor
 from torch.utils.data import Dataset, DistributedSampler
 
@@ -51,6 +53,11 @@ class TensorBatches(Dataset[Batch]):
 def as_is(batch: Any) -> Any:
     """The `collate_fn` for a data set that gives batches: there is nothing left to collate."""
     return batch
+
+
+def ignore_advice_on_workers() -> None:
+    """Silences Lightning, which advises more workers; for arrays in memory they are only slower."""
+    warnings.filterwarnings("ignore", "The '.*' does not have many workers", PossibleUserWarning)
 
 
 class EpochSampler(DistributedSampler[int]):

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from gdl_numpy.lookup import lookup
 from gdl_torch.classifier import ACTIVATIONS, Classifier
+from gdl_torch.module import check_sizes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,8 +34,8 @@ class CNN(Classifier):
         lr: learning rate.
 
     Raises:
-        ValueError: an unknown activation or optimizer, a dropout outside [0, 1], a negative learning rate, or
-            images too small for their convolutions.
+        ValueError: an unknown activation or optimizer, a size below 1, a negative padding, a dropout outside
+            [0, 1], a learning rate that is negative or not finite, or images too small to convolve.
     """
 
     def __init__(
@@ -53,8 +54,17 @@ class CNN(Classifier):
         lr: float = 0.1,
     ) -> None:
         super().__init__(out_features, optimizer, lr)
-        if pool_size < 1:
-            raise ValueError(f"CNN expects pool_size ≥ 1, got {pool_size}")
+        check_sizes(
+            self,
+            in_shape=in_shape,
+            channels=channels,
+            kernel_size=kernel_size,
+            pool_size=pool_size,
+            hidden_features=hidden_features,
+            out_features=out_features,
+        )
+        if padding < 0:
+            raise ValueError(f"CNN expects padding ≥ 0, got {padding}")
         self.save_hyperparameters()
         make_activation = lookup("activation", activation, ACTIVATIONS)
         in_channels, height, width = in_shape

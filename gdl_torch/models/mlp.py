@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from gdl_numpy.lookup import lookup
 from gdl_torch.classifier import ACTIVATIONS, Classifier
+from gdl_torch.module import check_sizes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +31,8 @@ class MLP(Classifier):
         lr: learning rate.
 
     Raises:
-        ValueError: an unknown activation or optimizer, a dropout outside [0, 1], or a negative learning rate.
+        ValueError: an unknown activation or optimizer, a size below 1, a dropout outside [0, 1], or a
+            learning rate that is negative or not finite.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class MLP(Classifier):
         lr: float = 0.1,
     ) -> None:
         super().__init__(out_features, optimizer, lr)
+        check_sizes(self, in_features=in_features, hidden_features=hidden_features, out_features=out_features)
         self.save_hyperparameters()
         make_activation = lookup("activation", activation, ACTIVATIONS)
         layers: list[nn.Module] = [nn.Flatten()]

@@ -153,6 +153,19 @@ def _(
     )
 
 
+@bound_of.register
+def _(
+    layer: nn.Embedding, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float
+) -> Evaluation:
+    """Looking up is exact; a row's gradient sums over the places where it was looked up."""
+    size = run_torch(layer, inputs, targets, lambda _: magnitudes(grads))
+    terms = run_torch(layer, inputs, targets, lambda _: ones(grads))
+    outputs = [np.zeros_like(y) for y in size.outputs]
+    return Evaluation(
+        outputs, [], {key: gamma(terms.grad_params[key], u) * s for key, s in size.grad_params.items()}
+    )
+
+
 @bound_of.register(nn.ReLU)
 @bound_of.register(nn.Flatten)
 @bound_of.register(nn.Identity)

@@ -18,9 +18,15 @@ import torch
 from hypothesis import strategies as st
 
 from gdl_numpy import models, nn
-from gdl_numpy.data import Batches, Dataset
+from gdl_numpy.data import Batches, Dataset, SentenceDataset, Sentences, Streams, TextDataset, Vocabulary
+from gdl_numpy.data.text import IGNORED
+from gdl_numpy.data.vocabulary import Kind
 from gdl_torch import models as torch_models
+from parity_tests.harness.evaluate import as_arguments
+from parity_tests.harness.recurrent import PackingLSTM, PackingRNN
+from parity_tests.harness.sequence import Streamed, TorchStreamed
 
+PACKING: dict[str, Any] = {"RNN": PackingRNN, "LSTM": PackingLSTM}
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 
 
@@ -29,8 +35,13 @@ class Example(NamedTuple):
 
     numpy_module: nn.Module
     torch_module: torch.nn.Module
-    inputs: np.ndarray
+    inputs: Any
     targets: np.ndarray | None = None
+
+    @property
+    def arguments(self) -> tuple[Any, ...]:
+        """All that the modules are called with."""
+        return as_arguments(self.inputs) + as_arguments(self.targets)
 
 
 @dataclass(frozen=True)
@@ -52,37 +63,114 @@ def shuffled_batches(dataset: Dataset, batch_size: int, seed: int) -> Iterator[t
         yield from batches
 
 
+def vocabulary_of(dataset: TextDataset | SentenceDataset, kind: Kind) -> Vocabulary:
+    """The words of sentences; of a running text symbols of this kind, the most frequent thousand of them."""
+    if isinstance(dataset, SentenceDataset):
+        return Vocabulary.build(dataset.text, "spaces")
+    return Vocabulary.build(dataset.text, kind, max_size=1000)
+
+
+def sentences(kind: Kind, ahead: int = 1) -> Callable[[Any, int, int], Iterator[tuple[Any, Any]]]:
+    """Shuffled batches of whole sentences; a running text's are its lines."""
+
+    def batches(dataset: TextDataset | SentenceDataset, batch_size: int, seed: int) -> Iterator[Any]:
+        vocabulary, padded = vocabulary_of(dataset, kind), False
+        if isinstance(dataset, SentenceDataset):
+            lines, padded = list(dataset.train), dataset.padded
+        else:
+            lines = [line for line in dataset.train.splitlines() if line.strip()]
+        feed = Sentences([vocabulary.encode(line) for line in lines], batch_size, seed, ahead, padded)
+        for epoch in count():
+            feed.set_epoch(epoch)
+            yield from feed
+
+    return batches
+
+
+def chunks(steps: int) -> Callable[[Any, int, int], Iterator[tuple[Any, Any]]]:
+    """A running text from its beginning, whatever the seed, in chunks of so many steps; sentences are whole."""
+
+    def batches(dataset: TextDataset | SentenceDataset, batch_size: int, seed: int) -> Iterator[Any]:
+        if isinstance(dataset, SentenceDataset):
+            yield from sentences("characters")(dataset, batch_size, seed)
+        else:
+            ids = vocabulary_of(dataset, "characters").encode(dataset.train)
+            for _ in count():
+                yield from Streams(ids, batch_size, steps)
+
+    return batches
+
+
+def image_example(shape: tuple[int, ...]) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
+    """Random images and classes."""
+
+    def example(hparams: Mapping[str, Any], batch: int, rng: np.random.Generator) -> Any:
+        return rng.standard_normal((batch, *shape)), rng.integers(0, hparams.get("out_features", 10), batch)
+
+    return example
+
+
+def text_example(hparams: Mapping[str, Any], batch: int, rng: np.random.Generator) -> Any:
+    """Random ids, some of them often, and targets, some of which are not counted."""
+    ids = rng.integers(0, hparams["vocab_size"], (7, batch)) // rng.integers(1, 3, (7, batch))
+    targets = rng.integers(0, hparams["vocab_size"], (7, batch))
+    targets[5:, ::2] = IGNORED
+    return ids, targets
+
+
 @dataclass(frozen=True)
 class ModelCase:
     """A model that both sides have under ``name``.
 
     Attributes:
         variants: constructor arguments, small enough to test: together they use all that the model can have.
-        in_shape: of one example that fits the variants.
+        example: inputs and targets that fit the variants, from their arguments, a batch size and a generator.
         sizes: the constructor arguments that a data set decides.
         compared: further arguments of each row of ``compare.py``, under what tells it from the model's other
             rows; without any, the book's model.
         loss: class name of its loss, on both sides.
         lr: learning rate of the SGD steps in ``compare.py``.
         data: what ``compare.py`` feeds it by default.
+        carries_state: whether each batch goes on where the one before ended.
         batches: how it is fed, from data set, batch size and seed.
     """
 
     name: str
     variants: tuple[Mapping[str, Any], ...]
-    in_shape: tuple[int, ...]
-    sizes: Callable[[Dataset], Mapping[str, Any]]
+    example: Callable[[Mapping[str, Any], int, np.random.Generator], tuple[np.ndarray, np.ndarray]]
+    sizes: Callable[[Any], Mapping[str, Any]]
     compared: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"": {}})
     loss: str = "CrossEntropyLoss"
     lr: float = 0.1
     data: str = "digits"
-    batches: Callable[[Dataset, int, int], Iterator[tuple[Any, Any]]] = shuffled_batches
+    carries_state: bool = False
+    batches: Callable[[Any, int, int], Iterator[tuple[Any, Any]]] = shuffled_batches
+
+    @property
+    def reads_text(self) -> bool:
+        return issubclass(models.MODELS[self.name], models.LanguageModel)
+
+    def as_trained(
+        self, numpy_module: nn.Module, torch_module: torch.nn.Module, carry: bool = True
+    ) -> tuple[nn.Module, torch.nn.Module]:
+        """The two as training runs them: from a batch's inputs to what the loss takes.
+
+        With ``carry``, a language model begins each batch in the state in which it left the one before.
+        """
+        if not isinstance(numpy_module, models.LanguageModel):
+            return numpy_module, torch_module
+        return Streamed(numpy_module, carry), TorchStreamed(torch_module, carry)
 
     def build(self, hparams: Mapping[str, Any], seed: int = 0) -> tuple[nn.Module, torch.nn.Module]:
+        """The model on both sides, with the NumPy side's weights from ``seed``."""
         return models.MODELS[self.name](**hparams, rng=seed), torch_models.MODELS[self.name](**hparams)
 
     def losses(self) -> tuple[nn.Module, torch.nn.Module]:
         return getattr(nn, self.loss)(), getattr(torch.nn, self.loss)()
+
+
+def sizes_of_text(kind: Kind = "characters") -> Callable[[Any], Mapping[str, Any]]:
+    return lambda dataset: {"vocab_size": len(vocabulary_of(dataset, kind))}
 
 
 def values(draw: Draw, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
@@ -209,6 +297,45 @@ def cross_entropy(draw: Draw, rng: np.random.Generator) -> Example:
     )
 
 
+def embedding(draw: Draw, rng: np.random.Generator) -> Example:
+    rows, columns = draw(st.integers(1, 9)), draw(st.integers(1, 6))
+    padding = draw(st.one_of(st.none(), st.integers(-rows, rows - 1)))
+    sparse = draw(st.booleans())
+    shape = draw(st.sampled_from([(0,), (1,), (12,), (3, 0), (5, 4)]))
+    return Example(
+        nn.Embedding(rows, columns, padding, sparse, rng=rng),
+        torch.nn.Embedding(rows, columns, padding, sparse=sparse),
+        rng.integers(0, rows, shape),
+    )
+
+
+def recurrent(name: str, states: int) -> LayerCase:
+    """Some layers, on a batch of sequences or on one, with initial states or without, some ending early."""
+
+    def draw_case(draw: Draw, rng: np.random.Generator) -> Example:
+        inside, hidden, layers = draw(st.integers(1, 6)), draw(st.integers(1, 6)), draw(st.integers(1, 3))
+        steps, batch = draw(st.integers(1, 6)), draw(st.integers(0, 4))
+        bias, batch_first, batched = draw(st.booleans()), draw(st.booleans()), draw(st.booleans())
+        arguments: dict[str, Any] = {"num_layers": layers, "bias": bias, "batch_first": batch_first}
+        if name == "RNN":
+            arguments["nonlinearity"] = draw(st.sampled_from(["tanh", "relu"]))
+        outer = (batch, steps) if batch_first else (steps, batch)
+        x = values(draw, rng, (*(outer if batched else (steps,)), inside))
+        state: Any = None
+        if draw(st.booleans()):
+            shape = (layers, batch, hidden) if batched else (layers, hidden)
+            drawn = tuple(values(draw, rng, shape) for _ in range(states))
+            state = drawn if states > 1 else drawn[0]
+        lengths = rng.integers(1, steps + 1, batch) if batched and batch and draw(st.booleans()) else None
+        return Example(
+            getattr(nn, name)(inside, hidden, **arguments, rng=rng),
+            PACKING[name](inside, hidden, **arguments),
+            (x, state, lengths),
+        )
+
+    return LayerCase(name, draw_case)
+
+
 LAYERS: dict[str, LayerCase] = {
     case.name: case
     for case in (
@@ -223,6 +350,9 @@ LAYERS: dict[str, LayerCase] = {
         LayerCase("Conv2d", conv2d),
         pool2d("MaxPool2d"),
         pool2d("AvgPool2d"),
+        LayerCase("Embedding", embedding),
+        recurrent("RNN", states=1),
+        recurrent("LSTM", states=2),
         elementwise_loss("MSELoss"),
         elementwise_loss("BCELoss"),
         elementwise_loss("BCEWithLogitsLoss"),
@@ -235,7 +365,7 @@ MODELS: dict[str, ModelCase] = {
     for case in (
         ModelCase(
             "MLP",
-            in_shape=(1, 5, 5),
+            example=image_example((1, 5, 5)),
             sizes=lambda data: {"in_features": math.prod(data.in_shape), "out_features": data.num_classes},
             variants=(
                 {"in_features": 25},
@@ -246,7 +376,7 @@ MODELS: dict[str, ModelCase] = {
         ),
         ModelCase(
             "CNN",
-            in_shape=(2, 9, 8),
+            example=image_example((2, 9, 8)),
             sizes=lambda data: {"in_shape": data.in_shape, "out_features": data.num_classes},
             compared={
                 "": {},
@@ -259,6 +389,41 @@ MODELS: dict[str, ModelCase] = {
                  "hidden_features": [11], "activation": "relu", "dropout": 0.25},
                 {"in_shape": [2, 9, 8], "channels": [5], "kernel_size": 4, "activation": "sigmoid",
                  "dropout": 0.0},
+            ),
+        ),
+        ModelCase(
+            "TransitionMatrixLM",
+            example=text_example,
+            sizes=sizes_of_text("words"),
+            data="python_docs",
+            batches=sentences("words", ahead=0),
+            variants=({"vocab_size": 11}, {"vocab_size": 5, "embedding_dim": 3}),
+        ),
+        ModelCase(
+            "RNNLanguageModel",
+            example=text_example,
+            sizes=sizes_of_text(),
+            data="python_docs",
+            carries_state=True,
+            batches=chunks(16),
+            compared={"": {"embedding_dim": 128, "hidden_size": 128}},
+            variants=(
+                {"vocab_size": 11, "embedding_dim": 6, "hidden_size": 8},
+                {"vocab_size": 11, "embedding_dim": 6, "hidden_size": 8, "num_layers": 2,
+                 "nonlinearity": "relu", "dropout": 0.3},
+            ),
+        ),
+        ModelCase(
+            "LSTMLanguageModel",
+            example=text_example,
+            sizes=sizes_of_text(),
+            data="python_docs",
+            carries_state=True,
+            batches=chunks(25),
+            compared={"": {"embedding_dim": 128, "hidden_size": 128}},
+            variants=(
+                {"vocab_size": 11, "embedding_dim": 6, "hidden_size": 8},
+                {"vocab_size": 11, "embedding_dim": 6, "hidden_size": 8, "num_layers": 2, "dropout": 0.3},
             ),
         ),
     )

@@ -75,7 +75,7 @@ def check(
         optimizer_args: its arguments, by default ``{"lr": 0.1}``.
         steps: optimizer steps.
         batches: (inputs, targets) of the steps after the first; used up, they begin again with the first.
-        dtype: float32 or float64; by default that of the first floating input.
+        dtype: float32 or float64; by default that of the first floating input, else of the parameters.
         device: where torch computes.
         name: what to call it in the report.
         rng: for output gradients and disturbances.
@@ -85,7 +85,8 @@ def check(
         ValueError: the modules do not have the same parameters or layers.
     """
     if dtype is None:
-        dtype = next(a.dtype for a in map(np.asarray, flatten(inputs)) if is_floating(a))
+        arrays = [*map(np.asarray, flatten(inputs)), *numpy_module.state_dict().values()]
+        dtype = next(a.dtype for a in arrays if is_floating(a))
     exact = [
         (rounded(batch_inputs, dtype), rounded(batch_targets, dtype))
         for batch_inputs, batch_targets in [(inputs, targets), *batches]
@@ -296,8 +297,8 @@ def rounded(arguments: Any, dtype: DTypeLike) -> tuple[Any, ...]:
 
 
 def _shown(name: str) -> str:
-    """The name of a layer or parameter as the user of ``check`` knows it, without our wrapper."""
-    return "" if name == "model" else name.removeprefix("model.")
+    """The name of a layer or parameter as the user of ``check`` knows it, without our wrappers."""
+    return ".".join(part for part in name.split(".") if part != "model")
 
 
 def _random_signs(seed: int, sign: float) -> Any:

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import DTypeLike
 from torch import nn
 
-from gdl_numpy.nn import Dropout, Module
+from gdl_numpy.nn import Dropout, Module, SparseRows
 
 Arrays = list[np.ndarray]
 GradOutputs = Callable[[Arrays], Arrays]
@@ -68,7 +68,8 @@ def unflatten(like: Any, leaves: Iterator[Any]) -> Any:
     if like is None:
         return None
     if isinstance(like, tuple | list):
-        return tuple(unflatten(item, leaves) for item in like)
+        items = [unflatten(item, leaves) for item in like]
+        return type(like)(*items) if hasattr(like, "_fields") else tuple(items)
     return next(leaves)
 
 
@@ -93,8 +94,14 @@ def run_numpy(
     if isinstance(output, float):  # a reduced loss
         grads = float(grads)
     grad_inputs = module.backward(*grads) if isinstance(output, tuple) else module.backward(grads)
-    grad_params = {name: p.grad for name, p in module.named_parameters() if p.grad is not None}
-    return Evaluation(outputs, flatten(grad_inputs), grad_params)
+    grad_params = {name: dense(p.grad) for name, p in module.named_parameters() if p.grad is not None}
+    # A recurrent layer gives its initial state's gradient also where that state was not among the inputs.
+    asked = sum(is_floating(leaf) for leaf in flatten(inputs))
+    return Evaluation(outputs, flatten(grad_inputs)[:asked], grad_params)
+
+
+def dense(grad: np.ndarray | SparseRows) -> np.ndarray:
+    return grad.to_dense() if isinstance(grad, SparseRows) else grad
 
 
 def run_torch(
@@ -107,9 +114,10 @@ def run_torch(
     """The same on the torch side."""
     leaves = [to_torch(leaf, device) for leaf in flatten(inputs)]
     differentiable = [leaf.requires_grad_() for leaf in leaves if leaf.is_floating_point()]
-    output = module(
-        *unflatten(tuple(inputs), iter(leaves)), *(to_torch(target, device) for target in targets)
-    )
+    arguments = list(unflatten(tuple(inputs), iter(leaves)))
+    while arguments and arguments[-1] is None:  # not given, and perhaps not known to torch's layer
+        arguments.pop()
+    output = module(*arguments, *(to_torch(target, device) for target in targets))
     outputs = flatten(output)
     grads = [to_torch(grad, device) for grad in grad_outputs([to_numpy(leaf) for leaf in outputs])]
     module.zero_grad()
@@ -126,7 +134,8 @@ def to_torch(array: np.ndarray, device: str | torch.device) -> torch.Tensor:
 
 
 def to_numpy(tensor: torch.Tensor) -> np.ndarray:
-    array: np.ndarray = tensor.detach().cpu().numpy().copy()
+    tensor = tensor.detach()
+    array: np.ndarray = (tensor.to_dense() if tensor.is_sparse else tensor).cpu().numpy().copy()
     return array
 
 

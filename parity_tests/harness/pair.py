@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from gdl_numpy import nn
-from gdl_numpy.data import load
+from gdl_numpy.data import AnyDataset, Dataset, TextDataset
+from gdl_numpy.models import LanguageModel
 from gdl_numpy.optim import SGD
 from parity_tests.harness.cases import ModelCase
 from parity_tests.harness.check import check
@@ -19,38 +20,70 @@ from parity_tests.harness.report import Comparison, ParityReport
 from parity_tests.harness.trace import TorchWithLoss, WithLoss
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+
+
+BATCH, TEXT_BATCH = 100, 16  # how many images or how many streams or sentences, where nobody says
 
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """A model on both sides, with what it is fed: a batch for each training step."""
+    """A model on both sides, with what it is fed: a batch for each training step.
+
+    Attributes:
+        title: the model's name, and what tells it from other pairs of that name.
+        data: name of the data set.
+        batch_size: examples, streams of text or sentences in a batch.
+        carries_state: whether each batch goes on where the one before ended.
+    """
 
     title: str
     case: ModelCase
     data: str
+    batch_size: int
+    carries_state: bool
     numpy_module: nn.Module
     torch_module: torch.nn.Module
     batches: list[tuple[Any, Any]]
 
     @classmethod
     def all_of(
-        cls, case: ModelCase, data: str | None, data_dir: Path | None, steps: int, batch_size: int, seed: int
+        cls,
+        case: ModelCase,
+        dataset: AnyDataset,
+        steps: int,
+        batch_size: int | None = None,
+        seed: int = 0,
+        book: bool = False,
     ) -> Iterator[Pair]:
-        """A pair for each of the model's configurations in the registry."""
-        dataset = load(data or case.data, data_dir)
-        batches = list(islice(case.batches(dataset, batch_size, seed), steps))
-        for word, hparams in case.compared.items():
+        """A pair for each of the model's configurations in the registry, or one at the book's sizes.
+
+        Raises:
+            ValueError: a language model and images, or the other way round; a text too short for a batch.
+        """
+        check_fits(case, dataset)
+        size = batch_size or (TEXT_BATCH if case.reads_text else BATCH)
+        carries_state = case.carries_state and isinstance(dataset, TextDataset)
+        batches = list(islice(case.batches(dataset, size, seed), steps))
+        rows: Mapping[str, Mapping[str, Any]] = {"book": {}} if book else case.compared
+        for word, hparams in rows.items():
+            title = f"{case.name} {word}".strip()
             sides = case.build({**case.sizes(dataset), **hparams}, seed)
-            yield cls(f"{case.name} {word}".strip(), case, dataset.name, *sides, batches)
+            yield cls(title, case, dataset.name, size, carries_state, *sides, batches)
+
+    @property
+    def unit(self) -> str:
+        """What the loss counts."""
+        if self.case.loss != "CrossEntropyLoss":
+            return self.case.loss
+        return f"nats per {'symbol' if self.case.reads_text else 'example'}"
 
     def check(self, dtype: str, device: str, on_step: Callable[[int], None]) -> ParityReport:
         (inputs, targets), *others = self.batches
         try:
             return check(
-                self.numpy_module,
-                self.torch_module,
+                *self.case.as_trained(self.numpy_module, self.torch_module, self.carries_state),
                 inputs,
                 targets,
                 self.case.losses(),
@@ -70,7 +103,11 @@ class Pair:
     def numpy_step(self, dtype: str) -> Callable[[], None]:
         """One training step, on one batch after the other."""
         loss, _ = self.case.losses()
-        model = WithLoss(copy.deepcopy(self.numpy_module).astype(dtype), loss).requires_input_grad_(False)
+        own = copy.deepcopy(self.numpy_module).astype(dtype)
+        if isinstance(own, LanguageModel):
+            own.project_once = True
+        own, _ = self.case.as_trained(own, self.torch_module, self.carries_state)
+        model = WithLoss(own, loss).requires_input_grad_(False)
         optimizer = SGD(model.parameters(), self.case.lr)
         batches = cycle([as_dtype((as_arguments(x), as_arguments(y)), dtype) for x, y in self.batches])
 
@@ -86,7 +123,9 @@ class Pair:
     def torch_step(self, dtype: str, device: str) -> Callable[[], None]:
         """The same with torch. The batches are on the device already."""
         _, loss = self.case.losses()
-        model = TorchWithLoss(twin(self.torch_module, self.numpy_module, dtype, device), loss)
+        other = twin(self.torch_module, self.numpy_module, dtype, device)
+        _, other = self.case.as_trained(self.numpy_module, other, self.carries_state)
+        model = TorchWithLoss(other, loss)
         optimizer = torch.optim.SGD(model.parameters(), self.case.lr)
         batches = cycle(
             [
@@ -104,3 +143,15 @@ class Pair:
                 torch.cuda.synchronize()
 
         return step
+
+
+def check_fits(case: ModelCase, dataset: AnyDataset) -> None:
+    """Raises ValueError for a language model and images, or the other way round."""
+    if not fits(case, dataset):
+        wanted, given = ("text", "images") if case.reads_text else ("images", "text")
+        raise ValueError(f"{case.name} takes {wanted}, but {dataset.name} is {given}: choose other --data")
+
+
+def fits(case: ModelCase, dataset: AnyDataset) -> bool:
+    """Whether the model takes this kind of data."""
+    return case.reads_text != isinstance(dataset, Dataset)

@@ -17,6 +17,7 @@ from parity_tests.harness.evaluate import (
     Evaluation,
     GradOutputs,
     as_dtype,
+    dense,
     fixed_dropout,
     run_numpy,
     run_torch,
@@ -82,7 +83,7 @@ class NumpySide:
             return
         for parameter, state in zip(self.optimizer.params, self.optimizer.state, strict=True):
             if parameter.grad is not None:
-                parameter.grad = self.disturbance.relative(parameter.grad)
+                parameter.grad = self.disturbance.relative(dense(parameter.grad))
             for buffer in state.values():
                 buffer[...] = self.disturbance.relative(buffer)
         before = [parameter.data.copy() for parameter in self.optimizer.params]

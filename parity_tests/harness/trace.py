@@ -13,16 +13,24 @@ import torch
 from torch import nn
 
 from gdl_numpy.nn import Module
-from parity_tests.harness.evaluate import Arrays, Evaluation, flatten, to_numpy, unflatten
+from parity_tests.harness.evaluate import Arrays, Evaluation, dense, flatten, to_numpy, unflatten
 
 Signs = Callable[[Any], np.ndarray]
 
 
 @dataclass
 class Call:
-    """What one layer got and gave in one forward and backward pass."""
+    """What one layer got and gave in one forward and backward pass.
+
+    Attributes:
+        inputs: as forward got them.
+        output: as forward returned it.
+        outputs: its leaves.
+        grad_outputs: the gradient of each of them.
+    """
 
     inputs: tuple[Any, ...]
+    output: Any
     outputs: Arrays
     grad_outputs: Arrays = field(default_factory=list)
 
@@ -42,17 +50,30 @@ def record(module: Module) -> Trace:
     def forward(name: str, original: Callable[..., Any], *inputs: Any) -> Any:
         output = original(*inputs)
         trace.pop(name, None)
-        trace[name] = Call(inputs, [np.asarray(leaf) for leaf in flatten(output)])
+        trace[name] = Call(inputs, output, [np.asarray(leaf) for leaf in flatten(output)])
         return output
 
     def backward(name: str, original: Callable[..., Any], *grad_outputs: Any) -> Any:
-        trace[name].grad_outputs = [np.asarray(leaf) for leaf in flatten(grad_outputs)]
+        call = trace[name]
+        several = isinstance(call.output, tuple)
+        given = zeros_for_none(call.output if several else (call.output,), grad_outputs)
+        call.grad_outputs = [np.asarray(leaf) for leaf in given]
         return original(*grad_outputs)
 
     for name, layer in leaf_layers(module).items():
         vars(layer)["forward"] = partial(forward, name, layer.forward)
         vars(layer)["backward"] = partial(backward, name, layer.backward)
     return trace
+
+
+def zeros_for_none(outputs: Any, grads: Any) -> Arrays:
+    """The leaves of ``grads``; zeros where None, or nothing at all, stands for those of some outputs."""
+    if grads is None:
+        return [np.zeros_like(leaf) for leaf in flatten(outputs)]
+    if not isinstance(outputs, tuple):
+        return [grads]
+    padded = [*grads, *[None] * (len(outputs) - len(grads))]
+    return [leaf for pair in zip(outputs, padded, strict=True) for leaf in zeros_for_none(*pair)]
 
 
 def disturb(module: Module, bounds: Mapping[str, Evaluation], signs: Signs) -> None:
@@ -63,7 +84,10 @@ def disturb(module: Module, bounds: Mapping[str, Evaluation], signs: Signs) -> N
 
     def moved(values: Any, by: Arrays) -> Any:
         leaves = flatten(values)
-        return unflatten(values, iter([v + b * signs(v) for v, b in zip(leaves, by, strict=True)]))
+        disturbed = [v + b * signs(v) for v, b in zip(leaves, by, strict=False)]
+        return unflatten(
+            values, iter(disturbed + leaves[len(disturbed) :])
+        )  # with gradients nobody asked for
 
     def forward(name: str, original: Callable[..., Any], *inputs: Any) -> Any:
         return moved(original(*inputs), bounds[name].outputs)
@@ -72,7 +96,8 @@ def disturb(module: Module, bounds: Mapping[str, Evaluation], signs: Signs) -> N
         grad_inputs = moved(original(*grad_outputs), bounds[name].grad_inputs)
         for key, parameter in layer.named_parameters():
             if parameter.grad is not None:
-                parameter.grad += bounds[name].grad_params[key] * signs(parameter.grad)
+                grad = dense(parameter.grad)
+                parameter.grad = grad + bounds[name].grad_params[key] * signs(grad)
         return grad_inputs
 
     for name, layer in leaf_layers(module).items():
@@ -87,10 +112,12 @@ def record_torch(module: nn.Module, names: list[str]) -> Iterator[Trace]:
 
     def forward_hook(name: str, _module: nn.Module, _inputs: Any, output: Any) -> None:
         leaves = flatten(output)
-        call = trace[name] = Call((), [to_numpy(leaf) for leaf in leaves])
-        for leaf in leaves:
+        values = [to_numpy(leaf) for leaf in leaves]
+        grads = [np.zeros_like(value) for value in values]  # of an output that nobody uses
+        trace[name] = Call((), output, values, grads)
+        for i, leaf in enumerate(leaves):
             if leaf.requires_grad:
-                leaf.register_hook(lambda grad: call.grad_outputs.append(to_numpy(grad)))
+                leaf.register_hook(lambda grad, i=i: grads.__setitem__(i, to_numpy(grad)))
 
     handles = [
         module.get_submodule(name).register_forward_hook(partial(forward_hook, name)) for name in names

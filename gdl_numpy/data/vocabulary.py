@@ -1,0 +1,187 @@
+"""Vocabularies: text as the ids of its symbols, and back.
+
+    vocabulary = Vocabulary.build(text, kind="words", max_size=10_000)
+    ids = vocabulary.encode("To be, or not to be")
+    vocabulary.decode(ids)
+
+Nothing is lost on the way: the symbols of a text put together are the text, whatever Unicode it holds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from jaxtyping import Int64, Integer
+
+Kind = Literal["characters", "words", "spaces"]
+
+# What stands for every symbol that the vocabulary lacks: Unicode's REPLACEMENT CHARACTER.
+UNKNOWN = "\ufffd"
+
+# A word or a mark, with the one space before it, or else a single white space: all that a text can consist
+# of. Apostrophes inside a word belong to it.
+WORD = re.compile(r" ?\w+(?:['’]\w+)*| ?[^\w\s]|\s")
+
+SPLIT: dict[str, Callable[[str], list[str]]] = {
+    "characters": list,
+    "words": WORD.findall,
+    "spaces": lambda text: text.split(" "),
+}
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    r"""The symbols that a model knows; a symbol's place is its id.
+
+    Three kinds of symbols:
+        characters: each Unicode code point is one, lone surrogates too.
+        words: words and punctuation marks, each with the space before it, and white space that is left.
+        spaces: whatever stands between two spaces, as the book reads bAbI; decoding puts the spaces back.
+
+    Attributes:
+        symbols: each once.
+        kind: "characters", "words" or "spaces".
+        unknown: id 0 is the symbol "\ufffd", to which `encode` maps all that the vocabulary lacks.
+
+    Raises:
+        ValueError: a symbol is there twice or is not one symbol of this kind, there is none at all, or
+            `unknown` is set and the first is not "\ufffd".
+    """
+
+    symbols: tuple[str, ...]
+    kind: Kind = "characters"
+    unknown: bool = True
+
+    def __post_init__(self) -> None:
+        if self.kind not in SPLIT:
+            raise ValueError(f"Vocabulary: kind must be one of {', '.join(SPLIT)}; got {self.kind!r}")
+        if not self.symbols:
+            raise ValueError("Vocabulary: there must be at least one symbol")
+        for symbol in self.symbols:
+            if SPLIT[self.kind](symbol) != [symbol]:
+                raise ValueError(f"Vocabulary: {symbol!r} is not one symbol, where symbols are {self.kind}")
+        if len(self._ids) != len(self.symbols):
+            twice = Counter(self.symbols).most_common(1)[0][0]
+            raise ValueError(f"Vocabulary: {twice!r} is there more than once")
+        if self.unknown and self.symbols[0] != UNKNOWN:
+            raise ValueError(
+                f"Vocabulary: with unknown=True symbol 0 must be {UNKNOWN!r}, got {self.symbols[0]!r}"
+            )
+
+    @classmethod
+    def build(
+        cls, text: str, kind: Kind = "characters", unknown: bool = True, max_size: int | None = None
+    ) -> Vocabulary:
+        """Return the vocabulary of a text: its symbols, sorted by code points.
+
+        Args:
+            text: the text, with at least one symbol.
+            kind: what the symbols are; see `Vocabulary`.
+            unknown: add a symbol, with id 0, for what the vocabulary lacks.
+            max_size: keep no more than this many symbols, the one for the unknown included: the most frequent
+                ones, and of those equally frequent the ones that come first in the text. None: all.
+
+        Raises:
+            ValueError: the text is empty, there is no such kind, or `max_size` leaves no symbol of the text.
+        """
+        if kind not in SPLIT:
+            raise ValueError(f"Vocabulary.build: kind must be one of {', '.join(SPLIT)}; got {kind!r}")
+        if not text:
+            raise ValueError("Vocabulary.build: text must have at least one symbol, got an empty one")
+        if max_size is not None and max_size < 1 + unknown:
+            raise ValueError(
+                f"Vocabulary.build: max_size must be at least {1 + unknown} (with unknown={unknown}), "
+                f"got {max_size}"
+            )
+        counts = Counter(SPLIT[kind](text))
+        if unknown:
+            del counts[UNKNOWN]
+        kept = counts.most_common(None if max_size is None else max_size - unknown)
+        return cls((UNKNOWN,) * unknown + tuple(sorted(symbol for symbol, _ in kept)), kind, unknown)
+
+    @cached_property
+    def _ids(self) -> dict[str, int]:
+        return {symbol: id_ for id_, symbol in enumerate(self.symbols)}
+
+    def __len__(self) -> int:
+        return len(self.symbols)
+
+    @property
+    def unit(self) -> Literal["character", "word"]:
+        """What one symbol is called, for people: bits per character, words per second."""
+        return "character" if self.kind == "characters" else "word"
+
+    def split(self, text: str) -> list[str]:
+        """Return the text's symbols, known or not, in order; none for an empty text."""
+        return SPLIT[self.kind](text) if text else []
+
+    def encode(self, text: str) -> Int64[np.ndarray, " symbols"]:
+        """Return the ids of the text's symbols; 0 for those not known, where `unknown` is set.
+
+        Raises:
+            ValueError: a symbol is not known and `unknown` is not set.
+        """
+        symbols = self.split(text)
+        missing = 0 if self.unknown else -1
+        ids = np.fromiter(map(self._ids.get, symbols, repeat(missing)), np.int64, len(symbols))
+        if not self.unknown and ids.size and ids.min() < 0:
+            first = int(np.argmin(ids))
+            raise ValueError(
+                f"encode: the vocabulary lacks {symbols[first]!r}, {self.unit} {first} of the text, "
+                "and has no symbol for what is unknown"
+            )
+        return ids
+
+    def decode(self, ids: Integer[np.ndarray, " symbols"] | Sequence[int]) -> str:
+        """Return the text whose symbols have these ids.
+
+        Raises:
+            IndexError: an id is negative, or not less than the number of symbols.
+        """
+        size = len(self.symbols)
+        wrong = next((id_ for id_ in ids if not 0 <= id_ < size), None)
+        if wrong is not None:
+            raise IndexError(f"decode: ids must be from 0 to {size - 1}, got {wrong}")
+        return (" " if self.kind == "spaces" else "").join(self.symbols[id_] for id_ in ids)
+
+    def unknown_in(self, text: str) -> tuple[str, ...]:
+        """Return the symbols of the text that the vocabulary lacks: each once, as they first appear."""
+        return tuple(symbol for symbol in dict.fromkeys(self.split(text)) if symbol not in self._ids)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `from_json` takes, in JSON's types.
+
+        JSON writes two halves of a surrogate pair, side by side in one symbol, as the one character they are
+        in UTF-16. Such symbols, which no text read from a file has, come back changed.
+        """
+        return {"kind": self.kind, "unknown": self.unknown, "symbols": list(self.symbols)}
+
+    @classmethod
+    def from_json(cls, value: Any) -> Vocabulary:
+        """Return the vocabulary that `to_json` described.
+
+        Raises:
+            ValueError: `value` is no such description.
+        """
+        expected = cls.__dataclass_fields__.keys()
+        if not isinstance(value, dict) or value.keys() != expected:
+            found = sorted(map(str, value)) if isinstance(value, dict) else type(value).__name__
+            raise ValueError(f"vocabulary: expected {sorted(expected)}, got {found}")
+        kind, unknown, symbols = value["kind"], value["unknown"], value["symbols"]
+        if not isinstance(kind, str) or kind not in SPLIT:
+            raise ValueError(f"vocabulary: kind must be one of {', '.join(SPLIT)}; got {kind!r}")
+        if not isinstance(unknown, bool):
+            raise ValueError(f"vocabulary: unknown must be true or false, got {unknown!r}")
+        if not isinstance(symbols, list) or not all(isinstance(symbol, str) for symbol in symbols):
+            raise ValueError("vocabulary: symbols must be a list of strings")
+        return cls(tuple(symbols), kind, unknown)  # type: ignore[arg-type]

@@ -1,0 +1,104 @@
+"""Text from a Lightning language model: the twin of `gdl_numpy.generation`, with its sampler.
+
+model = load_language_model("lightning_logs/version_0/checkpoints/epoch=9-step=210.ckpt")
+for symbol in generate(model, model.vocabulary.encode("ROMEO:"), length=500, temperature=0.8, rng=0):
+    print(model.vocabulary.decode([symbol]), end="")
+"""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from gdl_numpy.checkpoint import CheckpointError
+from gdl_numpy.generation import Sampler, write
+from gdl_torch.export import export_checkpoint, load_model
+from gdl_torch.language_model import LanguageModel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import numpy as np
+    from jaxtyping import Integer
+    from torch import nn
+
+    from gdl_numpy.generation import Step
+
+
+def load_language_model(path: str | Path) -> LanguageModel:
+    """Build the language model that a .safetensors file, or a .ckpt of Lightning's, holds, in eval mode.
+
+    Its vocabulary comes with it, where the file has one.
+
+    Raises:
+        CheckpointError: the file cannot be used, or holds another kind of model.
+    """
+    if Path(path).suffix == ".ckpt":
+        with tempfile.TemporaryDirectory() as folder:
+            exported = Path(folder) / "model.safetensors"
+            export_checkpoint(path, exported)
+            model = load_model(exported)
+    else:
+        model = load_model(path)
+    if not isinstance(model, LanguageModel):
+        raise CheckpointError(
+            f"{path} holds a model that writes no text, {type(model).__name__}: "
+            "give the checkpoint of a language model"
+        )
+    return model
+
+
+def generate(
+    model: LanguageModel,
+    prompt: Integer[np.ndarray, " symbols"] | Sequence[int],
+    length: int,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    rng: np.random.Generator | int | None = None,
+    *,
+    exclude: Sequence[int] = (),
+) -> Iterator[int]:
+    """Reads a prompt, and goes on from there, on the device where the model is.
+
+    Arguments, result and errors are those of `gdl_numpy.generation.generate`, and so is the text, but where
+    rounding decides: where two symbols are equally likely, or chance falls just between two.
+    """
+    sampler = Sampler(temperature, top_k, tuple(exclude))
+    return write(_stepper(model), model.vocab_size, prompt, length, sampler, rng)
+
+
+def _stepper(model: LanguageModel) -> Step:
+    """What `gdl_numpy`'s models have as `stepper`."""
+    device = next(model.parameters()).device
+    modules = list(model.modules())
+    cudnn = torch.backends.cudnn
+
+    def step(symbol: int, state: Any) -> tuple[np.ndarray, Any]:
+        ids = torch.tensor([[symbol]], device=device)
+        # By default cuDNN rounds to TF32's ten bits, which a single column gains nothing from.
+        exact = cudnn.flags(enabled=cudnn.enabled, deterministic=True, allow_tf32=False)
+        # All of it within the step: between steps the caller's own code runs.
+        with torch.inference_mode(), exact, _evaluating(modules):
+            logits, state = model(ids, state)
+            if model.ahead == 0:  # those were the symbol's own: what comes first in the next call follows it
+                logits, _ = model(ids, state)
+            return logits[0, 0].cpu().double().numpy(), state
+
+    return step
+
+
+@contextmanager
+def _evaluating(modules: Sequence[nn.Module]) -> Iterator[None]:
+    """Within, none of the modules is in training mode; behind it, those are that were."""
+    trained = [module for module in modules if module.training]
+    for module in trained:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module in trained:
+            module.training = True

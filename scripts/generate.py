@@ -1,0 +1,202 @@
+"""Let a trained language model write: its text appears as it is made.
+
+    python scripts/generate.py runs/lstm/model.safetensors --prompt "ROMEO:" --length 1000 --temperature 0.8
+    python scripts/generate.py model.safetensors --top-k 1             greedy: always the likeliest symbol
+    python scripts/generate.py last.ckpt --backend torch --seed 1      a checkpoint of Lightning's
+
+Either backend reads the .safetensors files of train.py and of the export from gdl_torch, and writes the same
+text for the same seed; the numpy backend needs no torch. The prompt comes first, then --length symbols and an
+end of line. Exit code 130 after Ctrl-C; 2, and one line that says why, for bad usage and files that cannot be
+used.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import time
+from enum import StrEnum
+from pathlib import Path  # noqa: TC003 (typer reads the annotations)
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gdl_numpy import generation
+from gdl_numpy.checkpoint import load_model, load_vocabulary
+from gdl_numpy.models import LanguageModel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from gdl_numpy.data import Vocabulary
+
+# So many unknown symbols of a prompt are named.
+NAMED = 10
+# typer may bring its own copy of click, so that the class is not always click's.
+UsageError: type[Any] = typer.BadParameter.__base__ or Exception
+
+app = typer.Typer(add_completion=False)
+
+
+class Backend(StrEnum):
+    numpy = "numpy"
+    torch = "torch"
+
+
+class Device(StrEnum):
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+@app.command()
+def write(
+    checkpoint: Annotated[
+        Path, typer.Argument(help="A language model's .safetensors; for torch also a .ckpt.")
+    ],
+    prompt: Annotated[
+        str | None, typer.Option(help="Text to begin with; else an end of line, or a word the model knows.")
+    ] = None,
+    length: Annotated[int, typer.Option(help="Symbols to write.", min=0)] = 500,
+    temperature: Annotated[
+        float, typer.Option(help="Above 0; the lower, the more is the likeliest symbol preferred.")
+    ] = 1.0,
+    top_k: Annotated[
+        int | None, typer.Option(help="Choose among so many likeliest symbols only; 1 is greedy.", min=1)
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="For the same text again; else a new one.", min=0)] = None,
+    backend: Annotated[Backend, typer.Option(help="Who computes.")] = Backend.numpy,
+    device: Annotated[Device, typer.Option(help="For the torch backend.")] = Device.auto,
+    stats: Annotated[
+        bool, typer.Option("--stats", help="At the end, say how fast it was, on stderr.")
+    ] = False,
+) -> None:
+    """Let a trained language model write."""
+    if prompt == "":
+        raise ValueError("--prompt is empty: give at least one symbol to begin with, or leave it out")
+    load = load_for_torch if backend is Backend.torch else load_for_numpy
+    model, vocabulary, generate = load(checkpoint, device)
+    if len(vocabulary) > model.vocab_size:
+        raise ValueError(
+            f"{checkpoint} has a vocabulary of {len(vocabulary)} symbols for a model of {model.vocab_size}: "
+            "give another checkpoint"
+        )
+    if prompt is None:
+        prompt = default_prompt(vocabulary)
+    say_what_is_unknown(prompt, vocabulary)
+    # Neither the unknown symbol is written, nor what the model could know beyond its vocabulary.
+    exclude = [*range(vocabulary.unknown), *range(len(vocabulary), model.vocab_size)]
+    ids = generate(model, vocabulary.encode(prompt), length, temperature, top_k, seed, exclude=exclude)
+    between = " " if vocabulary.kind == "spaces" else ""
+    start = time.perf_counter()
+    stream(prompt, (between + vocabulary.symbols[symbol] for symbol in ids))
+    if stats:
+        seconds = time.perf_counter() - start
+        rate = f"{length / seconds:,.0f} {vocabulary.unit}s a second"
+        typer.echo(f"{length:,} {vocabulary.unit}s in {seconds:.2f} s: {rate} ({backend})", err=True)
+
+
+def load_for_numpy(path: Path, device: Device) -> tuple[Any, Vocabulary, Callable[..., Iterator[int]]]:
+    """The model in a checkpoint, what its ids stand for, and who writes with it.
+
+    Raises:
+        ValueError: the checkpoint cannot be used, or not here.
+    """
+    if device is Device.cuda:
+        raise ValueError("--device cuda is for --backend torch: the numpy backend computes on the CPU")
+    if path.suffix == ".ckpt" and path.exists():
+        raise ValueError(
+            f"{path} is Lightning's, which numpy cannot read: give --backend torch, or export it, once, "
+            f"with `python -m gdl_torch.export {path}`, and give {path.with_suffix('.safetensors')}"
+        )
+    model = load_model(path)
+    if not isinstance(model, LanguageModel):
+        raise ValueError(
+            f"{path} holds a model that writes no text, {type(model).__name__}: "
+            "give the checkpoint of a language model"
+        )
+    return model, load_vocabulary(path), generation.generate
+
+
+def load_for_torch(path: Path, device: Device) -> tuple[Any, Vocabulary, Callable[..., Iterator[int]]]:
+    """The same with torch, on the device."""
+    import torch
+
+    from gdl_torch import generation as torch_generation
+
+    if device is Device.cuda and not torch.cuda.is_available():
+        raise ValueError("--device cuda: torch finds no CUDA device here; --device cpu and auto do without")
+    model = torch_generation.load_language_model(path)
+    if model.vocabulary is None:
+        raise ValueError(
+            f"{path} holds no vocabulary: give the checkpoint of a language model that was trained on text"
+        )
+    use_cuda = device is not Device.cpu and torch.cuda.is_available()
+    return model.to("cuda" if use_cuda else "cpu"), model.vocabulary, torch_generation.generate
+
+
+def default_prompt(vocabulary: Vocabulary) -> str:
+    """An end of line, else the first word or letter, else the first symbol that is known."""
+    known = vocabulary.symbols[vocabulary.unknown :]
+    if not known:
+        raise ValueError("the checkpoint's vocabulary knows no symbol: give another checkpoint")
+    return "\n" if "\n" in known else next((symbol for symbol in known if symbol.isalpha()), known[0])
+
+
+def say_what_is_unknown(prompt: str, vocabulary: Vocabulary) -> None:
+    """Names, on stderr, what of the prompt the model does not know.
+
+    Raises:
+        ValueError: there is such, and no symbol to read instead.
+    """
+    missing = vocabulary.unknown_in(prompt)
+    if not missing:
+        return
+    names = ", ".join(map(repr, missing[:NAMED]))
+    if len(missing) > NAMED:
+        names += f" and {len(missing) - NAMED} more"
+    if not vocabulary.unknown:
+        raise ValueError(
+            f"--prompt has {names}, which the model's vocabulary lacks, and there is no unknown symbol in it"
+        )
+    typer.echo(f"generate.py: the model does not know {names}: read as its unknown symbol", err=True)
+
+
+def stream(prompt: str, pieces: Iterable[str]) -> None:
+    """Writes the text to stdout, each piece as it comes; ends quietly where nobody reads on (`| head`).
+
+    Raises:
+        OSError: stdout cannot be written to.
+    """
+    out = sys.stdout
+    if isinstance(out, io.TextIOWrapper):
+        out.reconfigure(errors="backslashreplace")  # where the terminal's encoding lacks a character
+    try:
+        print(prompt, end="", flush=True, file=out)
+        for piece in pieces:
+            print(piece, end="", flush=True, file=out)
+        print(flush=True, file=out)
+    except OSError as error:
+        # What is left in the buffer has to go somewhere, or Python complains at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the command line; returns the exit code."""
+    try:
+        return int(app(arguments, standalone_mode=False) or 0)
+    except (KeyboardInterrupt, typer.Abort):
+        return 130
+    except UsageError as error:
+        message = str(error.format_message())
+    except (ValueError, IndexError, OSError) as error:
+        message = str(error)
+    typer.echo(f"generate.py: {message}", err=True)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
