@@ -85,7 +85,7 @@ class Sampler:
             ValueError: logits that are nan or +inf.
         """
         upto = self.probabilities(logits).cumsum()
-        # The first symbol whose share of [0, total) ends beyond the number. One without a share is passed over.
+        # The first symbol whose share of [0, total) ends beyond the number; those without one are passed.
         return int(upto.searchsorted(rng.random() * upto[-1], side="right"))
 
 

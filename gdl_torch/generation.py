@@ -75,14 +75,11 @@ def _stepper(model: LanguageModel) -> Step:
     """What `gdl_numpy`'s models have as `stepper`."""
     device = next(model.parameters()).device
     modules = list(model.modules())
-    cudnn = torch.backends.cudnn
 
     def step(symbol: int, state: Any) -> tuple[np.ndarray, Any]:
         ids = torch.tensor([[symbol]], device=device)
-        # By default cuDNN rounds to TF32's ten bits, which a single column gains nothing from.
-        exact = cudnn.flags(enabled=cudnn.enabled, deterministic=True, allow_tf32=False)
-        # All of it within the step: between steps the caller's own code runs.
-        with torch.inference_mode(), exact, _evaluating(modules):
+        # Nothing outlives the step: between two of them the caller's own code runs.
+        with torch.inference_mode(), _one_by_one(modules):
             logits, state = model(ids, state)
             if model.ahead == 0:  # those were the symbol's own: what comes first in the next call follows it
                 logits, _ = model(ids, state)
@@ -92,13 +89,22 @@ def _stepper(model: LanguageModel) -> Step:
 
 
 @contextmanager
-def _evaluating(modules: Sequence[nn.Module]) -> Iterator[None]:
-    """Within, none of the modules is in training mode; behind it, those are that were."""
+def _one_by_one(modules: Sequence[nn.Module]) -> Iterator[None]:
+    """Within, no module is in training mode, and kernels are those that suit one symbol at a time.
+
+    By default cuDNN rounds to TF32's ten bits, which a single column gains nothing from, and oneDNN's LSTM
+    lays out all weights anew in each call, which takes longer than the step.
+    """
     trained = [module for module in modules if module.training]
+    cudnn, onednn = torch.backends.cudnn, torch.backends.mkldnn
+    onednn_enabled = onednn.enabled
     for module in trained:
         module.training = False
+    onednn.enabled = False  # type: ignore[assignment]  # torch declares the property's own class
     try:
-        yield
+        with cudnn.flags(enabled=cudnn.enabled, deterministic=True, allow_tf32=False):
+            yield
     finally:
+        onednn.enabled = onednn_enabled
         for module in trained:
             module.training = True

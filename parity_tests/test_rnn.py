@@ -20,9 +20,11 @@ from parity_tests.disturbance import assert_within, moved_by_rounding, nothing
 from parity_tests.harness import check
 from parity_tests.harness.bounds import error_bound
 from parity_tests.harness.cases import MODELS, PACKING, ModelCase
+from parity_tests.harness.central import central_differences
 from parity_tests.harness.evaluate import Evaluation, dense, run_numpy, twin
 from parity_tests.harness.report import distance
 from parity_tests.harness.rounding import gamma, unit_roundoff
+from parity_tests.harness.sequence import Streamed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -177,6 +179,28 @@ def test_one_piece_or_chunks(case: ModelCase) -> None:
 
 
 @pytest.mark.parametrize("case", LANGUAGE_MODELS, ids=lambda case: case.name)
+def test_a_chunk_that_is_the_whole_text_truncates_nothing(case: ModelCase) -> None:
+    """Its gradient is the slope of the loss, through all steps; that of chunks is another."""
+    hparams = case.variants[0]
+    model = models.MODELS[case.name](**hparams, rng=0, dtype=np.float64)
+    ids, _ = case.example(hparams, 3, np.random.default_rng(0))
+    for comparison in central_differences(Streamed(model, carry=False), ids):
+        assert comparison.ok, str(comparison)
+
+    grads = np.random.default_rng(1).standard_normal((len(ids), hparams["vocab_size"], 3))
+
+    def gradient(chunk: int) -> np.ndarray:
+        model.zero_grad()
+        streamed = Streamed(model)
+        for start in range(0, len(ids), chunk):
+            streamed(ids[start : start + chunk])
+            streamed.backward(grads[start : start + chunk])
+        return dense(model.embedding.weight.grad)
+
+    assert not np.allclose(gradient(len(ids)), gradient(2))
+
+
+@pytest.mark.parametrize("case", LANGUAGE_MODELS, ids=lambda case: case.name)
 def test_chunk_by_chunk_against_torch(case: ModelCase, dtype: str, device: str, agree: Agree) -> None:
     """Truncated backpropagation on both sides, twenty chunks with a step each, every state its own side's."""
     hparams = case.variants[0]
@@ -211,6 +235,15 @@ def test_where_projecting_does_not_apply(case: ModelCase) -> None:
     assert not model.projects(100)
     assert model.eval().projects(100)
     assert not model.projects(11)
+
+
+def test_a_decoder_of_zeros_knows_nothing() -> None:
+    """On both sides chapter 14's LSTM starts at a perplexity of exactly the vocabulary's size."""
+    own, other = MODELS["LSTMLanguageModel"].build({"vocab_size": 62, "hidden_size": 8, "zero_decoder": True})
+    ids = np.random.default_rng(0).integers(0, 62, (5, 3))
+    loss = nn.CrossEntropyLoss()(np.moveaxis(own(ids)[0], -1, 1), ids)
+    assert np.exp(loss) == pytest.approx(62, rel=1e-6)
+    assert not other(torch.from_numpy(ids))[0].any()
 
 
 @pytest.mark.parametrize("name", ["RNNLanguageModel", "LSTMLanguageModel"])

@@ -410,8 +410,9 @@ def test_padded_babi_sentences_have_six_words() -> None:
     assert padded.train[0] == "- mary moved to the bathroom."
     for part in ("train", "validation", "test"):
         sentences = getattr(padded, part)
+        assert len(sentences) == (100 if part == "train" else 500)
         assert {len(sentence.split(" ")) for sentence in sentences} == {6}
-        assert tuple(sentence.lstrip("- ") for sentence in sentences) == getattr(plain, part)
+        assert tuple(sentence.lstrip("- ") for sentence in sentences) == getattr(plain, part)[: len(sentences)]
 
 
 @needs("babi")

@@ -2,7 +2,7 @@
 
     python scripts/compare.py                            every model, on its default data
     python scripts/compare.py cnn --data mnist --steps 50 --plot curves
-    python scripts/compare.py LSTMLanguageModel --book --steps 200 --dtype float64     at the sizes of chapter 14
+    python scripts/compare.py LSTMLanguageModel --book --steps 200 --dtype float64
 
 Forward, backward and a short training are held against NumPy in float64. Each error stands above its bound:
 how far rounding alone could take it. For what is compared, and how the bounds come about, see

@@ -18,6 +18,8 @@ class LSTMLanguageModel(RecurrentLanguageModel):
         hidden_size: numbers in each of the two states of a layer.
         num_layers: recurrent layers, each reading the output of the one before.
         dropout: probability that a number is dropped, before the recurrence and behind it, in training.
+        zero_decoder: start the decoder at zero, as chapter 14 does: every symbol is then as likely as any
+            other, and the first perplexity is the vocabulary's size.
         rng: where the weights and the dropout masks come from.
         dtype: of the parameters.
 
@@ -32,6 +34,7 @@ class LSTMLanguageModel(RecurrentLanguageModel):
         hidden_size: int = 512,
         num_layers: int = 1,
         dropout: float = 0.0,
+        zero_decoder: bool = False,
         *,
         rng: np.random.Generator | int | None = None,
         dtype: DTypeLike = np.float32,
@@ -42,6 +45,7 @@ class LSTMLanguageModel(RecurrentLanguageModel):
             "hidden_size": hidden_size,
             "num_layers": num_layers,
             "dropout": dropout,
+            "zero_decoder": zero_decoder,
         }
         rng = np.random.default_rng(rng)
         self.vocab_size = vocab_size
@@ -50,3 +54,6 @@ class LSTMLanguageModel(RecurrentLanguageModel):
         self.rnn = LSTM(embedding_dim, hidden_size, num_layers, rng=rng, dtype=dtype)
         self.output_dropout = Dropout(dropout, rng=rng)
         self.decoder = Linear(hidden_size, vocab_size, rng=rng, dtype=dtype)
+        if zero_decoder:
+            for parameter in self.decoder.parameters():
+                parameter.data[...] = 0

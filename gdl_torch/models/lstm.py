@@ -23,6 +23,8 @@ class LSTMLanguageModel(RecurrentLanguageModel):
         num_layers: recurrences on top of each other.
         dropout: probability that a value of the embedding, and of the last recurrence's output, is dropped in
             training.
+        zero_decoder: start the decoder at zero, as chapter 14 does: every symbol is then as likely as any
+            other, and the first perplexity is the vocabulary's size.
         optimizer: name of a class in torch.optim.
         lr: learning rate.
 
@@ -38,6 +40,7 @@ class LSTMLanguageModel(RecurrentLanguageModel):
         hidden_size: int = 512,
         num_layers: int = 1,
         dropout: float = 0.0,
+        zero_decoder: bool = False,
         *,
         optimizer: str = "SGD",
         lr: float = 0.1,
@@ -52,6 +55,9 @@ class LSTMLanguageModel(RecurrentLanguageModel):
         rnn = nn.LSTM(embedding_dim, hidden_size, num_layers)
         super().__init__(vocab_size, rnn, dropout, optimizer, lr)
         self.save_hyperparameters()
+        if zero_decoder:
+            nn.init.zeros_(self.decoder.weight)
+            nn.init.zeros_(self.decoder.bias)
 
     def forward(
         self,

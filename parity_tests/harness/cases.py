@@ -71,15 +71,19 @@ def vocabulary_of(dataset: TextDataset | SentenceDataset, kind: Kind) -> Vocabul
 
 
 def sentences(kind: Kind, ahead: int = 1) -> Callable[[Any, int, int], Iterator[tuple[Any, Any]]]:
-    """Shuffled batches of whole sentences; a running text's are its lines."""
+    """Shuffled batches of whole sentences; of a running text, of its lines of at most twelve symbols.
+
+    Twelve, since a transition matrix that has learned to grow makes powers of itself along a line.
+    """
 
     def batches(dataset: TextDataset | SentenceDataset, batch_size: int, seed: int) -> Iterator[Any]:
-        vocabulary, padded = vocabulary_of(dataset, kind), False
+        vocabulary = vocabulary_of(dataset, kind)
         if isinstance(dataset, SentenceDataset):
-            lines, padded = list(dataset.train), dataset.padded
+            sequences, padded = [vocabulary.encode(sentence) for sentence in dataset.train], dataset.padded
         else:
-            lines = [line for line in dataset.train.splitlines() if line.strip()]
-        feed = Sentences([vocabulary.encode(line) for line in lines], batch_size, seed, ahead, padded)
+            lines, padded = [vocabulary.encode(line.strip()) for line in dataset.train.splitlines()], False
+            sequences = [line for line in lines if 0 < len(line) <= 12]
+        feed = Sentences(sequences, batch_size, seed, ahead, padded)
         for epoch in count():
             feed.set_epoch(epoch)
             yield from feed
@@ -88,7 +92,7 @@ def sentences(kind: Kind, ahead: int = 1) -> Callable[[Any, int, int], Iterator[
 
 
 def chunks(steps: int) -> Callable[[Any, int, int], Iterator[tuple[Any, Any]]]:
-    """A running text from its beginning, whatever the seed, in chunks of so many steps; sentences are whole."""
+    """A running text in chunks of so many steps, from its beginning, whatever the seed; sentences whole."""
 
     def batches(dataset: TextDataset | SentenceDataset, batch_size: int, seed: int) -> Iterator[Any]:
         if isinstance(dataset, SentenceDataset):
@@ -406,6 +410,7 @@ MODELS: dict[str, ModelCase] = {
             data="python_docs",
             carries_state=True,
             batches=chunks(16),
+            lr=0.5,
             compared={"": {"embedding_dim": 128, "hidden_size": 128}},
             variants=(
                 {"vocab_size": 11, "embedding_dim": 6, "hidden_size": 8},
@@ -420,10 +425,12 @@ MODELS: dict[str, ModelCase] = {
             data="python_docs",
             carries_state=True,
             batches=chunks(25),
+            lr=0.5,
             compared={"": {"embedding_dim": 128, "hidden_size": 128}},
             variants=(
                 {"vocab_size": 11, "embedding_dim": 6, "hidden_size": 8},
                 {"vocab_size": 11, "embedding_dim": 6, "hidden_size": 8, "num_layers": 2, "dropout": 0.3},
+                {"vocab_size": 11, "embedding_dim": 6, "hidden_size": 8, "zero_decoder": True},
             ),
         ),
     )

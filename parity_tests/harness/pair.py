@@ -21,7 +21,6 @@ from parity_tests.harness.trace import TorchWithLoss, WithLoss
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
 
 
 BATCH, TEXT_BATCH = 100, 16  # how many images or how many streams or sentences, where nobody says
