@@ -4,7 +4,10 @@
 
 A step is forward, loss, backward and SGD, in float32, on the CPU, on both sides with the same number of
 threads. The products are the floor: no NumPy code can be faster than them. All three are measured in one
-process, in turns.
+process, in turns. The rows called "projected" are the same model, whose NumPy side multiplies the
+vocabulary's embeddings once instead of looking each up first, as training does (`project_once`).
+
+The rows called "write" time no training: a symbol drawn from a language model, after the one before.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import statistics
 import sys
 import time
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path  # noqa: TC003 (typer reads the annotations)
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,10 +33,16 @@ from tqdm import tqdm
 import gdl_torch.models
 from gdl_numpy import models, nn, optim
 from gdl_numpy.files import replacing
+from gdl_numpy.generation import generate
 from gdl_numpy.lookup import lookup
+from gdl_numpy.nn.recurrent import Rows
+from gdl_numpy.objective import objective_for
+from gdl_torch.generation import generate as torch_generate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+
+    Shapes = list[tuple[int, int, int]]  # (m, k, n) of matrix products
 
 # Seconds of a turn, and between turns. The threads of OpenBLAS and OpenMP go on spinning for a while after
 # their work, and would take the cores of whoever comes next: torch's step takes twice as long right after
@@ -40,17 +50,77 @@ if TYPE_CHECKING:
 TURN, PAUSE = 0.4, 0.2
 
 
+VOCABULARY = 65  # symbols, as in tiny Shakespeare
+
+
 @dataclass(frozen=True)
 class Row:
-    """A model at a size."""
+    """A model at a size, and what is timed of it: here a training step of a classifier, on MNIST's shape.
+
+    Attributes:
+        project_once: set on the NumPy side of a language model.
+    """
 
     about: str
     model: str
     hparams: Mapping[str, Any]
     batch: int
+    project_once: bool = False
+
+    def numpy_model(self) -> Any:
+        model = models.MODELS[self.model](**self.hparams, rng=0).requires_input_grad_(False)
+        if self.project_once:
+            model.project_once = True
+        return model
+
+    def torch_model(self) -> Any:
+        return gdl_torch.models.MODELS[self.model](**self.hparams)
+
+    def data(self) -> tuple[np.ndarray, np.ndarray]:
+        rng = np.random.default_rng(0)
+        return rng.random((self.batch, 1, 28, 28), dtype=np.float32), rng.integers(0, 10, self.batch)
+
+    def sides(self) -> dict[str, Callable[[], None]]:
+        """What is timed on each side, once."""
+        model, (inputs, targets) = self.numpy_model(), self.data()
+        own = numpy_step(model, inputs, targets)
+        own()
+        shapes = [shape for _, layer in model.named_modules() for shape in products_of(layer)]
+        return {
+            "numpy": own,
+            "torch": torch_step(self.torch_model(), inputs, targets),
+            "products": products_alone(shapes),
+        }
 
 
-ROWS = {
+@dataclass(frozen=True)
+class TextRow(Row):
+    """A training step of a language model, on a chunk of so many time steps."""
+
+    steps: int = 0
+
+    def data(self) -> tuple[np.ndarray, np.ndarray]:
+        ids = np.random.default_rng(0).integers(0, VOCABULARY, (self.steps + 1, self.batch))
+        return ids[:-1], ids[1:]
+
+
+@dataclass(frozen=True)
+class WritingRow(Row):
+    """A character that a language model writes."""
+
+    batch: int = 1
+
+    def sides(self) -> dict[str, Callable[[], None]]:
+        model, other = self.numpy_model(), self.torch_model()
+        layer = model.rnn
+        width, hidden = layer.weight_hh_l0.data.shape
+        written = {"numpy": generate(model, [0], sys.maxsize, rng=0)}
+        written["torch"] = torch_generate(other, [0], sys.maxsize, rng=0)
+        sides = {side: partial(next, symbols) for side, symbols in written.items()}
+        return {**sides, "products": products_alone([(width, hidden, 1), (VOCABULARY, hidden, 1)])}
+
+
+ROWS: dict[str, Row] = {
     "mlp": Row("book MLP 784-100-10", "MLP", {}, 100),
     "mlp-1024": Row(
         "MLP 784-1024-1024-10",
@@ -65,6 +135,16 @@ ROWS = {
         {"channels": [32, 64], "pool_size": 2, "hidden_features": [128], "activation": "relu"},
         128,
     ),
+    "rnn": TextRow("RNN 512, 16 steps", "RNNLanguageModel", {}, 32, steps=16),
+    "rnn-projected": TextRow(
+        "RNN 512, 16 steps, projected", "RNNLanguageModel", {}, 32, project_once=True, steps=16
+    ),
+    "lstm": TextRow("LSTM 512, 25 steps", "LSTMLanguageModel", {}, 32, steps=25),
+    "lstm-projected": TextRow(
+        "LSTM 512, 25 steps, projected", "LSTMLanguageModel", {}, 32, project_once=True, steps=25
+    ),
+    "rnn-write": WritingRow("RNN 512", "RNNLanguageModel", {}),
+    "lstm-write": WritingRow("LSTM 512", "LSTMLanguageModel", {}),
 }
 
 
@@ -79,54 +159,75 @@ class Result:
     products: float
 
 
-def numpy_step(
-    row: Row, inputs: np.ndarray, targets: np.ndarray
-) -> tuple[Callable[[], None], list[tuple[int, int, int]]]:
-    """One training step on the NumPy side, and the (m, k, n) of each of its matrix products."""
-    model = models.MODELS[row.model](**row.hparams, rng=0).requires_input_grad_(False)
+def numpy_step(model: Any, inputs: np.ndarray, targets: np.ndarray) -> Callable[[], None]:
+    """One training step on the NumPy side."""
     loss, optimizer = nn.CrossEntropyLoss(), optim.SGD(model.parameters(), lr=0.01)
+    objective = objective_for(model, loss)
 
     def step() -> None:
         optimizer.zero_grad()
-        loss(model(inputs), targets)
-        model.backward(loss.backward())
-        optimizer.step()
-
-    step()
-    shapes = []
-    for _, layer in model.named_modules():
-        if isinstance(layer, nn.Linear):
-            rows, inside, outside = len(inputs), layer.in_features, layer.out_features
-            shapes += [(rows, inside, outside), (outside, rows, inside)]
-            shapes += [(rows, outside, inside)] if layer.needs_input_grad else []
-        elif isinstance(layer, nn.Conv2d):
-            height, width = (
-                s + 2 * p - k + 1
-                for s, p, k in zip(layer.saved[1][2:], layer.padding, layer.kernel_size, strict=True)
-            )
-            windows, positions = len(inputs) * height * width, int(np.prod(layer.kernel_size))
-            pixels = positions * layer.in_channels
-            shapes += [(windows, pixels, layer.out_channels), (pixels, windows, layer.out_channels)]
-            if layer.needs_input_grad:
-                shapes += [(windows, layer.out_channels, layer.in_channels)] * positions
-    return step, shapes
-
-
-def torch_step(row: Row, inputs: np.ndarray, targets: np.ndarray) -> Callable[[], None]:
-    """The same on the torch side, eager, without a Trainer around it."""
-    model = gdl_torch.models.MODELS[row.model](**row.hparams).train()
-    x, y = torch.from_numpy(inputs), torch.from_numpy(targets)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-
-    def step() -> None:
-        optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(model(x), y).backward()  # type: ignore[no-untyped-call]
+        loss(objective.predict(inputs), targets)
+        objective.backward(loss.backward())
         optimizer.step()
 
     return step
 
 
-def products_alone(shapes: list[tuple[int, int, int]]) -> Callable[[], None]:
+def torch_step(model: Any, inputs: np.ndarray, targets: np.ndarray) -> Callable[[], None]:
+    """The same on the torch side, eager, without a Trainer around it."""
+    model.train()
+    x, y = torch.from_numpy(inputs), torch.from_numpy(targets)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    reads_text = y.ndim == 2
+
+    def step() -> None:
+        optimizer.zero_grad()
+        logits = model(x)[0].flatten(0, 1) if reads_text else model(x)
+        torch.nn.functional.cross_entropy(logits, y.flatten()).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+
+    return step
+
+
+def products_of(layer: nn.Module) -> Iterator[tuple[int, int, int]]:
+    """The (m, k, n) of a layer's matrix products, forward and backward, in the training step just made."""
+    if isinstance(layer, nn.Linear):
+        rows = layer.saved[0].size // layer.in_features
+        yield rows, layer.in_features, layer.out_features
+        yield layer.out_features, rows, layer.in_features
+        if layer.needs_input_grad:
+            yield rows, layer.out_features, layer.in_features
+    elif isinstance(layer, nn.Conv2d):
+        batch, _, *sides = layer.saved[1]
+        height, width = (
+            s + 2 * p - k + 1 for s, p, k in zip(sides, layer.padding, layer.kernel_size, strict=True)
+        )
+        windows, positions = batch * height * width, int(np.prod(layer.kernel_size))
+        pixels = positions * layer.in_channels
+        yield windows, pixels, layer.out_channels
+        yield pixels, windows, layer.out_channels
+        if layer.needs_input_grad:
+            yield from [(windows, layer.out_channels, layer.in_channels)] * positions
+    elif isinstance(layer, nn.RNN | nn.LSTM):
+        yield from recurrent_products(layer)
+
+
+def recurrent_products(layer: nn.RNN | nn.LSTM) -> Iterator[tuple[int, int, int]]:
+    """Those of a recurrence: of the inputs of all steps at once, of each step, of the weights as a whole."""
+    ((x, _), *_), *_, (steps, batch, hidden) = layer.saved
+    width = layer.blocks * hidden
+    elements = len(x.table) if isinstance(x, Rows) else steps * batch
+    yield width, layer.input_size, elements
+    yield from [(width, hidden, batch)] * steps
+    yield from [(hidden, width, batch)] * steps
+    yield width, steps * batch, hidden
+    yield width, elements, layer.input_size
+    yield elements, width, layer.input_size
+    if isinstance(x, Rows):  # adding up what belongs to one row of the table is a product as well
+        yield width, steps * batch, elements
+
+
+def products_alone(shapes: Shapes) -> Callable[[], None]:
     """Matrix products of the given sizes, into memory that is there already."""
     factors = [
         (np.ones((m, k), np.float32), np.ones((k, n), np.float32), np.empty((m, n), np.float32))
@@ -145,11 +246,7 @@ def measure(name: str, row: Row, seconds: float, interleave: bool) -> Result:
 
     A turn is a pause, three steps that do not count, and TURN seconds of steps; interleaved, a single step.
     """
-    rng = np.random.default_rng(0)
-    inputs = rng.random((row.batch, 1, 28, 28), dtype=np.float32)
-    targets = rng.integers(0, 10, row.batch)
-    ours, shapes = numpy_step(row, inputs, targets)
-    steps = {"numpy": ours, "torch": torch_step(row, inputs, targets), "products": products_alone(shapes)}
+    steps = row.sides()
     times: dict[str, list[float]] = {side: [] for side in steps}
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
@@ -168,7 +265,16 @@ def measure(name: str, row: Row, seconds: float, interleave: bool) -> Result:
     return Result(name, row.batch, **{side: statistics.median(measured) for side, measured in times.items()})
 
 
-def table(results: list[Result]) -> Table:
+def print_tables(console: Console, results: list[Result]) -> None:
+    writing = [r for r in results if isinstance(ROWS[r.row], WritingRow)]
+    training = [r for r in results if r not in writing]
+    if training:
+        console.print(training_table(training))
+    if writing:
+        console.print(writing_table(writing))
+
+
+def training_table(results: list[Result]) -> Table:
     shown = Table(title="One training step (ms; a ratio below 1 is faster than torch)")
     shown.add_column("step", no_wrap=True)
     for column in ("batch", "NumPy", "torch", "products", "NumPy / torch", "products / torch"):
@@ -179,6 +285,18 @@ def table(results: list[Result]) -> Table:
             str(r.batch),
             *(f"{1e3 * seconds:.2f}" for seconds in (r.numpy, r.torch, r.products)),
             *(f"{seconds / r.torch:.2f}" for seconds in (r.numpy, r.products)),
+        )
+    return shown
+
+
+def writing_table(results: list[Result]) -> Table:
+    shown = Table(title="Writing, one character after the other (characters a second)")
+    shown.add_column("model", no_wrap=True)
+    for column in ("NumPy", "torch", "products"):
+        shown.add_column(column, justify="right")
+    for r in results:
+        shown.add_row(
+            ROWS[r.row].about, *(f"{1 / seconds:,.0f}" for seconds in (r.numpy, r.torch, r.products))
         )
     return shown
 
@@ -218,7 +336,9 @@ def main(
             for name, row in tqdm(chosen.items(), unit="row", leave=False, disable=None)
         ]
     console = Console()
-    console.print(table(results))
+    if not console.is_terminal:
+        console.width = max(console.width, 110)  # a file has no edge to wrap at
+    print_tables(console, results)
     console.print(
         f"threads on each side: {threads}; "
         f"NumPy {np.__version__} with OpenBLAS's {', '.join(kernels) or 'no'} kernels, "

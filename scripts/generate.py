@@ -8,6 +8,8 @@ Either backend reads the .safetensors files of train.py and of the export from g
 text for the same seed; the numpy backend needs no torch. The prompt comes first, then --length symbols and an
 end of line. Exit code 130 after Ctrl-C; 2, and one line that says why, for bad usage and files that cannot be
 used.
+
+It computes in one thread, unless OMP_NUM_THREADS says otherwise, which may pay for very large models.
 """
 
 from __future__ import annotations
@@ -19,6 +21,11 @@ import time
 from enum import StrEnum
 from pathlib import Path  # noqa: TC003 (typer reads the annotations)
 from typing import TYPE_CHECKING, Annotated, Any
+
+# Before NumPy is loaded. A symbol is less work than two threads have with waiting for each other: on a busy
+# machine the second one makes it ten times slower.
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import typer
 
@@ -60,7 +67,7 @@ def write(
     ] = None,
     length: Annotated[int, typer.Option(help="Symbols to write.", min=0)] = 500,
     temperature: Annotated[
-        float, typer.Option(help="Above 0; the lower, the more is the likeliest symbol preferred.")
+        float, typer.Option(help="Above 0; below 1 prefers likely symbols, above 1 is bolder.")
     ] = 1.0,
     top_k: Annotated[
         int | None, typer.Option(help="Choose among so many likeliest symbols only; 1 is greedy.", min=1)
@@ -164,9 +171,10 @@ def say_what_is_unknown(prompt: str, vocabulary: Vocabulary) -> None:
 
 
 def stream(prompt: str, pieces: Iterable[str]) -> None:
-    """Writes the text to stdout, each piece as it comes; ends quietly where nobody reads on (`| head`).
+    """Writes the text to stdout, each piece as it comes.
 
     Raises:
+        typer.Exit: nobody reads on, as in `| head`: all is well.
         OSError: stdout cannot be written to.
     """
     out = sys.stdout
@@ -180,8 +188,9 @@ def stream(prompt: str, pieces: Iterable[str]) -> None:
     except OSError as error:
         # What is left in the buffer has to go somewhere, or Python complains at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
-        if not isinstance(error, BrokenPipeError):
-            raise
+        if isinstance(error, BrokenPipeError):
+            raise typer.Exit(0) from None
+        raise
 
 
 def main(arguments: list[str]) -> int:

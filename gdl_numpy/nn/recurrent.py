@@ -171,8 +171,9 @@ class Recurrent(Module):
             before = trace[0][:-1].transpose(0, 2, 1).reshape(-1, self.hidden_size)
             weight_hh.accumulate(columns @ before)
             if self.bias:
+                grad_bias = columns.sum(axis=1)
                 for bias in ("bias_ih", "bias_hh"):
-                    getattr(self, f"{bias}_l{layer}").accumulate(columns.sum(axis=1))
+                    getattr(self, f"{bias}_l{layer}").accumulate(grad_bias.copy())
             grad = self.input_products_backward(y, columns, layer, shape[:2])
         grad_x = grad if grad is None or isinstance(layers[0][0], Rows) else self._outward(grad, layout)
         stacked = (np.stack(s) for s in zip(*grad_start, strict=True))

@@ -410,7 +410,7 @@ MODELS: dict[str, ModelCase] = {
             data="python_docs",
             carries_state=True,
             batches=chunks(16),
-            lr=0.5,
+            lr=0.2,
             compared={"": {"embedding_dim": 128, "hidden_size": 128}},
             variants=(
                 {"vocab_size": 11, "embedding_dim": 6, "hidden_size": 8},
@@ -425,7 +425,7 @@ MODELS: dict[str, ModelCase] = {
             data="python_docs",
             carries_state=True,
             batches=chunks(25),
-            lr=0.5,
+            lr=0.2,
             compared={"": {"embedding_dim": 128, "hidden_size": 128}},
             variants=(
                 {"vocab_size": 11, "embedding_dim": 6, "hidden_size": 8},
