@@ -2,7 +2,8 @@
 
 Backpropagation through time multiplies a gradient with the same matrix, and with the slopes of the same
 activation, once a step. Where that makes it smaller it vanishes, where larger it explodes, both exponentially
-(Hochreiter 1991; Bengio et al. 1994). An LSTM's cell avoids the one, clipping the other (Pascanu et al. 2013).
+(Hochreiter 1991; Bengio et al. 1994). The cell of an LSTM is there against the one, clipping (Pascanu et al.
+2013) against the other.
 """
 
 from __future__ import annotations

@@ -412,7 +412,8 @@ def test_padded_babi_sentences_have_six_words() -> None:
         sentences = getattr(padded, part)
         assert len(sentences) == (100 if part == "train" else 500)
         assert {len(sentence.split(" ")) for sentence in sentences} == {6}
-        assert tuple(sentence.lstrip("- ") for sentence in sentences) == getattr(plain, part)[: len(sentences)]
+        unpadded = tuple(sentence.lstrip("- ") for sentence in sentences)
+        assert unpadded == getattr(plain, part)[: len(sentences)]
 
 
 @needs("babi")

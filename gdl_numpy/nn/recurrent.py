@@ -42,6 +42,25 @@ class Rows(NamedTuple):
     ids: Int[np.ndarray, "time batch"]
 
 
+class Layout(NamedTuple):
+    """How a caller's arrays lie. Inside, sequences are (time, batch, …) and states (layers, batch, …)."""
+
+    batched: bool
+    batch_first: bool
+
+    def inward(self, y: np.ndarray) -> np.ndarray:
+        return self.outward(y) if self.batched else y[:, None]
+
+    def outward(self, y: np.ndarray) -> np.ndarray:
+        return y[:, 0] if not self.batched else y.swapaxes(0, 1) if self.batch_first else y
+
+    def inward_state(self, state: np.ndarray) -> np.ndarray:
+        return state if self.batched else state[:, None]
+
+    def outward_state(self, state: np.ndarray) -> np.ndarray:
+        return state if self.batched else state[:, 0]
+
+
 class Recurrent(Module):
     """Base of RNN and LSTM: everything but what happens in one step.
 
@@ -130,14 +149,15 @@ class Recurrent(Module):
         self, x: np.ndarray | Rows, state: State | None, lengths: np.ndarray | None
     ) -> tuple[np.ndarray, State]:
         """``forward``, whatever the states are called; they come and go as a tuple."""
-        x, state, layout = self._time_first(x, state)
-        steps, batch = (x.ids if isinstance(x, Rows) else x).shape[:2]
+        layout = self._layout_of(x)
+        y = x if isinstance(x, Rows) else layout.inward(x)
+        steps, batch = (y.ids if isinstance(y, Rows) else y).shape[:2]
+        starts = self._inward_states(state, batch, layout, "")
         ended = ended_of(self, lengths, steps, batch)
-        layers, last = [], []
-        y, zero = x, np.zeros((), state[0].dtype)
+        layers, last, zero = [], [], np.zeros((), starts[0].dtype)
         for layer in range(self.num_layers):
             weight_hh: np.ndarray = getattr(self, f"weight_hh_l{layer}").data
-            start = [np.ascontiguousarray(s[layer].T) for s in state]
+            start = [np.ascontiguousarray(s[layer].T) for s in starts]
             trace = self.unroll(self.input_products(y, layer), weight_hh, start, ended)
             layers.append((y, trace))
             h = trace[0][1:] if ended is None else np.where(ended, zero, trace[0][1:])
@@ -145,17 +165,15 @@ class Recurrent(Module):
             last.append([s[-1].T for s in trace[: len(self.states)]])
         assert isinstance(y, np.ndarray)
         self.save_for_backward(layers, ended, layout, y.shape)
-        return self._outward(y, layout), tuple(
-            self._outward_state(np.stack(s), layout) for s in zip(*last, strict=True)
-        )
+        return layout.outward(y), tuple(layout.outward_state(np.stack(s)) for s in zip(*last, strict=True))
 
-    def run_backward(
-        self, grad_output: np.ndarray, grad_state: Sequence[np.ndarray] | None
-    ) -> tuple[Any, State]:
+    def run_backward(self, grad_output: np.ndarray, grad_state: State | None) -> tuple[Any, State]:
         """``backward``, whatever the states are called."""
         layers, ended, layout, shape = self.saved
-        grad, grad_states = self._grads_time_first(grad_output, grad_state)
-        zero = np.zeros((), grad.dtype)
+        dtype = layers[0][1][0].dtype
+        check_grad_output(self, grad_output, layout.outward(np.empty(shape, dtype)).shape, dtype)
+        grad, zero = layout.inward(grad_output), np.zeros((), dtype)
+        grad_states = self._inward_states(grad_state, shape[1], layout, "the gradient of ")
         grad_start: list[list[np.ndarray]] = []
         for layer in reversed(range(self.num_layers)):
             y, trace = layers[layer]
@@ -175,9 +193,9 @@ class Recurrent(Module):
                 for bias in ("bias_ih", "bias_hh"):
                     getattr(self, f"{bias}_l{layer}").accumulate(grad_bias.copy())
             grad = self.input_products_backward(y, columns, layer, shape[:2])
-        grad_x = grad if grad is None or isinstance(layers[0][0], Rows) else self._outward(grad, layout)
+        grad_x = grad if grad is None or isinstance(layers[0][0], Rows) else layout.outward(grad)
         stacked = (np.stack(s) for s in zip(*grad_start, strict=True))
-        return grad_x, tuple(self._outward_state(s, layout) for s in stacked)
+        return grad_x, tuple(layout.outward_state(s) for s in stacked)
 
     def input_products(self, x: np.ndarray | Rows, layer: int) -> np.ndarray:
         """W_ih x + b_ih + b_hh of all steps in one product, as (time, blocks · hidden_size, batch)."""
@@ -244,73 +262,42 @@ class Recurrent(Module):
         dtype = self.weight_hh_l0.data.dtype  # type: ignore[attr-defined]
         return tuple(np.zeros((self.num_layers, batch, self.hidden_size), dtype) for _ in self.states)
 
-    def _time_first(
-        self, x: np.ndarray | Rows, state: State | None
-    ) -> tuple[np.ndarray | Rows, State, tuple[bool, bool]]:
-        """Checks forward's arguments, and brings them to (time, batch, …) and (layers, batch, hidden)."""
+    def _layout_of(self, x: np.ndarray | Rows) -> Layout:
+        """How the input lies, after making sure that it can be one."""
         weight: np.ndarray = self.weight_ih_l0.data  # type: ignore[attr-defined]
         if isinstance(x, Rows):
             check_floating(self, weight=weight, table=x.table)
             check_class_ids(self, x.ids, len(x.table))
-            batched, batch_first, shape = True, False, (*x.ids.shape, x.table.shape[-1])
+            shape, layout = (*x.ids.shape, x.table.shape[-1]), Layout(True, False)
         else:
             check_floating(self, weight=weight, input=x)
-            batched, batch_first, shape = x.ndim == 3, self.batch_first and x.ndim == 3, x.shape
+            shape, layout = x.shape, Layout(x.ndim == 3, self.batch_first and x.ndim == 3)
         if len(shape) not in (2, 3) or shape[-1] != self.input_size:
             order = "(batch, time" if self.batch_first else "(time, batch"
             raise ValueError(
                 f"{self!r} expects an input of shape {order}, {self.input_size}) "
                 f"or (time, {self.input_size}), got {shape}"
             )
-        if isinstance(x, np.ndarray):
-            x = x.swapaxes(0, 1) if batch_first else x if batched else x[:, None]
-            shape = x.shape
-        if shape[0] == 0:
+        if shape[1 if layout.batch_first else 0] == 0:
             raise ValueError(f"{self!r} expects at least one time step, got none")
-        layout = (batched, batch_first)
-        if state is None:
-            return x, self.zero_state(shape[1]), layout
-        expected = (self.num_layers, *(shape[1:2] if batched else ()), self.hidden_size)
-        self._check_state(state, expected, weight.dtype, "")
-        return x, tuple(s if batched else s[:, None] for s in state), layout
+        return layout
 
-    def _check_state(
-        self, state: Sequence[np.ndarray], shape: tuple[int, ...], dtype: np.dtype, prefix: str
-    ) -> None:
+    def _inward_states(self, state: State | None, batch: int, layout: Layout, prefix: str) -> State:
+        """The states, or their gradients, as they are used inside; zeros for None."""
+        if state is None:
+            return self.zero_state(batch)
         if not isinstance(state, tuple | list) or len(state) != len(self.states):
             got = f"{len(state)} arrays" if isinstance(state, tuple | list) else f"a {type(state).__name__}"
             raise ValueError(f"{self!r} expects a state ({', '.join(self.states)}), got {got}")
-        for name, array in zip(self.states, state, strict=True):
-            if np.shape(array) != shape or array.dtype != dtype:
+        for name, array, zeros in zip(self.states, state, self.zero_state(batch), strict=True):
+            expected = layout.outward_state(zeros)
+            if np.shape(array) != expected.shape or array.dtype != expected.dtype:
                 raise ValueError(
-                    f"{self!r} expects {prefix}{name} of shape {shape} (num_layers, batch, hidden_size) and "
-                    f"dtype {dtype}, got {np.shape(array)} {getattr(array, 'dtype', type(array).__name__)}"
+                    f"{self!r} expects {prefix}{name} of shape {expected.shape} (num_layers, batch, "
+                    f"hidden_size) and dtype {expected.dtype}, "
+                    f"got {np.shape(array)} {getattr(array, 'dtype', type(array).__name__)}"
                 )
-
-    def _grads_time_first(
-        self, grad_output: np.ndarray, grad_state: Sequence[np.ndarray] | None
-    ) -> tuple[np.ndarray, State]:
-        _, _, (batched, batch_first), (steps, batch, _) = self.saved
-        dtype = self.weight_hh_l0.data.dtype  # type: ignore[attr-defined]
-        outer = (batch, steps) if batch_first else (steps, batch) if batched else (steps,)
-        check_grad_output(self, grad_output, (*outer, self.hidden_size), dtype)
-        if grad_state is None:
-            grad_state = self.zero_state(batch)
-        else:
-            shape = (self.num_layers, *((batch,) if batched else ()), self.hidden_size)
-            self._check_state(grad_state, shape, dtype, "the gradient of ")
-        if not batched:
-            return grad_output[:, None], tuple(g.reshape(self.num_layers, 1, -1) for g in grad_state)
-        return grad_output.swapaxes(0, 1) if batch_first else grad_output, tuple(grad_state)
-
-    @staticmethod
-    def _outward(y: np.ndarray, layout: tuple[bool, bool]) -> np.ndarray:
-        batched, batch_first = layout
-        return y[:, 0] if not batched else y.swapaxes(0, 1) if batch_first else y
-
-    @staticmethod
-    def _outward_state(state: np.ndarray, layout: tuple[bool, bool]) -> np.ndarray:
-        return state if layout[0] else state[:, 0]
+        return tuple(layout.inward_state(s) for s in state)
 
     def extra_repr(self) -> str:
         layers = f", num_layers={self.num_layers}" if self.num_layers > 1 else ""
