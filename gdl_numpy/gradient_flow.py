@@ -33,7 +33,7 @@ ACTIVATIONS: dict[str, type[Module]] = {"sigmoid": Sigmoid, "relu": ReLU}
 
 def demonstration(
     activation: Literal["sigmoid", "relu"], steps: int = 10
-) -> tuple[Float64[np.ndarray, "steps+1 2"], Float64[np.ndarray, "steps+1 2"]]:
+) -> tuple[Float64[np.ndarray, "states 2"], Float64[np.ndarray, "states 2"]]:
     """Chapter 14's: a_k = f(a_{k-1} W), and the gradient of the sum of the last, back through all of them.
 
     With f = sigmoid the slopes a (1 - a) are near 0 at a = 1, and the gradient vanishes; with f = relu they

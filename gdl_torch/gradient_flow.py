@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def demonstration(
     activation: Literal["sigmoid", "relu"], steps: int = 10
-) -> tuple[Float64[np.ndarray, "steps+1 2"], Float64[np.ndarray, "steps+1 2"]]:
+) -> tuple[Float64[np.ndarray, "states 2"], Float64[np.ndarray, "states 2"]]:
     """Chapter 14's: a_k = f(a_{k−1} W), and the gradient of the sum of the last, back through all of them.
 
     Returns:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import runpy
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ import torch
 from matplotlib import image
 
 from gdl_numpy import nn, optim
-from gdl_numpy.data import Batches, load
-from gdl_numpy.models import MLP
+from gdl_numpy.data import Batches, SentenceDataset, Streams, TextDataset, Vocabulary, load
+from gdl_numpy.models import MLP, RNNLanguageModel
+from gdl_numpy.objective import TextObjective
 from gdl_numpy.training import train_step
 from gdl_torch import models as torch_models
 from parity_tests.harness.cases import MODELS
+from parity_tests.harness.pair import Pair
 
 main = runpy.run_path(str(Path(__file__).parent.parent / "scripts" / "compare.py"))["main"]
 
@@ -38,8 +41,11 @@ def compare(*words: str | Path) -> int:
     return code
 
 
-def test_all_models_agree(capsys: pytest.CaptureFixture[str]) -> None:
-    """With no name, every model of the registry in every configuration and both dtypes; nothing wraps."""
+def test_all_models_agree(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With no name, every model in every configuration and both dtypes, on data that is always there."""
+    monkeypatch.setenv("GDL_DATA", str(tmp_path))  # nothing is there but what needs no download
     assert compare("--steps", "1", "--batch-size", "8", "--device", "cpu") == 0
     out = capsys.readouterr().out
     lines = out.splitlines()
@@ -51,6 +57,7 @@ def test_all_models_agree(capsys: pytest.CaptureFixture[str]) -> None:
             )
     assert "digits float32" in out
     assert "digits float64" in out
+    assert "python_docs float32" in out
     assert lines[-1].startswith("All agree: ")
     assert max(map(len, lines)) <= 100
 
@@ -61,10 +68,9 @@ def test_json_and_plot(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert compare("mlp", *QUICK, "--seed", "4", "--json", path, "--plot", plots) == 0
     content = json.loads(path.read_text(), parse_constant=pytest.fail)
     assert content["ok"]
-    assert content["settings"]["batch_size"] == 20
     assert [row["dtype"] for row in content["rows"]] == ["float32", "float64"]
     for row in content["rows"]:
-        assert (row["title"], row["data"], row["ok"]) == ("MLP", "digits", True)
+        assert (row["title"], row["data"], row["batch_size"], row["ok"]) == ("MLP", "digits", 20, True)
         assert row["hparams"] == {**MLP().hparams, "in_features": 64}
         assert row["milliseconds"].keys() == {"NumPy", "cpu"}
         (report,) = row["reports"]
@@ -91,6 +97,52 @@ def test_json_and_plot(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert plot.name == "mlp-digits.png"
     assert image.imread(plot).std() > 0.05
     assert str(plot) in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Chunks of text that go on from each other: the losses are those of a plain training loop."""
+    words: list[str | Path] = ["--steps", "3", "--device", "cpu", "--dtype", "float64", "--plot", tmp_path]
+    assert compare("RNNLanguageModel", *words, "--json", tmp_path / "report.json") == 0
+    (row,) = json.loads((tmp_path / "report.json").read_text())["rows"]
+    assert (row["data"], row["batch_size"], row["hparams"]["hidden_size"]) == ("python_docs", 16, 128)
+
+    text = load("python_docs")
+    vocabulary = Vocabulary.build(text.text)
+    model = RNNLanguageModel(len(vocabulary), 128, 128, rng=0).astype(np.float64)
+    loss, optimizer = nn.CrossEntropyLoss(), optim.SGD(model.parameters(), MODELS["RNNLanguageModel"].lr)
+    objective = TextObjective(model, loss, continues=True)
+    batches = islice(Streams(vocabulary.encode(text.train), 16, 16), 3)
+    plain = [objective.learn(optimizer, inputs, targets).loss for inputs, targets in batches]
+    for side in ("numpy", "torch"):
+        np.testing.assert_allclose(row["reports"][0]["losses"][side], plain, rtol=1e-12)
+
+    plot = tmp_path / "rnnlanguagemodel-python_docs.png"
+    assert image.imread(plot).std() > 0.05
+    assert str(plot) in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_sentences(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Sentences, each from its own beginning; models of images are left out, and that is said."""
+    sentences = ("mary went home", "where is john", "the end of a longer sentence than those", "john left")
+    data = SentenceDataset("babi", sentences, sentences, sentences)
+    monkeypatch.setitem(main.__globals__, "load", lambda *_: data)
+    assert compare("--data", "babi", "--steps", "3", "--batch-size", "3", "--dtype", "float64") == 0
+    out = capsys.readouterr().out
+    assert "Not for babi, and left out: MLP, CNN." in out
+    for name in ("TransitionMatrixLM", "RNNLanguageModel", "LSTMLanguageModel"):
+        assert f"{name} " in out
+
+
+def test_at_the_books_sizes() -> None:
+    """`--book`: 512 units, the book's chunks; one row of each model, whatever it is compared at otherwise."""
+    text = TextDataset.split("some", "to be or not to be, that is the question. " * 40)
+    for name, steps in (("RNNLanguageModel", 16), ("LSTMLanguageModel", 25)):
+        (pair,) = Pair.all_of(MODELS[name], text, steps=2, batch_size=8, book=True)
+        assert pair.title == f"{name} book"
+        hparams: Any = vars(pair.numpy_module)["hparams"]
+        assert (hparams["embedding_dim"], hparams["hidden_size"]) == (512, 512)
+        assert [inputs.shape for inputs, _ in pair.batches] == [(steps, 8)] * 2
+        assert pair.carries_state
 
 
 def test_a_mistake_is_named(
@@ -154,7 +206,7 @@ def test_nan_passes_and_is_located(
     order = np.random.default_rng((0, 0)).permutation(len(inputs))
     inputs[order[25]] = np.nan
     spoilt = replace(digits, train=replace(digits.train, inputs=inputs))
-    monkeypatch.setattr("parity_tests.harness.pair.load", lambda *_: spoilt)
+    monkeypatch.setitem(main.__globals__, "load", lambda *_: spoilt)
     files: list[str | Path] = ["--json", tmp_path / "report.json", "--plot", tmp_path]
     assert compare("MLP", *QUICK, "--dtype", "float32", *files) == 0
     assert "nan first appears in the input in step 2" in capsys.readouterr().out
@@ -165,6 +217,12 @@ def test_nan_passes_and_is_located(
 REFUSALS = {
     "unknown model": (["MPL"], "unknown model 'MPL': did you mean 'MLP'"),
     "unknown data": (["MLP", "--data", "minst"], "unknown data set 'minst': did you mean 'mnist'"),
+    "text for images": (["MLP", "--data", "python_docs"], "MLP takes images, but python_docs is text"),
+    "images for text": (["RNNLanguageModel", "--data", "digits"], "takes text, but digits is images: choose"),
+    "a short text": (
+        ["RNNLanguageModel", "--batch-size", "100000"],
+        "symbols, but 100000 streams in chunks of",
+    ),
     "unknown flag": (["--step", "1"], "--step"),
     "unknown dtype": (["--dtype", "float16"], "float16"),
     "no steps": (["--steps", "0"], "--steps"),
@@ -210,5 +268,15 @@ def test_cpu_and_cuda_side_by_side(capsys: pytest.CaptureFixture[str], tmp_path:
 def test_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert compare("--help") == 0
     out = capsys.readouterr().out
-    for flag in ("--data", "--device", "--dtype", "--steps", "--batch-size", "--seed", "--json", "--plot"):
+    for flag in (
+        "--data",
+        "--device",
+        "--dtype",
+        "--steps",
+        "--batch-size",
+        "--seed",
+        "--book",
+        "--json",
+        "--plot",
+    ):
         assert flag in out

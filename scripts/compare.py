@@ -170,7 +170,7 @@ def compare(
 
     console = Console(highlight=False)
     if not console.is_terminal:
-        console.width = max(console.width, 100)  # a file has no edge to wrap at
+        console.width = max(console.width, 110)  # a file has no edge to wrap at
     console.print(table(rows, steps))
     if left_out:
         console.print(f"Not for {data}, and left out: {', '.join(left_out)}.", soft_wrap=True)

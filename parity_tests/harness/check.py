@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -303,7 +304,14 @@ def _shown(name: str) -> str:
 
 def _random_signs(seed: int, sign: float) -> Any:
     rng = np.random.default_rng(seed)
-    return lambda array: sign * (2.0 * rng.integers(0, 2, np.shape(array), dtype=np.int8) - 1)
+
+    def signs(array: Any) -> np.ndarray:
+        shape = np.shape(array)
+        count = math.prod(shape)
+        bits = np.unpackbits(np.frombuffer(rng.bytes(-(-count // 8)), np.uint8), count=count)
+        return np.where(bits, sign, -sign).reshape(shape)
+
+    return signs
 
 
 def _movement(truth: Arrays, moved: list[Arrays]) -> list[float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
@@ -47,7 +48,7 @@ def plot(path: Path, title: str, unit: str, reports: Sequence[ParityReport]) -> 
     """
     dtypes = list(dict.fromkeys(report.dtype for report in reports))
     figure = Figure(figsize=(1 + 5 * len(dtypes), 7), layout="constrained")
-    figure.suptitle(title)
+    figure.suptitle(textwrap.fill(title, 60 * len(dtypes)))
     panels = figure.subplots(2, len(dtypes), sharex=True, squeeze=False, height_ratios=(3, 2))
     for dtype, upper, lower in zip(dtypes, *panels, strict=True):
         chosen = [report for report in reports if report.dtype == dtype]

@@ -111,10 +111,14 @@ class Steps:
 
     def __init__(self, off: Roundings) -> None:
         self.off = off
-        self.signs: dict[int, Tensor] = {}
+        # By the id of a tensor, which is kept here too, so that no other gets its id.
+        self.signs: dict[int, tuple[Tensor, Tensor]] = {}
+        self.columns: dict[int, tuple[Tensor, Tensor]] = {}
 
     def product(self, x: Tensor, weight: Tensor) -> Tensor:
-        signs = self.signs.setdefault(id(weight), self.off.error(torch.ones_like(weight)))
+        if id(weight) not in self.signs:
+            self.signs[id(weight)] = weight, self.off.error(torch.ones_like(weight))
+        _, signs = self.signs[id(weight)]
         y: Tensor = Product.apply(x, weight, self.off, signs)
         return y
 
@@ -133,13 +137,10 @@ class Steps:
 
     def of_batch(self, vector: Tensor, batch: int) -> Tensor:
         """The vector once for each example; its gradient is a sum over them, and over all time steps."""
-        return self.product(torch.ones(batch, 1, dtype=vector.dtype), self.column(vector))
-
-    def column(self, vector: Tensor) -> Tensor:
-        """The same tensor for the same vector, so that the errors of its gradient keep their signs."""
-        if not hasattr(self, "columns"):
-            self.columns: dict[int, Tensor] = {}
-        return self.columns.setdefault(id(vector), vector[:, None])
+        if id(vector) not in self.columns:  # one column a vector, so that its errors keep their signs
+            self.columns[id(vector)] = vector, vector[:, None]
+        _, column = self.columns[id(vector)]
+        return self.product(torch.ones(batch, 1, dtype=vector.dtype), column)
 
 
 def written_out(
