@@ -131,6 +131,12 @@ INPUTS = [
             IndexError, "Embedding(5, 3)", "got 5", "[0, 5)"),
     Refusal("model's float ids", lambda: models.TransitionMatrixLM(5)(zeros(2, 3)),
             ValueError, "Embedding(5, 10)", "float32", "integer ids"),
+    Refusal("a list of ids", lambda: models.LSTMLanguageModel(5, 3, 4)([[1], [2]]),
+            ValueError, "LSTMLanguageModel", "(2, 1)", "(time, batch)"),
+    Refusal("a list of lengths", lambda: nn.RNN(3, 4)(zeros(6, 2, 3), None, [9, 6]),
+            ValueError, "RNN(3, 4", "[9, 6]", "from 1 to 6"),
+    Refusal("a list for a state", lambda: nn.RNN(3, 4)(zeros(6, 1, 3), [[[0.0] * 4]]),
+            ValueError, "RNN(3, 4", "list", "dtype float32"),
     Refusal("sentence of another batch", lambda: models.TransitionMatrixLM(5)(ids(1)[None], zeros(2, 10)),
             ValueError, "Transition(10)", "(2, 10)", "(1, 10)"),
 ]  # fmt: skip

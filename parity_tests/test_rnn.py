@@ -236,6 +236,11 @@ def test_where_projecting_does_not_apply(case: ModelCase) -> None:
     assert model.eval().projects(100)
     assert not model.projects(11)
 
+    ids = np.random.default_rng(0).integers(0, 11, (5, 3))
+    logits, _ = model.train()(ids)
+    model.eval().backward(np.ones_like(logits))  # belongs to the forward pass that was, not to the mode
+    assert all(dense(p.grad).shape == p.data.shape for p in model.parameters() if p.grad is not None)
+
 
 def test_a_decoder_of_zeros_knows_nothing() -> None:
     """On both sides chapter 14's LSTM starts at a perplexity of exactly the vocabulary's size."""

@@ -71,14 +71,11 @@ class RecurrentLanguageModel(LanguageModel):
             ValueError: float ids, other shapes, a state of another shape or batch size.
             IndexError: an id out of range.
         """
-        if np.ndim(ids) != 2:
-            raise ValueError(f"{type(self).__name__} expects ids (time, batch), got shape {np.shape(ids)}")
-        self.save_for_backward(ids)
-        x: np.ndarray | Rows
-        if self.projects(ids.size):
-            x = Rows(self.embedding.weight.data, ids)
-        else:
-            x = self.embedding_dropout(self.embedding(ids))
+        check_ids(self, ids)
+        projects = self.projects(ids.size)
+        self.save_for_backward(projects)
+        table = self.embedding.weight.data
+        x = Rows(table, ids) if projects else self.embedding_dropout(self.embedding(ids))
         output, state = self.rnn(x, state, lengths)
         return self.decoder(self.output_dropout(output)), state
 
@@ -86,11 +83,11 @@ class RecurrentLanguageModel(LanguageModel):
         self, grad_logits: Float[np.ndarray, "time batch vocab_size"], grad_state: Any = None
     ) -> Any:
         """Returns the gradient of the initial state; ids have none."""
-        (ids,) = self.saved
+        (projects,) = self.saved
         grad: Any = self.decoder.backward(grad_logits)
         grad = self.output_dropout.backward(grad)
         grad_x, grad_start = self.rnn.backward(grad, grad_state)
-        if self.projects(ids.size):  # the gradient of the table itself
+        if projects:  # the gradient of the table itself
             self.embedding.weight.accumulate(grad_x)
         else:
             grad = self.embedding_dropout.backward(grad_x)
@@ -116,3 +113,9 @@ class RecurrentLanguageModel(LanguageModel):
     def requires_input_grad_(self, requires_grad: bool = True) -> RecurrentLanguageModel:
         """Without effect: what comes in are ids, which have no gradient, and the embedding needs its own."""
         return self
+
+
+def check_ids(model: LanguageModel, ids: np.ndarray) -> None:
+    """Raises ValueError for anything but an array (time, batch); what is in it, the embedding will check."""
+    if not isinstance(ids, np.ndarray) or ids.ndim != 2:
+        raise ValueError(f"{type(model).__name__} expects ids (time, batch), got shape {np.shape(ids)}")

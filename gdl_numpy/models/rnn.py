@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import DTypeLike
 
-from gdl_numpy.models.language_model import LanguageModel, RecurrentLanguageModel
+from gdl_numpy.models.language_model import LanguageModel, RecurrentLanguageModel, check_ids
 from gdl_numpy.nn import RNN, Dropout, Embedding, Linear, Module, Parameter
 from gdl_numpy.nn.checks import check_floating, check_grad_output
 from gdl_numpy.nn.recurrent import ended_of
@@ -204,8 +204,7 @@ class TransitionMatrixLM(LanguageModel):
             ValueError: float ids, other shapes, a state of another shape or batch size.
             IndexError: an id out of range.
         """
-        if np.ndim(ids) != 2:
-            raise ValueError(f"TransitionMatrixLM expects ids (time, batch), got shape {np.shape(ids)}")
+        check_ids(self, ids)
         before, last = self.transition(self.embedding(ids), state, lengths)
         return self.decoder(before), last
 

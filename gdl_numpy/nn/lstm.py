@@ -136,14 +136,13 @@ class LSTM(Recurrent):
         blocks = dz_t.reshape(4, hidden, batch)
         dh, dc = grad_last
         for t in reversed(range(steps)):
-            i, f, g, o = gates[t].reshape(4, hidden, batch)
+            gates_t = gates[t].reshape(4, hidden, batch)
+            i, f, g, o = gates_t
             dh = dh + grad_h[t]
             dc_t = dc + dh * o * (1 - tanh_c[t] * tanh_c[t])
-            slopes = 1 - gates[t].reshape(
-                4, hidden, batch
-            )  # σ' = σ (1 - σ), and tanh' = (1 - tanh)(1 + tanh)
-            slopes *= gates[t].reshape(4, hidden, batch)
-            np.subtract(1, g * g, out=slopes[2])
+            slopes = 1 - gates_t
+            slopes *= gates_t  # σ' = σ (1 - σ)
+            np.subtract(1, g * g, out=slopes[2])  # tanh' = 1 - tanh²
             np.multiply(dc_t, g, out=blocks[0])
             np.multiply(dc_t, c[t], out=blocks[1])
             np.multiply(dc_t, i, out=blocks[2])

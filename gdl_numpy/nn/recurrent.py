@@ -291,7 +291,7 @@ class Recurrent(Module):
             raise ValueError(f"{self!r} expects a state ({', '.join(self.states)}), got {got}")
         for name, array, zeros in zip(self.states, state, self.zero_state(batch), strict=True):
             expected = layout.outward_state(zeros)
-            if np.shape(array) != expected.shape or array.dtype != expected.dtype:
+            if np.shape(array) != expected.shape or getattr(array, "dtype", None) != expected.dtype:
                 raise ValueError(
                     f"{self!r} expects {prefix}{name} of shape {expected.shape} (num_layers, batch, "
                     f"hidden_size) and dtype {expected.dtype}, "
@@ -315,10 +315,11 @@ def ended_of(
     """
     if lengths is None:
         return None
-    if np.shape(lengths) != (batch,) or not np.issubdtype(np.asarray(lengths).dtype, np.integer):
+    lengths = np.asarray(lengths)
+    if lengths.shape != (batch,) or not np.issubdtype(lengths.dtype, np.integer):
         raise ValueError(
             f"{layer!r} expects lengths to be {batch} integers, one for each sequence of the batch, "
-            f"got {getattr(lengths, 'dtype', type(lengths).__name__)} of shape {np.shape(lengths)}"
+            f"got {lengths.dtype} of shape {lengths.shape}"
         )
     if batch and (lengths.min() < 1 or lengths.max() > steps):
         raise ValueError(f"{layer!r} expects lengths from 1 to {steps}, got {lengths.tolist()}")

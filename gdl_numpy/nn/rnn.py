@@ -21,7 +21,7 @@ class RNN(Recurrent):
     Backward goes back through time. With G_t = dL/dh_t, which has two parts, the one that comes with step t's
     own output and the one that step t + 1 sends back:
 
-        dL/dz_t = G_t ∘ f'(z_t)           f' = 1 - h_t² for tanh, 1 where h_t > 0 for relu
+        dL/dz_t = G_t ∘ f'(z_t)           f' = 1 - h_t² for tanh, 1 where h_t ≠ 0 for relu
         G_{t-1} = dL/dh_{t-1} of its own output + W_hhᵀ dL/dz_t
 
         dL/dW_hh = Σ_t dL/dz_t h_{t-1}ᵀ   dL/dW_ih = Σ_t dL/dz_t x_tᵀ   dL/db = Σ_t dL/dz_t
