@@ -130,15 +130,18 @@ class History:
 
         epochs = [row["epoch"] for row in self.rows]
         marker = "o" if len(self) <= 30 else None
+        is_finite = False
         for part, when in (("train", "on the way"), ("validation", "at the epoch's end")):
             if f"{part}_{metric}" in self.rows[0]:
                 values = [row[f"{part}_{metric}"] for row in self.rows]
                 panel.plot(epochs, values, marker=marker, markersize=4, label=f"{part}, {when}")
+                is_finite = is_finite or any(map(math.isfinite, values))
         if self.best_epoch:
             panel.axvline(self.best_epoch, color="grey", linestyle=":", label="lowest validation loss")
         panel.set(xlabel="epoch", ylabel=metric)
         panel.locator_params(axis="x", integer=True)
-        if metric == "perplexity":  # equal steps down are equal gains, at 60 as at 4
+        # Equal steps down are equal gains, at 60 as at 4. Of nothing but inf there is no logarithmic scale.
+        if metric == "perplexity" and is_finite:
             panel.set_yscale("log")
             for which in (panel.yaxis.set_major_formatter, panel.yaxis.set_minor_formatter):
                 which(LogFormatter(labelOnlyBase=False))  # 20, not 2 · 10¹

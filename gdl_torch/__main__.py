@@ -144,10 +144,11 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", "Precision .* is not supported by the model summary", UserWarning)
     # That is what --optimizer is for.
     warnings.filterwarnings("ignore", ".*configure_optimizers` will be overridden", UserWarning)
-    # Advertisements, and the seed, which is kept with the run's configuration.
+    # Advertisements; the seed, which is kept with the run's configuration; and what the machine has, also
+    # before a run that is refused. Of a GPU that is there and not used, Lightning warns.
     for name in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.seed"):
         logging.getLogger(name).addFilter(
-            lambda record: not re.match("💡 Tip|Seed set to", record.getMessage())
+            lambda record: not re.match("💡 Tip|Seed set to|[GT]PU available: ", record.getMessage())
         )
 
 
@@ -155,7 +156,7 @@ def main() -> None:
     quiet()
     try:
         CLI()
-    except (ValueError, OSError, RuntimeError, MisconfigurationException) as error:
+    except (ValueError, IndexError, OSError, RuntimeError, MisconfigurationException) as error:
         # A RuntimeError is a mistake of ours, but for the weights of some other model.
         is_usage = not isinstance(error, RuntimeError) or "loading state_dict" in str(error)
         if not is_usage or os.environ.get("JSONARGPARSE_DEBUG"):

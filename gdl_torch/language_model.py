@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch.nn.functional as F
+from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from gdl_numpy.data.text import IGNORED
 from gdl_numpy.data.vocabulary import Vocabulary
-from gdl_torch.metrics import BitsPerToken, Mean, Perplexity
+from gdl_torch.metrics import BitsPerToken, Mean, Perplexity, wide
 from gdl_torch.module import Model
 
 if TYPE_CHECKING:
@@ -35,9 +36,10 @@ class LanguageModel(Model):
     checkpoints and strategies like DDP (each device has streams of its own) mean what they always mean.
 
     The state is carried only where the data module says, by `continues`, that its batches go on from each
-    other; it is forgotten at the first batch of every epoch, and of every run of validation or test. Each
-    stage has its own: validation in mid-epoch leaves training where it was. A run that is resumed in
-    mid-epoch begins, as Lightning has it, with the first batch of its data, and so with a new state.
+    other (where nothing says whether they do, a warning says so); it is forgotten at the first batch of every
+    epoch, and of every run of validation or test. Each stage has its own: validation in mid-epoch leaves
+    training where it was. A run that is resumed in mid-epoch begins, as Lightning has it, with the first
+    batch of its data, and so with a new state.
 
     The loss is the cross-entropy of the logits, its mean over the targets that are not -100. Logged are means
     over an epoch's targets, all devices together, of the loss in nats (`train_loss_epoch`, `val_loss`,
@@ -65,6 +67,7 @@ class LanguageModel(Model):
         self.vocab_size = vocab_size
         self.vocabulary: Vocabulary | None = None
         self._states: dict[str, State] = {}
+        self._has_warned = False
         kinds = {"acc": Mean, "perplexity": Perplexity, "bits_per_token": BitsPerToken}
         self.metrics = nn.ModuleDict(
             {f"{stage}_{name}": kind() for stage in ("train", "val", "test") for name, kind in kinds.items()}
@@ -91,7 +94,10 @@ class LanguageModel(Model):
                 f"{type(self).__name__} reads ids of shape (time, batch), got {ids.dtype} "
                 f"{tuple(ids.shape)}: give it a data module of texts"
             )
-        carried = batch_idx > 0 and self._data_module("continues")
+        if self._data_module("vocabulary") is None:  # else it is known to fit, and no GPU need be waited for
+            self._check_range("ids", ids)
+            self._check_range("targets", targets[targets != IGNORED])
+        carried = batch_idx > 0 and self._continues()
         logits, state = self(ids, self._states.get(stage) if carried else None)
         self._states[stage] = detached(state)
 
@@ -100,9 +106,10 @@ class LanguageModel(Model):
         count = (targets != IGNORED).sum()
         right = (logits.argmax(1) == targets).sum()
         self.log_loss(stage, loss, count)
-        for name, total in (("acc", right), ("perplexity", loss * count), ("bits_per_token", loss * count)):
+        total = wide(loss.detach()) * count
+        for name, sum_ in (("acc", right), ("perplexity", total), ("bits_per_token", total)):
             metric: Any = self.metrics[f"{stage}_{name}"]
-            metric.update(total.detach(), count)
+            metric.update(sum_, count)
             self.log(f"{stage}_{name}", metric, on_step=False, on_epoch=True, prog_bar=name == "perplexity")
         return loss
 
@@ -115,6 +122,26 @@ class LanguageModel(Model):
         """Raises ValueError if it was trained with another vocabulary than the data module's."""
         if "vocabulary" in checkpoint:
             self._meet(Vocabulary.from_json(checkpoint["vocabulary"]))
+
+    def _check_range(self, name: str, symbols: Tensor) -> None:
+        """Raises IndexError for what is no symbol: a GPU would fail without saying why, and for good."""
+        if symbols.numel() and not 0 <= symbols.min() <= symbols.max() < self.vocab_size:
+            raise IndexError(
+                f"{type(self).__name__} expects {name} in [0, {self.vocab_size}), "
+                f"got {symbols.min()} to {symbols.max()}"
+            )
+
+    def _continues(self) -> bool:
+        """Whether batches go on from each other; warns, once, where nothing says so or the contrary."""
+        continues = self._data_module("continues")
+        if continues is None and not self._has_warned:
+            self._has_warned = True
+            rank_zero_warn(
+                f"{type(self).__name__} starts every batch without a state, since nothing says that one "
+                "continues another: give the Trainer a data module (datamodule=…) with an attribute "
+                "`continues`, True for chunks of running text, False for batches that begin anew"
+            )
+        return bool(continues)
 
     def _data_module(self, attribute: str) -> Any:
         """What the Trainer's data module says; None if it does not, or there is none."""
@@ -145,6 +172,18 @@ def detached(state: State) -> State:
     return hidden.detach(), cell.detach()
 
 
+def check_lengths(model: LanguageModel, lengths: Tensor, ids: Tensor) -> None:
+    """Raises ValueError for lengths that are not one for each column of ids (time, batch), from 1 to time."""
+    steps, batch = ids.shape
+    if lengths.shape != (batch,) or lengths.is_floating_point():
+        raise ValueError(
+            f"{type(model).__name__} expects lengths to be {batch} integers, one for each sequence of the "
+            f"batch, got {lengths.dtype} of shape {tuple(lengths.shape)}"
+        )
+    if batch and not 1 <= lengths.min() <= lengths.max() <= steps:
+        raise ValueError(f"{type(model).__name__} expects lengths from 1 to {steps}, got {lengths.tolist()}")
+
+
 class RecurrentLanguageModel(LanguageModel):
     """Base of the models of an embedding, one of torch's recurrences, and a linear layer to the vocabulary.
 
@@ -171,6 +210,7 @@ class RecurrentLanguageModel(LanguageModel):
         if lengths is None:
             output, state = self.rnn(x, state)
         else:
+            check_lengths(self, lengths, ids)
             packed = pack_padded_sequence(x, lengths.cpu(), enforce_sorted=False)
             packed, state = self.rnn(packed, state)
             output, _ = pad_packed_sequence(packed, total_length=len(ids))

@@ -74,17 +74,14 @@ def fit(
         raise ValueError(f"fit: epochs must be 0 or more, got {epochs}")
     if clip_norm is not None and not clip_norm > 0:  # which Lightning would take for no clipping
         raise ValueError(f"fit: clip_norm must be more than 0, got {clip_norm}")
-    history = History()
-    if resume:
-        saved = _load(directory / CHECKPOINT, model)
-        history.rows = saved["callbacks"][_Recorder.__qualname__]["rows"]
-        model.load_state_dict(saved["state_dict"])
+    settings = _settings(optimizer, data)
+    history = _take_back(directory / CHECKPOINT, model, settings) if resume else History()
     if len(history) > epochs:
         raise ValueError(f"fit: {directory} has {len(history)} epochs already, more than epochs={epochs}")
     if len(history) < epochs and not history.stalled(patience):
         # Lightning asks the model for the optimizer, by this method.
         model.configure_optimizers = lambda: optimizer  # type: ignore[method-assign]
-        callbacks = [_EpochStart(seed, lr_decay), _Recorder(history, directory, on_epoch)]
+        callbacks = [_EpochStart(seed, lr_decay), _Recorder(history, settings, directory, on_epoch)]
         trainer = _trainer(
             accelerator,
             progress,
@@ -93,14 +90,7 @@ def fit(
             callbacks=[*callbacks, *_checkpoints(directory, patience)],
             num_sanity_val_steps=0,
         )
-        with _plain_ctrl_c(), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", ".*exists and is not empty")
-            trainer.fit(
-                model,
-                datamodule=data,
-                ckpt_path=directory / CHECKPOINT if resume else None,
-                weights_only=True,
-            )
+        _run(trainer, model, data, directory / CHECKPOINT if resume else None)
     if patience is not None and history.best_epoch:
         model.load_state_dict(read_checkpoint(directory / BEST)["state_dict"])
     return history
@@ -113,6 +103,13 @@ def evaluate(
     with _plain_ctrl_c():
         (logged,) = _trainer(accelerator, progress).test(model, datamodule=data, verbose=False)
     return _metrics(logged, "test")
+
+
+def _run(trainer: pl.Trainer, model: Model, data: pl.LightningDataModule, checkpoint: Path | None) -> None:
+    """Trains, goes on from the checkpoint if there is one, and writes others beside it."""
+    with _plain_ctrl_c(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*exists and is not empty")
+        trainer.fit(model, datamodule=data, ckpt_path=checkpoint, weights_only=True)
 
 
 def _metrics(logged: Mapping[str, float], stage: str) -> Metrics:
@@ -184,8 +181,15 @@ class _EpochStart(Callback):
 class _Recorder(Callback):
     """Writes the history, which checkpoints then contain, and saves the first one, before epoch 1."""
 
-    def __init__(self, history: History, directory: Path, on_epoch: Callable[[History], None] | None) -> None:
+    def __init__(
+        self,
+        history: History,
+        settings: dict[str, Any],
+        directory: Path,
+        on_epoch: Callable[[History], None] | None,
+    ) -> None:
         self.history = history
+        self.settings = settings
         self.directory = directory
         self.on_epoch = on_epoch
         self.start = 0.0
@@ -207,13 +211,25 @@ class _Recorder(Callback):
             self.on_epoch(self.history)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"rows": self.history.rows}
+        return {"rows": self.history.rows, "settings": self.settings}
 
 
-def _load(path: Path, model: Model) -> dict[str, Any]:
-    """Reads a checkpoint of a run of `fit` with just such a model; CheckpointError if it is none."""
+def _settings(optimizer: torch.optim.Optimizer, data: pl.LightningDataModule) -> dict[str, Any]:
+    """What must be the same for a resumed run to go on as the same run, beside the model."""
+    names = ("dataset", "batch_size", "chunk", "seed", "held_out_fraction")  # what data modules have of these
+    of_data = {name: getattr(data, name) for name in names if hasattr(data, name)}
+    return {"optimizer": type(optimizer).__name__, **of_data}
+
+
+def _take_back(path: Path, model: Model, settings: dict[str, Any]) -> History:
+    """Puts a checkpoint's weights into the model, and returns its history.
+
+    Raises:
+        CheckpointError: it is not of a run of `fit` with just such a model and settings.
+    """
     saved = read_checkpoint(path)
-    if _Recorder.__qualname__ not in saved.get("callbacks", {}):
+    recorded = saved.get("callbacks", {}).get(_Recorder.__qualname__)
+    if recorded is None:
         raise CheckpointError(f"{path} is of another kind of training: give a checkpoint that train.py wrote")
     arguments = {name: saved["hyper_parameters"].get(name) for name in model.hparams}
     if arguments != dict(model.hparams):
@@ -221,7 +237,10 @@ def _load(path: Path, model: Model) -> dict[str, Any]:
             f"{path} holds a model with {arguments}, not with {dict(model.hparams)}: "
             "give the same arguments, or another checkpoint"
         )
-    return saved
+    if recorded.get("settings", settings) != settings:  # which older checkpoints do not have
+        raise CheckpointError(f"{path} was trained with {recorded['settings']}, not {settings}")
+    model.load_state_dict(saved["state_dict"])
+    return History(recorded["rows"])
 
 
 @contextmanager

@@ -26,11 +26,11 @@ from gdl_numpy import models as numpy_models
 from gdl_numpy.checkpoint import CheckpointError, load_vocabulary
 from gdl_numpy.checkpoint import load_model as load_numpy_model
 from gdl_numpy.checkpoint import save_model as save_numpy_model
-from gdl_numpy.data import available, epoch_order, load
+from gdl_numpy.data import available, epoch_order, load, load_task, read_text_file
 from gdl_numpy.nn import Linear, Tanh
 from gdl_torch.__main__ import main
 from gdl_torch.classifier import Classifier
-from gdl_torch.data import DigitsDataModule, PythonDocsDataModule
+from gdl_torch.data import BabiDataModule, DigitsDataModule, PaddedBabiDataModule, PythonDocsDataModule
 from gdl_torch.export import app, export_checkpoint, from_numpy, load_model, read_checkpoint, save_model
 from gdl_torch.models import CNN, MLP
 from parity_tests.disturbance import assert_within, moved_by_rounding
@@ -148,6 +148,50 @@ def test_language_models_by_flags(
     exported = load_numpy_model(tmp_path / "model.safetensors")
     assert type(exported).__name__ == model
     assert exported.hparams["vocab_size"] == len(load_vocabulary(tmp_path / "model.safetensors"))  # type: ignore[attr-defined]
+
+
+@pytest.mark.usefixtures("unchecked_types")
+def test_a_vocabulary_that_there_is_not() -> None:
+    """For those who make the data module themselves; sentences' vocabulary is not for running text."""
+    for kind in ("letters", "spaces"):
+        wrong: Any = kind
+        with pytest.raises(ValueError, match=f"vocabulary must be 'characters' or 'words', got '{kind}'"):
+            PythonDocsDataModule(vocabulary=wrong)
+
+
+def test_a_part_that_is_too_short_is_named() -> None:
+    data = PythonDocsDataModule(chunk=20_000)
+    loaders = {
+        "training": data.train_dataloader,
+        "validation": data.val_dataloader,
+        "test": data.test_dataloader,
+    }
+    for part, loader in loaders.items():
+        with pytest.raises(ValueError, match=f"Streams: in the {part} part the text has"):
+            loader()
+
+
+def test_a_file_of_text_by_flags(tmp_path: Path) -> None:
+    """Its characters are the model's, and its parts those of the NumPy side."""
+    text = "Es war einmal ein Mädchen. " * 300
+    (tmp_path / "story.txt").write_text(text, encoding="utf-8")
+    gdl_torch(
+        tmp_path, "fit", "--model", "RNNLanguageModel", "--model.hidden_size", "5",
+        "--data", "TextFileDataModule", "--data.path", "story.txt", "--data.batch_size", "3",
+        *SMALL, *TEXT_LIMITS, "--trainer.log_every_n_steps", "1",
+    )  # fmt: skip
+    (ckpt,) = tmp_path.rglob("*.ckpt")
+    export_checkpoint(ckpt, tmp_path / "model.safetensors")
+    expected = read_text_file(tmp_path / "story.txt").vocabulary()
+    assert load_vocabulary(tmp_path / "model.safetensors") == expected
+
+
+@pytest.mark.skipif(not available("babi"), reason="needs babi under $GDL_DATA")
+@pytest.mark.parametrize("module", [BabiDataModule, PaddedBabiDataModule])
+def test_the_other_tasks_of_babi(module: type[BabiDataModule]) -> None:
+    padded = module is PaddedBabiDataModule
+    assert module(task=7).texts == load_task(7, padded)
+    assert module().texts == load(module.dataset)
 
 
 def test_the_example_configuration(tmp_path: Path) -> None:
@@ -488,7 +532,34 @@ def test_export_says_which_file_is_missing_or_cannot_be_written(ckpt: Path, tmp_
         ("test --data DIGITS --ckpt_path nowhere.ckpt", "there is no checkpoint nowhere.ckpt"),
         ("fit --model RNNLanguageModel --data DIGITS", "reads ids of shape (time, batch), got torch.float32"),
         ("fit --model MLP --data DOCS", "PythonDocsDataModule gives texts, which MLP cannot read"),
-        ("fit --model TransitionMatrixLM --data DOCS --data.chunk 20000", "Streams: the text has"),
+        (
+            "fit --model TransitionMatrixLM --data DOCS --data.chunk 20000",
+            "Streams: in the validation part the",
+        ),
+        (
+            "fit --model RNNLanguageModel --data DOCS --data.max_words 9",
+            "max_words is for vocabulary='words'",
+        ),
+        (
+            "fit --model RNNLanguageModel --data DOCS --data.vocabulary words --data.max_words 1",
+            "max_words must be at least 2, the unknown one counted, got 1",
+        ),
+        (
+            "fit --model RNNLanguageModel --data DOCS --data.vocabulary words --data.max_words 9 "
+            "--data.unknown false",
+            "PythonDocsDataModule: max_words=9 leaves words out, which needs unknown=True",
+        ),
+        (
+            "fit --model RNNLanguageModel --data BabiDataModule --data.task 0",
+            "task must be from 1 to 20, got 0",
+        ),
+        ("fit --model RNNLanguageModel --data DOCS --data.task 2", "Option 'task' is not accepted"),
+        ("fit --model RNNLanguageModel --data TextFileDataModule", "required: path"),
+        (
+            "fit --model RNNLanguageModel --data TextFileDataModule --data.path nowhere.txt",
+            "there is no file nowhere.txt",
+        ),
+        ("fit --model RNNLanguageModel --data TextFileDataModule --data.path .", "is a folder"),
         (
             "fit --model RNNLanguageModel --data DOCS --data.vocabulary letters",
             "'words']. Got value: letters",

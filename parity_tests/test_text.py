@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import pytest
@@ -13,6 +13,9 @@ from hypothesis import strategies as st
 
 from gdl_numpy import data
 from gdl_numpy.data import IGNORED, UNKNOWN, Kind, Sentences, Streams, Vocabulary, babi
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -190,6 +193,51 @@ def test_an_empty_text_is_refused() -> None:
         data.TextDataset.split("sample", "")
 
 
+def test_a_text_is_known_again_by_its_digest() -> None:
+    """Where it is cut does not matter, a single character does, and lone surrogates can be digested too."""
+    text = data.TextDataset("a", "to be", " or", "\ud800")
+    assert text.sha256 == data.TextDataset("b", "to", " be or", "\ud800").sha256
+    assert text.sha256 != data.TextDataset("a", "to be", " oR", "\ud800").sha256
+
+
+def test_a_text_is_read_with_the_vocabulary_of_its_training_piece() -> None:
+    """Unless nothing in the other pieces may be unknown."""
+    text = data.TextDataset("sample", "aab", "bc", "cd")
+    assert text.vocabulary() == Vocabulary.build("aab")
+    assert text.vocabulary(unknown=False) == Vocabulary.build("abcd", unknown=False)
+    assert text.vocabulary("words", max_size=2) == Vocabulary.build("aab", "words", max_size=2)
+    sentences = data.SentenceDataset("sample", ("a b",), ("c",), ("a d",))
+    assert sentences.vocabulary() == Vocabulary.build("a b c d", "spaces")
+
+
+def test_a_file_of_text_is_read_as_it_is(tmp_path: Path) -> None:
+    """Line ends and all, and cut as other texts are; a byte order mark is no character of it."""
+    text = "Ein Mädchen\r\n\tging in den Wald.\n"
+    (tmp_path / "story.txt").write_bytes(text.encode("utf-8-sig"))
+    assert data.read_text_file(tmp_path / "story.txt") == data.TextDataset.split("story.txt", text)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (b"x" * 19, "has 19 characters, too few for three parts"),
+        (b"x" * 30 + "é".encode("latin-1"), r"is no text in UTF-8 \(byte 30\)"),
+    ],
+)
+def test_a_file_that_is_no_text_is_refused(content: bytes, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "file.txt"
+    path.write_bytes(content)
+    with pytest.raises(data.DataError, match=f"file.txt {message}"):
+        data.read_text_file(path)
+    with pytest.raises(data.DataError, match="there is no file "):
+        data.read_text_file(tmp_path / "nowhere.txt")
+    with pytest.raises(data.DataError, match="is a folder"):
+        data.read_text_file(tmp_path)
+    with pytest.raises(data.DataError, match=r"cannot be read \(Not a directory"):
+        data.read_text_file(path / "file.txt")
+
+
 sizes = st.integers(1, 4)
 
 
@@ -253,6 +301,10 @@ def test_a_text_too_short_says_how_much_is_needed() -> None:
             Streams(np.arange(needed - 1), 5, 10, ahead, num_replicas)
     with pytest.raises(ValueError, match="the text has 0 symbols"):
         Streams(np.arange(0), 1, 1)
+    parts: dict[Any, str] = {"train": "training", "validation": "validation", "test": "test"}
+    for part, called in parts.items():
+        with pytest.raises(ValueError, match=f"in the {called} part the text has 0 symbols"):
+            Streams(np.arange(0), 1, 1, part=part)
 
 
 @pytest.mark.parametrize(
@@ -266,7 +318,7 @@ def test_a_text_too_short_says_how_much_is_needed() -> None:
         ({"rank": -1}, "Streams: rank must be from 0 to 0, got -1"),
     ],
 )
-def test_streams_refuse_bad_arguments_by_name(arguments: dict[str, int], message: str) -> None:
+def test_streams_refuse_bad_arguments_by_name(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Streams(np.arange(100), **({"batch_size": 2, "chunk": 3} | arguments))
     with pytest.raises(ValueError, match="Streams: epoch must be at least 0, got -1"):
@@ -414,6 +466,16 @@ def test_padded_babi_sentences_have_six_words() -> None:
         assert {len(sentence.split(" ")) for sentence in sentences} == {6}
         unpadded = tuple(sentence.lstrip("- ") for sentence in sentences)
         assert unpadded == getattr(plain, part)[: len(sentences)]
+
+
+@needs("babi")
+def test_other_tasks_of_babi_are_read_as_the_first() -> None:
+    assert data.load_task(1) == data.load("babi")
+    assert data.load_task(1, padded=True) == data.load("babi_padded")
+    seventh = data.load_task(7, padded=True)
+    assert seventh.name == "babi_padded_task7"
+    assert len({len(sentence.split(" ")) for sentence in seventh.train + seventh.test}) == 1
+    assert seventh.train[0].lstrip("- ") == data.load_task(7).train[0]
 
 
 @needs("babi")

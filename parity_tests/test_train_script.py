@@ -22,7 +22,9 @@ import torch
 import typer
 
 from gdl_numpy.checkpoint import load_model, load_vocabulary
-from gdl_numpy.data import Batches, Streams, available, load
+from gdl_numpy.data import Batches, SentenceDataset, Sentences, Streams, available, load, load_task
+from gdl_numpy.data.material import sentences
+from gdl_numpy.history import History, TextMetrics
 from gdl_numpy.models import MODELS
 from gdl_numpy.nn import CrossEntropyLoss
 from gdl_numpy.training import evaluate
@@ -35,6 +37,9 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec:FutureWarning"),
     pytest.mark.filterwarnings("ignore:GPU available but not used"),
 ]
+needs_babi = pytest.mark.skipif(
+    not available("babi"), reason="bAbI is not there: run scripts/fetch_data.py babi"
+)
 both_backends = pytest.mark.parametrize("backend", ["numpy", "torch"])
 
 
@@ -206,7 +211,10 @@ REFUSALS = {
     "unknown flag": (["MLP", "--learning-rate", "1"], "--learning-rate"),
     "not a number": (["MLP", "--epochs", "ten"], "--epochs"),
     "not integers": (["CNN", "--channels", "32;64"], "expected integers like 32,64, or none; got '32;64'"),
-    "negative lr": (["MLP", "--lr", "-1"], "lr"),
+    "negative lr": (["MLP", "--lr", "-1"], "--lr must be 0 or more, got -1"),
+    "no norm": (["MLP", "--clip-norm", "0"], "--clip-norm must be more than 0, got 0"),
+    "negative norm": (["MLP", "--clip-norm", "-1"], "--clip-norm must be more than 0, got -1"),
+    "negative weight decay": (["MLP", "--weight-decay", "-1"], "--weight-decay must be 0 or more, got -1"),
     "infinite lr": (["MLP", "--lr", "inf"], "--lr must be a finite number, got inf"),
     "lr that is nan": (["MLP", "--backend", "torch", "--lr", "nan"], "--lr must be a finite number, got nan"),
     "infinite decay": (["MLP", "--lr-decay", "inf"], "--lr-decay must be a finite number, got inf"),
@@ -226,10 +234,25 @@ REFUSALS = {
     "chunk": (["LSTMLanguageModel", "--chunk", "0"], "--chunk"),
     "too many streams": (
         ["LSTMLanguageModel", "--batch-size", "2000"],
-        "2000 streams in chunks of 25 need at least 50,001",
+        "Streams: in the validation part the text has",
     ),
     "kind of symbol": (["LSTMLanguageModel", "--vocabulary", "syllables"], "--vocabulary"),
     "max words": (["LSTMLanguageModel", "--max-words", "9"], "--max-words is for --vocabulary words"),
+    "max words of characters": (
+        ["LSTMLanguageModel", "--max-words", "9", "--vocabulary", "characters"],
+        "--max-words is for --vocabulary words",
+    ),
+    "no words": (["LSTMLanguageModel", "--vocabulary", "words", "--max-words", "1"], "--max-words"),
+    "words left out, and not": (
+        ["LSTMLanguageModel", "--vocabulary", "words", "--max-words", "9", "--no-unknown"],
+        "--max-words needs a symbol for the words left out: it does not go with --no-unknown",
+    ),
+    "task of a text": (["LSTMLanguageModel", "--task", "2"], "--task is for bAbI: python_docs has no tasks"),
+    "no such task": (["LSTMLanguageModel", "--data", "babi", "--task", "21"], "--task"),
+    "images' task": (["MLP", "--task", "2"], "--task"),
+    "all held out": (["MLP", "--validation", "0.9999"], "validation=0.9999 holds out all 1,437 examples"),
+    "no such file": (["LSTMLanguageModel", "--data", "no.txt"], "there is no file no.txt"),
+    "file of text": (["CNN", "--data", __file__], "looks at images, but test_train_script.py is text"),
     "vocab size": (["LSTMLanguageModel", "--vocab-size", "9"], "--vocab-size must be the data's"),
     "hidden size": (["LSTMLanguageModel", "--hidden-size", "0"], "hidden_size"),
     "nonlinearity": (["RNNLanguageModel", "--nonlinearity", "sigmoid"], "nonlinearity"),
@@ -250,7 +273,7 @@ def test_bad_usage_is_one_line_and_exit_code_2(
     assert not any(tmp_path.rglob("checkpoint.*"))
 
 
-@pytest.mark.skipif(not available("babi"), reason="bAbI is not there: run scripts/fetch_data.py babi")
+@needs_babi
 @pytest.mark.parametrize("flag", [["--chunk", "9"], ["--vocabulary", "words"], ["--no-unknown"]])
 def test_flags_for_running_text_are_not_for_sentences(
     flag: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -288,6 +311,159 @@ def test_a_finished_run_is_not_overwritten_by_accident(
         np.testing.assert_array_equal(weights(tmp_path)[name], array)
     assert train(*flags, "--seed", 1, "--overwrite") == 0
     assert json.loads((tmp_path / "run.json").read_text())["seed"] == 1
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--clip-norm", "0"],
+        ["--lr", "-1"],
+        ["--lr-decay", "-1"],
+        ["--momentum", "-1"],
+        ["--weight-decay", "-1"],
+        ["--validation", "0.9999"],
+        ["--validation", "0.0001", "--patience", "2"],
+    ],
+)
+@pytest.mark.usefixtures("unchecked_types")
+def test_a_refused_command_leaves_the_old_run_alone(flags: list[str], tmp_path: Path) -> None:
+    """Nothing may be refused after the old run is gone."""
+    old = ["checkpoint.safetensors", "best.ckpt", "model.safetensors", "history.png", "history.json"]
+    for name in old:
+        (tmp_path / name).write_text("old")
+    assert train("MLP", "--out", tmp_path, "--overwrite", *flags) == 2
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == dict.fromkeys(old, "old")
+
+
+def test_starting_over_leaves_nothing_of_the_old_run(tmp_path: Path) -> None:
+    """A model or a plot of the old run, beside the new run's history, would be taken for the new one's."""
+    for name in ("checkpoint.ckpt", "best.ckpt", "model.safetensors", "history.png", "notes.txt"):
+        (tmp_path / name).write_text("old")
+    script["claim"](tmp_path, {"seed": 1}, overwrite=True)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"history.csv", "history.json", "run.json", "notes.txt"}
+    (tmp_path / "model.safetensors").write_text("all that was kept of a run")
+    with pytest.raises(ValueError, match="holds a run already"):
+        script["claim"](tmp_path, {"seed": 1}, overwrite=False)
+
+
+@pytest.mark.parametrize("losses", [(9e3, 8e3), (9e3, 3.0), (float("nan"), float("nan"))])
+def test_any_history_can_be_drawn(losses: tuple[float, ...], tmp_path: Path) -> None:
+    """Also one whose every perplexity is infinite, which no logarithmic scale can show."""
+    history = History()
+    for loss in losses:
+        history.append(TextMetrics(loss, 0.1), TextMetrics(loss, 0.1), 0.1, 1.0)
+    history.plot(tmp_path / "history.png", "title")
+    assert (tmp_path / "history.png").stat().st_size > 1000
+
+
+def test_sentences_are_shuffled_by_the_seed() -> None:
+    """Those to learn from, each epoch anew; the others keep their order."""
+    words = tuple(f"word {number}" for number in range(40))
+    material = sentences(SentenceDataset("sample", words, words, words), 7, seed=5)
+    assert material.vocabulary is not None
+    ids = [material.vocabulary.encode(sentence) for sentence in words]
+    material.train.set_epoch(3)
+    shuffled = Sentences(ids, 7, seed=5)
+    shuffled.set_epoch(3)
+    np.testing.assert_equal(list(material.train), list(shuffled))
+    for part in (material.validation, material.test):
+        assert part is not None
+        np.testing.assert_equal(list(part), list(Sentences(ids, 7)))
+
+
+@needs_babi
+@both_backends
+def test_the_seed_of_a_run_decides_the_order_of_sentences(backend: str, tmp_path: Path) -> None:
+    """With the first weights given by another seed, the runs would differ anyway: so look at the batches."""
+    flags = script["TextFlags"](data="babi", seed=5, batch_size=50, backend=script["Backend"](backend))
+    material = script["material_for"]("RNNLanguageModel", flags)
+    run = script["Run"](None, material, flags, tmp_path)
+    batches = list(material.train)
+    assert material.train.seed == 5
+    if backend == "torch":
+        for batch, (inputs, targets) in zip(batches, run.data_module().train_dataloader(), strict=True):
+            np.testing.assert_equal((inputs.numpy(), targets.numpy()), batch)
+
+
+def test_both_backends_train_on_a_file_of_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By its path; the run is called by the file's name."""
+    text = tmp_path / "babi"  # a name that means something else too
+    text.write_text("Es war einmal ein Mädchen. " * 400, encoding="utf-8")
+    flags = [
+        *SMALL_TEXT,
+        "--dropout",
+        "0",
+        "--batch-size",
+        "5",
+        "--chunk",
+        "20",
+        "--epochs",
+        "2",
+        "--data",
+        str(text),
+    ]
+    for backend in ("numpy", "torch"):
+        out = tmp_path / backend
+        assert train(*flags, "--backend", backend, "--device", "cpu", "--out", out) == 0
+        assert f"LSTMLanguageModel on babi, {backend}: " in capsys.readouterr().out
+        assert "ä" in load_vocabulary(out / "model.safetensors").symbols
+    for name, array in weights(tmp_path / "numpy").items():
+        np.testing.assert_allclose(weights(tmp_path / "torch")[name], array, atol=1e-5, err_msg=name)
+
+
+@both_backends
+def test_a_run_goes_on_only_with_the_text_that_it_began_with(
+    backend: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One as long, of the same characters, is another text; the same text in another folder is the same."""
+    (tmp_path / "moved").mkdir()
+    text, moved = tmp_path / "story.txt", tmp_path / "moved" / "story.txt"
+    flags = [*SMALL_TEXT, "--batch-size", "5", "--chunk", "20", "--backend", backend, "--device", "cpu"]
+    flags += ["--out", str(tmp_path / "run")]
+    text.write_text("to be or not to be " * 200)
+    moved.write_text("to be or not to be " * 200)
+    assert train(*flags, "--data", text, "--epochs", 1) == 0
+    text.write_text("not to be or to be " * 200)
+    capsys.readouterr()
+    assert train(*flags, "--data", text, "--epochs", 1, "--resume") == 2
+    assert "text_sha256 was " in capsys.readouterr().err
+    assert train(*flags, "--data", moved, "--epochs", 1, "--resume") == 0
+
+
+def test_files_that_are_no_text_to_train_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty.txt").touch()
+    (tmp_path / "short.txt").write_text("short")
+    (tmp_path / "image.png").write_bytes(b"\x89PNG" + bytes(range(256)))
+    (tmp_path / "folder").mkdir()
+    refused = {
+        "empty.txt": "is empty",
+        "short.txt": "has 5 characters, too few for three parts",
+        "image.png": "is no text in UTF-8 (byte 0)",
+        "folder": "is a folder",
+    }
+    for name, message in refused.items():
+        assert train("LSTMLanguageModel", "--data", tmp_path / name, "--out", tmp_path / "run") == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"train.py: {tmp_path / name} {message}")
+    assert not (tmp_path / "run").exists()
+
+
+@needs_babi
+@pytest.mark.parametrize("data", ["babi", "babi_padded"])
+def test_every_task_of_babi_on_both_backends(data: str, tmp_path: Path) -> None:
+    """The task decides the sentences, on both sides the same, and a run is known by it."""
+    flags = ["TransitionMatrixLM", "--data", data, "--optimizer", "SGD", "--epochs", "1", "--device", "cpu"]
+    for backend in ("numpy", "torch"):
+        out = tmp_path / backend
+        assert train(*flags, "--task", 7, "--backend", backend, "--out", out) == 0
+        settings = json.loads((out / "run.json").read_text())
+        assert (settings["data"], settings["task"]) == (f"{data}_task7", 7)
+        expected = load_task(7, padded=data == "babi_padded").vocabulary()
+        assert load_vocabulary(out / "model.safetensors") == expected
+        assert train(*flags, "--task", 8, "--backend", backend, "--out", out, "--resume") == 2
+    for name, array in weights(tmp_path / "numpy").items():
+        np.testing.assert_allclose(weights(tmp_path / "torch")[name], array, atol=1e-5, err_msg=name)
 
 
 @both_backends

@@ -3,6 +3,7 @@
     python scripts/train.py MLP
     python scripts/train.py CNN --backend torch --data mnist --channels 32,64 --pool-size 2 --optimizer Adam
     python scripts/train.py LSTMLanguageModel --data shakespeare --chunk 64 --lr 0.002 --clip-norm 1
+    python scripts/train.py LSTMLanguageModel --data story.txt --vocabulary words       a text of your own
     python scripts/train.py CNN --help                   every flag, the model's own among them
 
 A language model reads its text in --batch-size streams side by side, --chunk steps at a time: gradients flow
@@ -39,15 +40,16 @@ from rich.table import Column, Table
 from gdl_numpy import training
 from gdl_numpy.checkpoint import save_model
 from gdl_numpy.data import (
-    Batches,
+    DATASETS,
+    AnyDataset,
     Dataset,
     SentenceDataset,
-    Sentences,
-    Streams,
     TextDataset,
-    Vocabulary,
     load,
+    load_task,
+    read_text_file,
 )
+from gdl_numpy.data.material import Material, images, running_text, sentences
 from gdl_numpy.files import replacing
 from gdl_numpy.history import History, Metrics, TextMetrics
 from gdl_numpy.lookup import lookup
@@ -58,9 +60,7 @@ from gdl_numpy.objective import count
 from gdl_numpy.optim import OPTIMIZERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from gdl_numpy.data.batches import Feed
+    from collections.abc import Callable
 
 # Arguments of models that the data decides, where no flag does.
 FROM_DATA = ("in_features", "in_shape", "out_features", "vocab_size")
@@ -68,7 +68,11 @@ FROM_DATA = ("in_features", "in_shape", "out_features", "vocab_size")
 DEFAULT_DATA = {"TransitionMatrixLM": "babi"}
 DEFAULT_LR = {"SGD": 0.1, "Adam": 1e-3, "AdamW": 1e-3}
 DEFAULT_CHUNK = 25  # as in chapter 14
+# The data sets that have tasks, and whether their sentences are padded.
+BABI = {"babi": False, "babi_padded": True}
 SETTINGS = "run.json"
+# What a run leaves in its folder, apart from what the next one writes at once.
+LEFT_BEHIND = ("checkpoint.*", "best.*", "model.safetensors", "history.png")
 # typer may bring its own copy of click, so that the class is not always click's.
 UsageError: type[Any] = typer.BadParameter.__base__ or Exception
 
@@ -91,6 +95,11 @@ class Symbols(StrEnum):
     words = "words"
 
 
+def flag(name: str) -> str:
+    """How an argument is written on the command line."""
+    return f"--{name.replace('_', '-')}"
+
+
 def option(about: str, *names: str, **settings: Any) -> Any:
     return typer.Option(*names, help=about, **settings)
 
@@ -110,10 +119,10 @@ class Flags:
     batch_size: Annotated[int, option("Examples in a step.", min=1)] = 100
     optimizer: Annotated[str, option(f"{', '.join(OPTIMIZERS)}.")] = "SGD"
     lr: Annotated[float | None, option("Learning rate; else 0.1 for SGD, 0.001 for others.")] = None
-    lr_decay: Annotated[float, option("Factor on the learning rate after each epoch.", min=0)] = 1.0
+    lr_decay: Annotated[float, option("Factor on the learning rate after each epoch.")] = 1.0
     momentum: Annotated[float, option("For SGD.")] = 0.0
     weight_decay: Annotated[float | None, option("Else the optimizer's own default.")] = None
-    clip_norm: Annotated[float | None, option("Largest norm of the gradient.", min=0)] = None
+    clip_norm: Annotated[float | None, option("Largest norm of the gradient, above 0; else no limit.")] = None
     patience: Annotated[
         int | None,
         option("Stop after so many epochs without a lower validation loss; keep the best weights.", min=1),
@@ -129,8 +138,13 @@ class Flags:
         self.lr = DEFAULT_LR[self.optimizer] if self.lr is None else self.lr
         for name in ("lr", "lr_decay", "momentum", "weight_decay", "clip_norm"):
             value = getattr(self, name)
-            if value is not None and not math.isfinite(value):
-                raise ValueError(f"--{name.replace('_', '-')} must be a finite number, got {value}")
+            if value is None:
+                continue
+            if not math.isfinite(value):
+                raise ValueError(f"{flag(name)} must be a finite number, got {value}")
+            if value < 0 or (value == 0 and name == "clip_norm"):
+                least = "more than 0" if name == "clip_norm" else "0 or more"
+                raise ValueError(f"{flag(name)} must be {least}, got {value}")
         if self.momentum != 0 and self.optimizer != "SGD":
             raise ValueError(f"--momentum is for --optimizer SGD, not for {self.optimizer}")
         check_device(self.device, self.backend)
@@ -164,18 +178,14 @@ class ImageFlags(Flags):
         float, option("Fraction of the training examples held out to watch the training by.")
     ] = 0.1
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.patience is not None and self.validation == 0:
-            raise ValueError("--patience watches the validation loss: it needs --validation above 0")
-
 
 @dataclass(kw_only=True)
 class TextFlags(Flags):
     """The flags of a language model. Its data sets bring their own validation part."""
 
     data: Annotated[
-        str, option("Data set: python_docs, shakespeare, shakespeare_book, babi, babi_padded.")
+        str,
+        option("Data set: python_docs, shakespeare, shakespeare_book, babi, babi_padded; or a file of text."),
     ] = "python_docs"
     batch_size: Annotated[int, option("Streams the text is read in, or sentences in a step.", min=1)] = 32
     optimizer: Annotated[str, option(f"{', '.join(OPTIMIZERS)}.")] = "Adam"
@@ -187,39 +197,42 @@ class TextFlags(Flags):
         bool | None, option("A symbol for what the training text lacks; else there is one. Not for bAbI.")
     ] = None
     max_words: Annotated[
-        int | None, option("Most frequent words to keep, with --vocabulary words; else all.", min=1)
+        int | None,
+        option("Most frequent words to keep, with --vocabulary words, the unknown one counted.", min=2),
     ] = None
+    task: Annotated[int | None, option("Of bAbI's, from 1 to 20; else 1.", min=1, max=20)] = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.max_words is not None and self.vocabulary is not Symbols.words:
             raise ValueError("--max-words is for --vocabulary words")
+        if self.max_words is not None and self.unknown is False:
+            raise ValueError(
+                "--max-words needs a symbol for the words left out: it does not go with --no-unknown"
+            )
 
+    def fill_in_for_text(self, data: str) -> None:
+        """Gives the flags for running text their defaults.
 
-@dataclass(frozen=True)
-class Material:
-    """What there is to learn from, in the NumPy side's batches.
+        Raises:
+            ValueError: a flag is there that is for sentences.
+        """
+        if self.task is not None:
+            raise ValueError(f"--task is for bAbI: {data} has no tasks")
+        self.chunk = self.chunk or DEFAULT_CHUNK
+        self.vocabulary = self.vocabulary or Symbols.characters
+        self.unknown = self.unknown is not False
 
-    Attributes:
-        name: of the data set.
-        train: the batches to learn from.
-        validation: those to watch the training by, if there are any.
-        test: those that decide in the end.
-        arguments: a model's arguments, where no flag gives them.
-        vocabulary: what ids stand for, in text.
-    """
+    def fill_in_for_sentences(self, data: str) -> None:
+        """Gives the flag for sentences its default.
 
-    name: str
-    train: Feed
-    validation: Feed | None
-    test: Feed
-    arguments: dict[str, Any]
-    vocabulary: Vocabulary | None = None
-
-    @property
-    def unit(self) -> str:
-        """What is predicted, one at a time."""
-        return "example" if self.vocabulary is None else self.vocabulary.unit
+        Raises:
+            ValueError: a flag is there that is for running text.
+        """
+        for name in ("chunk", "vocabulary", "unknown", "max_words"):
+            if getattr(self, name) is not None:
+                raise ValueError(f"{flag(name)} is for running text: {data} has sentences, read word by word")
+        self.task = self.task or 1
 
 
 def material_for(model_name: str, flags: Flags) -> Material:
@@ -228,70 +241,41 @@ def material_for(model_name: str, flags: Flags) -> Material:
     Raises:
         ValueError: it is of another kind than the model is for, or flags do not apply to it.
     """
-    dataset = load(flags.data, flags.data_dir)
-    flags.data = dataset.name
+    dataset = dataset_for(flags)
     if isinstance(flags, TextFlags):
+        ahead = MODELS[model_name].ahead
         if isinstance(dataset, TextDataset):
-            return running_text(dataset, flags, MODELS[model_name].ahead)
+            flags.fill_in_for_text(dataset.name)
+            symbols: Any = str(flags.vocabulary), flags.unknown, flags.max_words
+            return running_text(dataset, flags.batch_size, flags.chunk or DEFAULT_CHUNK, ahead, *symbols)
         if isinstance(dataset, SentenceDataset):
-            return sentences(dataset, flags, MODELS[model_name].ahead)
+            flags.fill_in_for_sentences(dataset.name)
+            return sentences(dataset, flags.batch_size, ahead, flags.seed)
         raise ValueError(f"{model_name} reads text, but {dataset.name} is images: choose other --data")
     if not isinstance(flags, ImageFlags) or not isinstance(dataset, Dataset):
         raise ValueError(f"{model_name} looks at images, but {dataset.name} is text: choose other --data")
-    return images(dataset, flags)
+    material = images(dataset, flags.batch_size, flags.validation, flags.seed)
+    if flags.patience is not None and material.validation is None:
+        raise ValueError("--patience watches the validation loss: it needs examples held out by --validation")
+    return material
 
 
-def images(dataset: Dataset, flags: ImageFlags) -> Material:
-    train, held_out = training.hold_out(dataset.train, flags.validation, flags.seed)
-    return Material(
-        dataset.name,
-        Batches(train, flags.batch_size, flags.seed),
-        Batches(held_out, flags.batch_size) if len(held_out) else None,
-        Batches(dataset.test, flags.batch_size),
-        {
-            "in_features": math.prod(dataset.in_shape),
-            "in_shape": dataset.in_shape,
-            "out_features": dataset.num_classes,
-        },
-    )
+def dataset_for(flags: Flags) -> AnyDataset:
+    """What `--data` names: a data set, one of bAbI's tasks, or a file of text."""
+    if is_path(flags.data):
+        return read_text_file(flags.data)
+    flags.data = lookup("data set", flags.data, DATASETS).name
+    task = flags.task if isinstance(flags, TextFlags) else None
+    if task is not None and flags.data in BABI:
+        return load_task(task, BABI[flags.data], flags.data_dir)
+    return load(flags.data, flags.data_dir)
 
 
-def running_text(dataset: TextDataset, flags: TextFlags, ahead: int) -> Material:
-    flags.chunk = flags.chunk or DEFAULT_CHUNK
-    flags.vocabulary = flags.vocabulary or Symbols.characters
-    flags.unknown = flags.unknown is not False
-    vocabulary = Vocabulary.build(
-        dataset.train if flags.unknown else dataset.text,
-        flags.vocabulary.value,
-        flags.unknown,
-        flags.max_words,
-    )
-    train, validation, test = (
-        Streams(vocabulary.encode(text), flags.batch_size, flags.chunk, ahead)
-        for text in (dataset.train, dataset.validation, dataset.test)
-    )
-    return Material(dataset.name, train, validation, test, {"vocab_size": len(vocabulary)}, vocabulary)
-
-
-def sentences(dataset: SentenceDataset, flags: TextFlags, ahead: int) -> Material:
-    for name in ("chunk", "vocabulary", "unknown", "max_words"):
-        if getattr(flags, name) is not None:
-            flag = f"--{name.replace('_', '-')}"
-            raise ValueError(f"{flag} is for running text: {dataset.name} has sentences, read word by word")
-    vocabulary = Vocabulary.build(dataset.text, "spaces")
-
-    def batches(part: Iterable[str], seed: int | None = None) -> Sentences:
-        ids = [vocabulary.encode(sentence) for sentence in part]
-        return Sentences(ids, flags.batch_size, seed, ahead, last_only=dataset.padded)
-
-    return Material(
-        dataset.name,
-        batches(dataset.train, flags.seed),
-        batches(dataset.validation),
-        batches(dataset.test),
-        {"vocab_size": len(vocabulary)},
-        vocabulary,
-    )
+def is_path(data: str) -> bool:
+    """Whether `--data` means a file, not a data set: by how it is written, or since there is one."""
+    path = Path(data)
+    looks_like_one = len(path.parts) > 1 or bool(path.suffix)
+    return looks_like_one or (data.casefold() not in DATASETS and path.exists())
 
 
 @dataclass(frozen=True)
@@ -369,12 +353,13 @@ class Run:
 
     def data_module(self) -> Any:
         """The torch side's counterpart of the material, from the flags that are arguments of it as well."""
-        from gdl_torch.data import DATA_MODULES
+        from gdl_torch.data import DATA_MODULES, TextFileDataModule
 
-        modules: Iterable[Any] = DATA_MODULES.values()
-        (module,) = (module for module in modules if module.dataset == self.material.name)
+        modules: list[Any] = list(DATA_MODULES.values())
+        by_data = {module.dataset: module for module in modules}
+        module = by_data.get(self.flags.data, TextFileDataModule)
         arguments = inspect.signature(module).parameters
-        flags = self.flags.values.items()
+        flags = {**self.flags.values, "path": self.flags.data}.items()
         return module(**{name: value for name, value in flags if name in arguments and value is not None})
 
 
@@ -383,7 +368,8 @@ def train(model_name: str, model_arguments: dict[str, Any], flags: Flags) -> Non
     material = material_for(model_name, flags)
     model = build_model(model_name, model_arguments, material, flags.seed)
     out = flags.out or Path("runs") / f"{model_name}-{material.name}-{flags.backend}".lower()
-    settings = {"model": model_name, **model.hparams, **flags.identity}
+    settings = {"model": model_name, **model.hparams, **flags.identity, "data": material.name}
+    settings |= material.identity
     if flags.resume:
         reclaim(out, settings)
     else:
@@ -439,14 +425,15 @@ def build_model(name: str, arguments: dict[str, Any], material: Material, seed: 
 
 def claim(out: Path, settings: dict[str, Any], overwrite: bool) -> None:
     """Makes `out` the folder of a new run, unless there is another one in it already."""
-    if any(out.glob("checkpoint.*")) and not overwrite:
+    old = [path for pattern in LEFT_BEHIND for path in out.glob(pattern)]
+    if old and not overwrite:
         raise ValueError(
             f"{out} holds a run already: --resume goes on with it, --overwrite starts over, "
             "--out DIR keeps both"
         )
     try:
-        for old in (*out.glob("checkpoint.*"), *out.glob("best.*")):
-            old.unlink()
+        for path in old:
+            path.unlink()
         History().save(out)
         with replacing(out / SETTINGS) as temporary:
             temporary.write_text(json.dumps(settings, indent=1) + "\n")

@@ -19,7 +19,8 @@ from gdl_numpy.data.batches import Batches, Feed, epoch_order
 from gdl_numpy.data.dataset import Dataset, Split
 from gdl_numpy.data.download import download
 from gdl_numpy.data.source import AnyDataset, DataError, Source, data_root
-from gdl_numpy.data.text import IGNORED, SentenceDataset, Sentences, Streams, TextDataset
+from gdl_numpy.data.text import IGNORED, Part, SentenceDataset, Sentences, Streams, TextDataset
+from gdl_numpy.data.text_file import read_text_file
 from gdl_numpy.data.vocabulary import UNKNOWN, Kind, Vocabulary
 from gdl_numpy.lookup import lookup
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DATASETS",
     "IGNORED",
+    "PARTS",
     "UNKNOWN",
     "AnyDataset",
     "Batches",
@@ -36,6 +38,7 @@ __all__ = [
     "Dataset",
     "Feed",
     "Kind",
+    "Part",
     "SentenceDataset",
     "Sentences",
     "Source",
@@ -48,6 +51,8 @@ __all__ = [
     "epoch_order",
     "fetch",
     "load",
+    "load_task",
+    "read_text_file",
 ]
 
 SOURCES = (
@@ -94,9 +99,30 @@ def load(name: str, data_dir: str | Path | None = None) -> AnyDataset:
         DataError: a file is damaged, or is missing and cannot be downloaded.
     """
     source = lookup("data set", name, DATASETS)
+    return source.read(_complete(source, data_dir))
+
+
+def load_task(task: int, padded: bool = False, data_dir: str | Path | None = None) -> SentenceDataset:
+    """Return the sentences of a bAbI task, as `load("babi")` and `load("babi_padded")` return the first's.
+
+    Args:
+        task: 1 to 20.
+        padded: chapter 13's form; see `babi.read_task`.
+        data_dir: folder of all data sets; see `data_root`.
+
+    Raises:
+        ValueError: there is no such task.
+        DataError: a file is damaged, or is missing and cannot be downloaded.
+    """
+    source = babi.PADDED if padded else babi.SENTENCES
+    return babi.read_task(_complete(source, data_dir), task, padded)
+
+
+def _complete(source: Source, data_dir: str | Path | None) -> Path:
+    """Return the data root, once every file of the data set is there."""
     root = data_root(data_dir)
     download([file for file in source.files if file.locate(root) is None], root)
-    return source.read(root)
+    return root
 
 
 def fetch(name: str, data_dir: str | Path | None = None, progress: bool = True) -> list[Path]:

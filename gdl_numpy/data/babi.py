@@ -138,7 +138,8 @@ def read_task(root: Path, task: int, padded: bool = False) -> SentenceDataset:
 
     The first 1,000 lines of the training file are for training; of the first 1,000 lines of the test file,
     the first half is for validation and the second for testing. Only spaces divide words: the last word of a
-    question has in it the answer and the numbers of the lines it follows from, and the tabs before them.
+    question has in it the answer and the number of the line it follows from, and the tabs before them. In
+    tasks where it follows from several lines, the other numbers are words of their own.
 
     Args:
         root: the data root.
@@ -161,7 +162,7 @@ def read_task(root: Path, task: int, padded: bool = False) -> SentenceDataset:
 
     half = LINES // 2
     return SentenceDataset(
-        name="babi_padded" if padded else "babi",
+        name=("babi_padded" if padded else "babi") + (f"_task{task}" if task != 1 else ""),
         train=sentences(train[:PADDED_LINES] if padded else train),
         validation=sentences(test[:half]),
         test=sentences(test[half:]),

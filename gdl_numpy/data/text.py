@@ -6,21 +6,29 @@ Both give ids of shape (time, batch), and with them the ids to be predicted.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from gdl_numpy.data.batches import Feed, epoch_order
+from gdl_numpy.data.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from jaxtyping import Int64
 
+    from gdl_numpy.data.vocabulary import Kind
+
 # The target where there is nothing to predict: CrossEntropyLoss's ignore_index, here and in torch.
 IGNORED = -100
+
+Part = Literal["train", "validation", "test"]
+# What people call them.
+PARTS: dict[Part, str] = {"train": "training", "validation": "validation", "test": "test"}
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,29 @@ class TextDataset:
         """All of it."""
         return self.train + self.validation + self.test
 
+    @property
+    def sha256(self) -> str:
+        """A digest by which to know the text again."""
+        return hashlib.sha256(self.text.encode("utf-8", "surrogatepass")).hexdigest()
+
+    def vocabulary(
+        self, kind: Kind = "characters", unknown: bool = True, max_size: int | None = None
+    ) -> Vocabulary:
+        """Return the vocabulary to read all pieces with.
+
+        It is that of the training piece, if it has a symbol for what is unknown in the others. Else it is
+        that of all the text, so that nothing in it is.
+
+        Args:
+            kind: what the symbols are; this and the others as in `Vocabulary.build`.
+            unknown: whether it has such a symbol.
+            max_size: the most symbols to keep; None: all.
+
+        Raises:
+            ValueError: the text is empty, there is no such kind, or `max_size` leaves no symbol of the text.
+        """
+        return Vocabulary.build(self.train if unknown else self.text, kind, unknown, max_size)
+
 
 @dataclass(frozen=True)
 class SentenceDataset:
@@ -67,8 +98,12 @@ class SentenceDataset:
 
     @property
     def text(self) -> str:
-        """All sentences, with spaces between them: what a vocabulary of all their words is built from."""
+        """All sentences, with spaces between them."""
         return " ".join(self.train + self.validation + self.test)
+
+    def vocabulary(self) -> Vocabulary:
+        """Return the vocabulary of all their words, with a symbol for what is unknown."""
+        return Vocabulary.build(self.text, "spaces")
 
 
 class Streams(Feed):
@@ -86,6 +121,7 @@ class Streams(Feed):
         ahead: how many steps the targets are ahead of the inputs: 0 for a model that speaks before it reads.
         num_replicas: devices that share the work. The text is cut into `num_replicas` · B streams.
         rank: which of them this one is: it reads streams `rank` · B up to (`rank` + 1) · B.
+        part: which part of a data set the text is, if it is one; a text too short is refused by this name.
 
     Raises:
         ValueError: an argument is out of its range, or the text is too short for a full chunk of each stream.
@@ -101,6 +137,7 @@ class Streams(Feed):
         ahead: int = 1,
         num_replicas: int = 1,
         rank: int = 0,
+        part: Part | None = None,
     ) -> None:
         super().__init__(batch_size)
         self._check_at_least(1, chunk=chunk, num_replicas=num_replicas)
@@ -110,9 +147,10 @@ class Streams(Feed):
         streams = num_replicas * batch_size
         needed = streams * chunk + ahead
         if len(ids) < needed:
+            where = f"in the {PARTS[part]} part " if part else ""
             raise ValueError(
-                f"Streams: the text has {len(ids):,} symbols, but {streams} streams in chunks of {chunk} "
-                f"need at least {needed:,}: take a longer text, or a smaller batch_size or chunk"
+                f"Streams: {where}the text has {len(ids):,} symbols, but {streams} streams in chunks of "
+                f"{chunk} need at least {needed:,}: take a longer text, or a smaller batch_size or chunk"
             )
         self.ids = ids
         self.chunk = chunk

@@ -14,6 +14,7 @@ from gdl_torch.data.text import (
     SentenceDataModule,
     ShakespeareDataModule,
     TextDataModule,
+    TextFileDataModule,
 )
 
 DATA_MODULES: dict[str, type[pl.LightningDataModule]] = {
@@ -22,6 +23,7 @@ DATA_MODULES: dict[str, type[pl.LightningDataModule]] = {
     "PythonDocsDataModule": PythonDocsDataModule,
     "ShakespeareDataModule": ShakespeareDataModule,
     "BookShakespeareDataModule": BookShakespeareDataModule,
+    "TextFileDataModule": TextFileDataModule,
     "BabiDataModule": BabiDataModule,
     "PaddedBabiDataModule": PaddedBabiDataModule,
 }
@@ -40,4 +42,5 @@ __all__ = [
     "ShakespeareDataModule",
     "TensorBatches",
     "TextDataModule",
+    "TextFileDataModule",
 ]

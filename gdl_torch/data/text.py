@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
-from gdl_numpy.data import Sentences, Streams, Vocabulary, fetch, load
+from gdl_numpy.data import (
+    Part,
+    SentenceDataset,
+    Sentences,
+    Streams,
+    TextDataset,
+    Vocabulary,
+    fetch,
+    load,
+    load_task,
+    read_text_file,
+)
+from gdl_numpy.data.babi import TASKS
 from gdl_torch.classifier import Classifier
 from gdl_torch.data.loading import Batch, EpochSampler, as_is, ignore_advice_on_workers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+
+Symbols = Literal["characters", "words"]
 
 
 class SymbolDataModule(pl.LightningDataModule):
@@ -85,7 +100,7 @@ class SymbolDataModule(pl.LightningDataModule):
     def test_dataloader(self) -> DataLoader[Batch]:
         return self.loader("test")
 
-    def loader(self, part: Literal["train", "validation", "test"]) -> DataLoader[Batch]:
+    def loader(self, part: Part) -> DataLoader[Batch]:
         """The batches of one part of the data set."""
         raise NotImplementedError
 
@@ -107,13 +122,15 @@ class TextDataModule(SymbolDataModule):
         data_dir: where the files are or will be put; else $GDL_DATA, else the user cache.
         vocabulary: what a symbol is: "characters" or "words".
         unknown: whether the vocabulary has a symbol for what is not in it.
-        max_words: keep only so many symbols, the most frequent ones; None for all.
+        max_words: keep only so many words, the most frequent ones, and the unknown one among them; None for
+            all.
 
     Attributes:
         vocabulary: that of the training text, if it has a symbol for unknown ones, else that of all the text.
 
     Raises:
-        ValueError: a batch_size or chunk below 1; by the loaders, a text that is too short for them.
+        ValueError: a batch_size or chunk below 1, an unknown vocabulary, max_words below 2 or without words
+            or `unknown`; by the loaders, a text that is too short for them.
     """
 
     continues = True
@@ -123,13 +140,25 @@ class TextDataModule(SymbolDataModule):
         batch_size: int = 32,
         chunk: int = 25,
         data_dir: str | Path | None = None,
-        vocabulary: Literal["characters", "words"] = "characters",
+        vocabulary: Symbols = "characters",
         unknown: bool = True,
         max_words: int | None = None,
     ) -> None:
         super().__init__(batch_size, data_dir)
+        name = type(self).__name__
         if chunk < 1:
-            raise ValueError(f"{type(self).__name__}: chunk must be at least 1, got {chunk}")
+            raise ValueError(f"{name}: chunk must be at least 1, got {chunk}")
+        if vocabulary not in get_args(Symbols):
+            raise ValueError(f"{name}: vocabulary must be 'characters' or 'words', got {vocabulary!r}")
+        if max_words is not None:
+            if vocabulary != "words":
+                raise ValueError(f"{name}: max_words is for vocabulary='words', not for {vocabulary!r}")
+            if not unknown:
+                raise ValueError(f"{name}: max_words={max_words} leaves words out, which needs unknown=True")
+            if max_words < 2:
+                raise ValueError(
+                    f"{name}: max_words must be at least 2, the unknown one counted, got {max_words}"
+                )
         self.chunk = chunk
         self.kind = vocabulary
         self.unknown = unknown
@@ -137,12 +166,12 @@ class TextDataModule(SymbolDataModule):
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        text = self.texts.train if self.unknown else self.texts.text
-        return Vocabulary.build(text, self.kind, self.unknown, self.max_words)
+        texts: TextDataset = self.texts
+        return texts.vocabulary(self.kind, self.unknown, self.max_words)
 
-    def loader(self, part: Literal["train", "validation", "test"]) -> DataLoader[Batch]:
+    def loader(self, part: Part) -> DataLoader[Batch]:
         ids = self.vocabulary.encode(getattr(self.texts, part))
-        streams = Streams(ids, self.batch_size, self.chunk, self.ahead, *self.device)
+        streams = Streams(ids, self.batch_size, self.chunk, self.ahead, *self.device, part=part)
         batches = [(torch.from_numpy(inputs), torch.from_numpy(targets)) for inputs, targets in streams]
         return DataLoader(
             batches,  # type: ignore[arg-type]  # a list will do
@@ -185,9 +214,10 @@ class SentenceDataModule(SymbolDataModule):
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        return Vocabulary.build(self.texts.text, "spaces")
+        texts: SentenceDataset = self.texts
+        return texts.vocabulary()
 
-    def loader(self, part: Literal["train", "validation", "test"]) -> DataLoader[Batch]:
+    def loader(self, part: Part) -> DataLoader[Batch]:
         sequences = [self.vocabulary.encode(sentence) for sentence in getattr(self.texts, part)]
         batches = SentenceBatches(sequences, self.ahead, self.texts.padded)
         return DataLoader(
@@ -244,13 +274,76 @@ class BookShakespeareDataModule(TextDataModule):
     dataset = "shakespeare_book"
 
 
+class TextFileDataModule(TextDataModule):
+    """A text of one's own: a file in UTF-8, of which 90 % are to train on, and 5 % each to validate and test.
+
+    Args:
+        path: the file.
+        batch_size: streams read side by side, on each device.
+        chunk: steps in a batch, and so the longest way back for a gradient.
+        vocabulary: what a symbol is: "characters" or "words".
+        unknown: whether the vocabulary has a symbol for what is not in it.
+        max_words: keep only so many words, the most frequent ones, and the unknown one among them; None for
+            all.
+
+    Raises:
+        ValueError: as TextDataModule; and, as soon as the text is needed, for a file that is missing, empty
+            or no text in UTF-8.
+    """
+
+    dataset = "text_file"
+
+    def __init__(
+        self,
+        path: str | Path,
+        batch_size: int = 32,
+        chunk: int = 25,
+        vocabulary: Symbols = "characters",
+        unknown: bool = True,
+        max_words: int | None = None,
+    ) -> None:
+        super().__init__(batch_size, chunk, None, vocabulary, unknown, max_words)
+        self.path = path
+
+    @cached_property
+    def texts(self) -> TextDataset:
+        return read_text_file(self.path)
+
+    def prepare_data(self) -> None:
+        """There is nothing to download."""
+
+
 class BabiDataModule(SentenceDataModule):
-    """Chapter 12's sentences: the first bAbI task, line by line."""
+    """Chapter 12's sentences, those of the first bAbI task line by line, or another task's.
+
+    Args:
+        batch_size: sentences in a batch, on each device; the last batch of an epoch may be smaller.
+        data_dir: where the files are or will be put; else $GDL_DATA, else the user cache.
+        seed: decides the order.
+        task: 1 to 20.
+
+    Raises:
+        ValueError: a batch_size below 1, a negative seed, or no such task.
+    """
 
     dataset = "babi"
+    padded: ClassVar[bool] = False
+
+    def __init__(
+        self, batch_size: int = 16, data_dir: str | Path | None = None, seed: int = 0, task: int = 1
+    ) -> None:
+        super().__init__(batch_size, data_dir, seed)
+        if task not in TASKS:
+            raise ValueError(f"{type(self).__name__}: task must be from 1 to {TASKS[-1]}, got {task}")
+        self.task = task
+
+    @cached_property
+    def texts(self) -> SentenceDataset:
+        return load_task(self.task, self.padded, self.data_dir)
 
 
-class PaddedBabiDataModule(SentenceDataModule):
+class PaddedBabiDataModule(BabiDataModule):
     """Chapter 13's: the same, padded in front to one length; only the last word is to be predicted."""
 
     dataset = "babi_padded"
+    padded = True

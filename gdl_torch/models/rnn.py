@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor, nn
 
-from gdl_torch.language_model import LanguageModel, RecurrentLanguageModel
+from gdl_torch.language_model import LanguageModel, RecurrentLanguageModel, check_lengths
 from gdl_torch.module import check_sizes
 
 if TYPE_CHECKING:
@@ -99,7 +99,12 @@ class TransitionMatrixLM(LanguageModel):
             state: where each column begins; None for the learned start.
             lengths: how many ids of each column count, at least 1. Beyond them logits are those of a zero
                 state, and the state returned is the one at the column's end.
+
+        Raises:
+            ValueError: a state of another shape, or lengths that are not from 1 to time.
         """
+        if lengths is not None:
+            check_lengths(self, lengths, ids)
         before, state = self.transition(self.embedding(ids), state)  # (T, B, D), (B, D)
         if lengths is not None:
             columns = torch.arange(ids.shape[1], device=ids.device)
