@@ -34,6 +34,7 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from gdl_numpy.checkpoint import describe_model
+from gdl_numpy.command_line import Device, run
 from gdl_numpy.data import DATASETS, load
 from gdl_numpy.files import replacing
 from gdl_numpy.lookup import lookup
@@ -49,16 +50,7 @@ if TYPE_CHECKING:
 # Timing: each side has so many turns, of so many seconds, with a pause before each, since the threads of
 # OpenBLAS and OpenMP go on spinning for a while after their work, on cores that the other side needs.
 ROUNDS, TURN, PAUSE = 5, 0.15, 0.15
-# typer may bring its own copy of click, so that the class is not always click's.
-UsageError: type[Any] = typer.BadParameter.__base__ or Exception
-
 app = typer.Typer(add_completion=False)
-
-
-class Device(StrEnum):
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
 
 
 class DType(StrEnum):
@@ -383,16 +375,7 @@ def write_json(path: Path, rows: Sequence[Row], settings: dict[str, Any]) -> Non
 
 def main(arguments: list[str]) -> int:
     """Runs the command line; returns the exit code."""
-    try:
-        return int(app(arguments, standalone_mode=False) or 0)
-    except (KeyboardInterrupt, typer.Abort):
-        return 130
-    except UsageError as error:
-        message = str(error.format_message())
-    except (ValueError, OSError) as error:
-        message = str(error)
-    typer.echo(f"compare.py: {message}", err=True)
-    return 2
+    return run(app, "compare.py", arguments)
 
 
 if __name__ == "__main__":

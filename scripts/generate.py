@@ -18,7 +18,6 @@ import io
 import os
 import sys
 import time
-from enum import StrEnum
 from pathlib import Path  # noqa: TC003 (typer reads the annotations)
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,6 +30,7 @@ import typer
 
 from gdl_numpy import generation
 from gdl_numpy.checkpoint import load_model, load_vocabulary
+from gdl_numpy.command_line import Backend, Device, run
 from gdl_numpy.models import LanguageModel
 
 if TYPE_CHECKING:
@@ -40,21 +40,7 @@ if TYPE_CHECKING:
 
 # So many unknown symbols of a prompt are named.
 NAMED = 10
-# typer may bring its own copy of click, so that the class is not always click's.
-UsageError: type[Any] = typer.BadParameter.__base__ or Exception
-
 app = typer.Typer(add_completion=False)
-
-
-class Backend(StrEnum):
-    numpy = "numpy"
-    torch = "torch"
-
-
-class Device(StrEnum):
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
 
 
 @app.command()
@@ -195,16 +181,7 @@ def stream(prompt: str, pieces: Iterable[str]) -> None:
 
 def main(arguments: list[str]) -> int:
     """Runs the command line; returns the exit code."""
-    try:
-        return int(app(arguments, standalone_mode=False) or 0)
-    except (KeyboardInterrupt, typer.Abort):
-        return 130
-    except UsageError as error:
-        message = str(error.format_message())
-    except (ValueError, IndexError, OSError) as error:
-        message = str(error)
-    typer.echo(f"generate.py: {message}", err=True)
-    return 2
+    return run(app, "generate.py", arguments)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 import sys
 from dataclasses import dataclass, field
-from enum import StrEnum
 from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,6 +26,7 @@ from tqdm import tqdm
 
 from gdl_numpy import gradient_flow
 from gdl_numpy.checkpoint import CheckpointError, load_model, load_vocabulary
+from gdl_numpy.command_line import Backend, run
 from gdl_numpy.data import Streams, TextDataset, Vocabulary, load
 from gdl_numpy.files import replacing
 from gdl_numpy.models import LanguageModel, LSTMLanguageModel, RNNLanguageModel
@@ -50,15 +50,7 @@ LR, TRAINING_CLIP = 3e-3, 1.0  # of Adam
 LARGE_LR, CLIP_NORM, CLIPPED_STEPS = 1.5, 1.0, 60
 ORANGE, BLUE = "#d94801", "#08306b"
 COLOURS = (ORANGE, BLUE, "#238b45", "#6a51a3", "#525252")
-# typer may bring its own copy of click, so that the class is not always click's.
-UsageError: type[Any] = typer.BadParameter.__base__ or Exception
-
 app = typer.Typer(add_completion=False)
-
-
-class Backend(StrEnum):
-    numpy = "numpy"
-    torch = "torch"
 
 
 @dataclass(frozen=True)
@@ -301,16 +293,7 @@ def draw_clipping(panel: Axes, clipping: dict[str, tuple[np.ndarray, np.ndarray]
 
 def main(arguments: list[str]) -> int:
     """Runs the command line; returns the exit code."""
-    try:
-        return int(app(arguments, standalone_mode=False) or 0)
-    except (KeyboardInterrupt, typer.Abort):
-        return 130
-    except UsageError as error:
-        message = str(error.format_message())
-    except (ValueError, OSError) as error:
-        message = str(error)
-    typer.echo(f"gradient_flow.py: {message}", err=True)
-    return 2
+    return run(app, "gradient_flow.py", arguments)
 
 
 if __name__ == "__main__":

@@ -39,6 +39,7 @@ from rich.table import Column, Table
 
 from gdl_numpy import training
 from gdl_numpy.checkpoint import save_model
+from gdl_numpy.command_line import Backend, Device, run
 from gdl_numpy.data import (
     DATASETS,
     AnyDataset,
@@ -73,21 +74,7 @@ BABI = {"babi": False, "babi_padded": True}
 SETTINGS = "run.json"
 # What a run leaves in its folder, apart from what the next one writes at once.
 LEFT_BEHIND = ("checkpoint.*", "best.*", "model.safetensors", "history.png")
-# typer may bring its own copy of click, so that the class is not always click's.
-UsageError: type[Any] = typer.BadParameter.__base__ or Exception
-
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Train a model, on either backend.")
-
-
-class Backend(StrEnum):
-    numpy = "numpy"
-    torch = "torch"
-
-
-class Device(StrEnum):
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
 
 
 class Symbols(StrEnum):
@@ -564,19 +551,13 @@ for name in MODELS:
 
 def main(arguments: list[str]) -> int:
     """Runs the command line; returns the exit code."""
-    try:
-        if arguments and not arguments[0].startswith("-"):
+    if arguments and not arguments[0].startswith("-"):
+        try:
             arguments[0] = lookup("model", arguments[0], {name: name for name in MODELS})
-        return int(app(arguments, standalone_mode=False) or 0)
-    except (KeyboardInterrupt, typer.Abort):
-        return 130
-    except UsageError as error:
-        message, code = str(error.format_message()), 2
-    except (ValueError, IndexError, OSError) as error:
-        message, code = str(error), 2
-    if message:  # there is none with the help that stands in for a missing command line
-        typer.echo(f"train.py: {message}", err=True)
-    return code
+        except ValueError as error:
+            typer.echo(f"train.py: {error}", err=True)
+            return 2
+    return run(app, "train.py", arguments)
 
 
 if __name__ == "__main__":
