@@ -227,6 +227,7 @@ def _(layer: Any, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, 
             disturbed = copy.deepcopy(layer)
             disturbed.forward = partial(function, disturbed, steps)
             moved = run_torch(disturbed, inputs, targets, lambda _: grads)
+            del disturbed.forward  # which holds the copy itself, and with it much memory
             bound = bound.map(lambda b, e, m: np.maximum(b, distance(e, m).max(initial=0)), exact, moved)
     return bound
 
