@@ -37,6 +37,7 @@ def test_parity(
     own, twin = case.build(hparams)
     (inputs, targets), *others = (case.example(hparams, batch, rng) for _ in range(3))
     settings: dict[str, Any] = {"optimizer": optimizer, "optimizer_args": {"lr": 0.01}, "steps": 3}
+    settings["name"] = case.name
     agree(
         check(
             *case.as_trained(own, twin),
@@ -58,4 +59,4 @@ def test_empty_batch(
     """No examples: empty logits, and gradients that are zero, as in torch."""
     own, twin = case.build(hparams)
     inputs, _ = case.example(hparams, 0, np.random.default_rng(0))
-    agree(check(*case.as_trained(own, twin), inputs, dtype=dtype))
+    agree(check(*case.as_trained(own, twin), inputs, dtype=dtype, name=case.name))

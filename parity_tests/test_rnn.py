@@ -208,7 +208,7 @@ def test_chunk_by_chunk_against_torch(case: ModelCase, dtype: str, device: str, 
     (inputs, targets), *others = (case.example(hparams, 3, rng) for _ in range(6))
     own, other = case.as_trained(*case.build(hparams))
     settings: dict[str, Any] = {"steps": 6, "batches": others, "dtype": dtype, "device": device}
-    agree(check(own, other, inputs, targets, case.losses(), **settings))
+    agree(check(own, other, inputs, targets, case.losses(), **settings, name=case.name))
 
 
 @pytest.mark.parametrize("case", LANGUAGE_MODELS[1:], ids=lambda case: case.name)
