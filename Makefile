@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help setup compare test lint format benchmark clean
+.PHONY: help setup compare test lint format benchmark chapters clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -31,6 +31,9 @@ format: $(INSTALLED)  ## format the code
 
 benchmark: $(INSTALLED)  ## time a training step of NumPy against torch
 	$(BIN)/python scripts/benchmark.py $(ARGS)
+
+chapters: $(INSTALLED)  ## run the book's chapters: which published values come out
+	$(BIN)/python scripts/chapters/run_all.py $(ARGS)
 
 clean:  ## remove the environment
 	rm -rf .venv

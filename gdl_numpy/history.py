@@ -23,7 +23,25 @@ LARGEST_EXPONENT = math.log(sys.float_info.max)
 
 
 @dataclass(frozen=True)
-class Metrics:
+class LossMetrics:
+    """How good a model is on some examples, where there is no right or wrong.
+
+    Attributes:
+        loss: mean loss of an example.
+    """
+
+    loss: float
+
+    def row(self) -> dict[str, float]:
+        """Every metric by its name, those that follow from others too."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        return f"loss {self.loss:.4f}"
+
+
+@dataclass(frozen=True)
+class Metrics(LossMetrics):
     """How good a model is on some examples.
 
     Attributes:
@@ -31,12 +49,7 @@ class Metrics:
         accuracy: fraction of the targets that were predicted, from 0 to 1.
     """
 
-    loss: float
     accuracy: float
-
-    def row(self) -> dict[str, float]:
-        """Every metric by its name, those that follow from others too."""
-        return asdict(self)
 
     def __str__(self) -> str:
         return f"loss {self.loss:.4f}, accuracy {self.accuracy:.2%}"
@@ -83,7 +96,7 @@ class History:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def append(self, train: Metrics, validation: Metrics | None, lr: float, seconds: float) -> None:
+    def append(self, train: LossMetrics, validation: LossMetrics | None, lr: float, seconds: float) -> None:
         """Adds the row of an epoch that is done."""
         row = {"epoch": len(self) + 1, "lr": lr, "seconds": seconds}
         row |= {f"train_{name}": value for name, value in train.row().items()}

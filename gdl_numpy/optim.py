@@ -149,7 +149,12 @@ class SGD(Optimizer):
         return not self.momentum and not self.weight_decay
 
     def update_rows(self, data: np.ndarray, grad: SparseRows) -> None:
-        data[grad.indices] -= self.lr * grad.values
+        rows = max(1, SLICE // data.shape[1])
+        for start in range(0, len(grad.indices), rows):
+            indices, values = grad.indices[start : start + rows], grad.values[start : start + rows]
+            updated = data.take(indices, axis=0)
+            updated -= self.lr * values
+            data[indices] = updated
 
 
 class Adam(Optimizer):

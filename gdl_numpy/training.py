@@ -31,8 +31,7 @@ from gdl_numpy.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from gdl_numpy.data import Split
-from gdl_numpy.history import History, Metrics
+from gdl_numpy.history import History, LossMetrics
 from gdl_numpy.models.language_model import LanguageModel
 from gdl_numpy.objective import count, objective_for
 
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from jaxtyping import Int, Shaped
+    from jaxtyping import Int
 
     from gdl_numpy.data.batches import Feed
     from gdl_numpy.data.vocabulary import Vocabulary
@@ -48,28 +47,12 @@ if TYPE_CHECKING:
     from gdl_numpy.optim import Optimizer
 
 
-def hold_out(split: Split, fraction: float, seed: int) -> tuple[Split, Split]:
-    """Divides a split at random into what remains and the fraction held out, both in their old order.
-
-    Raises:
-        ValueError: a fraction outside [0, 1).
-    """
-    if not 0 <= fraction < 1:
-        raise ValueError(f"validation must be a fraction in [0, 1), got {fraction}")
-    is_held = np.zeros(len(split), dtype=bool)
-    is_held[np.random.default_rng(seed).permutation(len(split))[: round(fraction * len(split))]] = True
-    return (
-        Split(split.inputs[~is_held], split.targets[~is_held]),
-        Split(split.inputs[is_held], split.targets[is_held]),
-    )
-
-
 def compare(
     model: Module,
     loss: Loss,
-    inputs: Shaped[np.ndarray, "batch ..."],
+    inputs: Any,
     targets: Int[np.ndarray, "batch ..."],
-) -> Metrics:
+) -> LossMetrics:
     """Predicts a batch, a language model from its first state, and compares with the targets, class ids."""
     return objective_for(model, loss).compare(inputs, targets)
 
@@ -78,10 +61,10 @@ def train_step(
     model: Module,
     loss: Loss,
     optimizer: Optimizer,
-    inputs: Shaped[np.ndarray, "batch ..."],
+    inputs: Any,
     targets: Int[np.ndarray, "batch ..."],
     clip_norm: float | None = None,
-) -> Metrics:
+) -> LossMetrics:
     """Predicts a batch, compares, and learns from it: one step of the optimizer.
 
     Returns:
@@ -90,7 +73,7 @@ def train_step(
     return objective_for(model, loss).learn(optimizer, inputs, targets, clip_norm)
 
 
-def evaluate(model: Module, loss: Loss, batches: Feed, *, progress: bool = False) -> Metrics:
+def evaluate(model: Module, loss: Loss, batches: Feed, *, progress: bool = False) -> LossMetrics:
     """Returns the metrics of a model over all batches, in eval mode (no dropout), which it leaves again.
 
     Args:
@@ -133,7 +116,7 @@ def fit(
     lr_decay: float = 1.0,
     vocabulary: Vocabulary | None = None,
     progress: bool = True,
-    on_step: Callable[[int, Metrics], None] | None = None,
+    on_step: Callable[[int, LossMetrics], None] | None = None,
     on_epoch: Callable[[History], None] | None = None,
 ) -> History:
     """Trains a model, in place.
@@ -229,9 +212,9 @@ def _train_epoch(
     optimizer: Optimizer,
     batches: Feed,
     clip_norm: float | None,
-    on_step: Callable[[int, Metrics], None] | None,
+    on_step: Callable[[int, LossMetrics], None] | None,
     bar: Any,
-) -> Metrics:
+) -> LossMetrics:
     objective = objective_for(model, loss, batches.continues)  # a new one: it starts without a state
     mean = _Mean(objective.metrics)
     for inputs, targets in batches:
@@ -247,18 +230,18 @@ def _train_epoch(
 class _Mean:
     """The mean over targets, of metrics that are means over batches of different sizes."""
 
-    def __init__(self, kind: type[Metrics]) -> None:
+    def __init__(self, kind: type[LossMetrics]) -> None:
         self.kind = kind
         self.total = np.zeros(len(fields(kind)))
         self.count = 0
 
-    def add(self, metrics: Metrics, count: int) -> None:
+    def add(self, metrics: LossMetrics, count: int) -> None:
         if count:  # the mean of nothing is nan, and 0 · nan as well
             self.total += np.multiply(astuple(metrics), count)
             self.count += count
 
     @property
-    def metrics(self) -> Metrics:
+    def metrics(self) -> LossMetrics:
         if not self.count:
             raise ValueError("no examples to train on or to evaluate")
         return self.kind(*(self.total / self.count).tolist())

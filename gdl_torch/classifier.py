@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -38,15 +38,19 @@ class Classifier(Model):
         accuracy = MulticlassAccuracy(num_classes, average="micro", validate_args=False)
         self.train_acc, self.val_acc, self.test_acc = accuracy, accuracy.clone(), accuracy.clone()
 
-    def predict_step(self, batch: Sequence[Tensor] | Tensor, batch_idx: int) -> Tensor:
+    def predict_step(self, batch: Sequence[Any] | Tensor, batch_idx: int) -> Tensor:
         """The most likely class (batch,) of each input; targets in the batch are ignored."""
-        inputs = batch if isinstance(batch, Tensor) else batch[0]
-        classes: Tensor = self(inputs).argmax(dim=1)
+        classes: Tensor = self.logits(batch if isinstance(batch, Tensor) else batch[0]).argmax(dim=1)
         return classes
 
-    def loss(self, batch: Sequence[Tensor], batch_idx: int, stage: str) -> Tensor:
+    def logits(self, inputs: Sequence[Tensor] | Tensor) -> Tensor:
+        """The model's output, of its one input or of several."""
+        logits: Tensor = self(inputs) if isinstance(inputs, Tensor) else self(*inputs)
+        return logits
+
+    def loss(self, batch: Sequence[Any], batch_idx: int, stage: str) -> Tensor:
         inputs, targets = batch
-        logits = self(inputs)
+        logits = self.logits(inputs)
         loss = F.cross_entropy(logits, targets)
         accuracy: MulticlassAccuracy = getattr(self, f"{stage}_acc")
         accuracy.update(logits.detach(), targets)

@@ -25,8 +25,8 @@ from gdl_numpy.checkpoint import (
 from gdl_numpy.checkpoint import load_model as load_numpy_model
 from gdl_numpy.data import Vocabulary
 from gdl_numpy.lookup import lookup
-from gdl_torch.language_model import LanguageModel
 from gdl_torch.models import MODELS
+from gdl_torch.symbols import ReadsSymbols
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,12 +43,12 @@ NARROW = (torch.float16, torch.bfloat16)
 def save_model(path: str | Path, model: Model) -> None:
     """Write a model's arguments and weights to `path`, for `load_model` here and in `gdl_numpy.checkpoint`.
 
-    A language model's vocabulary, where it has one, goes along.
+    The vocabulary of a model of words or characters, where it has one, goes along.
 
     Raises:
         CheckpointError: the file cannot be written.
     """
-    vocabulary = model.vocabulary if isinstance(model, LanguageModel) else None
+    vocabulary = model.vocabulary if isinstance(model, ReadsSymbols) else None
     _save(path, type(model), model.hparams, model.state_dict(), vocabulary)
 
 
@@ -59,7 +59,7 @@ def load_model(path: str | Path) -> Model:
         CheckpointError: the file cannot be used, or holds no model that is known here.
     """
     model = from_numpy(load_numpy_model(path)).eval()
-    if isinstance(model, LanguageModel) and "vocabulary" in load_checkpoint(path)[1]:
+    if isinstance(model, ReadsSymbols) and "vocabulary" in load_checkpoint(path)[1]:
         model.vocabulary = load_vocabulary(path)
     return model
 

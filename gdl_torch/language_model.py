@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from gdl_numpy.data.text import IGNORED
-from gdl_numpy.data.vocabulary import Vocabulary
 from gdl_torch.metrics import BitsPerToken, Mean, Perplexity, wide
-from gdl_torch.module import Model
+from gdl_torch.symbols import ReadsSymbols
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 State = Tensor | tuple[Tensor, Tensor]
 
 
-class LanguageModel(Model):
+class LanguageModel(ReadsSymbols):
     """Base of the models that predict a text symbol by symbol: everything but the layers.
 
     Truncated backpropagation through time. Lightning 1 did it with `truncated_bptt_steps`, which cut each
@@ -65,7 +64,6 @@ class LanguageModel(Model):
     def __init__(self, vocab_size: int, optimizer: str, lr: float) -> None:
         super().__init__(optimizer, lr)
         self.vocab_size = vocab_size
-        self.vocabulary: Vocabulary | None = None
         self._states: dict[str, State] = {}
         self._has_warned = False
         kinds = {"acc": Mean, "perplexity": Perplexity, "bits_per_token": BitsPerToken}
@@ -85,7 +83,7 @@ class LanguageModel(Model):
                 "use scripts/generate.py with its checkpoint"
             )
         self._states.clear()
-        self._meet(self._data_module("vocabulary"))
+        super().setup(stage)
 
     def loss(self, batch: Sequence[Tensor], batch_idx: int, stage: str) -> Tensor:
         ids, targets = batch
@@ -113,16 +111,6 @@ class LanguageModel(Model):
             self.log(f"{stage}_{name}", metric, on_step=False, on_epoch=True, prog_bar=name == "perplexity")
         return loss
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        super().on_save_checkpoint(checkpoint)
-        if self.vocabulary is not None:
-            checkpoint["vocabulary"] = self.vocabulary.to_json()
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Raises ValueError if it was trained with another vocabulary than the data module's."""
-        if "vocabulary" in checkpoint:
-            self._meet(Vocabulary.from_json(checkpoint["vocabulary"]))
-
     def _check_range(self, name: str, symbols: Tensor) -> None:
         """Raises IndexError for what is no symbol: a GPU would fail without saying why, and for good."""
         if symbols.numel() and not 0 <= symbols.min() <= symbols.max() < self.vocab_size:
@@ -142,26 +130,6 @@ class LanguageModel(Model):
                 "`continues`, True for chunks of running text, False for batches that begin anew"
             )
         return bool(continues)
-
-    def _data_module(self, attribute: str) -> Any:
-        """What the Trainer's data module says; None if it does not, or there is none."""
-        trainer = self._trainer  # `trainer` would raise, where there is none
-        return getattr(getattr(trainer, "datamodule", None), attribute, None)
-
-    def _meet(self, vocabulary: Vocabulary | None) -> None:
-        if vocabulary is None:
-            return
-        if self.vocabulary not in (None, vocabulary):
-            raise ValueError(
-                f"{type(self).__name__} was trained with another vocabulary than that of the data: "
-                "give the data it was trained on, or train a new model"
-            )
-        if len(vocabulary) > self.vocab_size:
-            raise ValueError(
-                f"{type(self).__name__} was built for {self.vocab_size} symbols, but the data has "
-                f"{len(vocabulary)}: give vocab_size={len(vocabulary)}"
-            )
-        self.vocabulary = vocabulary
 
 
 def detached(state: State) -> State:

@@ -22,7 +22,7 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 
 
 class Model(pl.LightningModule):
-    """Base of `Classifier` and `LanguageModel`, which say what the loss of a batch is.
+    """Base of all models: `Classifier`, `LanguageModel` and the others say what the loss of a batch is.
 
     Args:
         optimizer: name of a class in torch.optim.
@@ -42,20 +42,20 @@ class Model(pl.LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return self.optimizer_class(self.parameters(), lr=self.lr)
 
-    def training_step(self, batch: Sequence[Tensor], batch_idx: int) -> Tensor:
+    def training_step(self, batch: Sequence[Any], batch_idx: int) -> Tensor:
         return self.loss(batch, batch_idx, "train")
 
-    def validation_step(self, batch: Sequence[Tensor], batch_idx: int) -> None:
+    def validation_step(self, batch: Sequence[Any], batch_idx: int) -> None:
         self.loss(batch, batch_idx, "val")
 
-    def test_step(self, batch: Sequence[Tensor], batch_idx: int) -> None:
+    def test_step(self, batch: Sequence[Any], batch_idx: int) -> None:
         self.loss(batch, batch_idx, "test")
 
-    def loss(self, batch: Sequence[Tensor], batch_idx: int, stage: str) -> Tensor:
+    def loss(self, batch: Sequence[Any], batch_idx: int, stage: str) -> Tensor:
         """The loss of one batch, logged with whatever else there is to log, by names that begin with `stage`.
 
         Args:
-            batch: inputs and targets.
+            batch: inputs, or several in a tuple, and targets.
             batch_idx: number of the batch in its epoch.
             stage: "train", "val" or "test".
         """
@@ -94,3 +94,17 @@ def check_sizes(model: Model, **sizes: int | Sequence[int]) -> None:
     for name, size in sizes.items():
         if min([size] if isinstance(size, int) else size, default=1) < 1:
             raise ValueError(f"{type(model).__name__} expects {name} ≥ 1, got {size}")
+
+
+# What can do with the rows of a table that were looked up, without the others.
+TAKE_SPARSE = ("SGD", "Adagrad")
+
+
+def check_sparse(model: Model, sparse: bool) -> None:
+    """Raises ValueError for sparse gradients where the model's optimizer would refuse them."""
+    name = model.optimizer_class.__name__
+    if sparse and name not in TAKE_SPARSE:
+        raise ValueError(
+            f"{type(model).__name__} expects sparse=False for {name}: "
+            f"only {' and '.join(TAKE_SPARSE)} take sparse gradients"
+        )

@@ -15,7 +15,7 @@ import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
 
 from gdl_numpy.checkpoint import CheckpointError
-from gdl_numpy.history import History, Metrics, TextMetrics
+from gdl_numpy.history import History, LossMetrics, Metrics, TextMetrics
 from gdl_torch.export import read_checkpoint
 from gdl_torch.module import Model
 
@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 
 CHECKPOINT = "checkpoint.ckpt"
 BEST = "best.ckpt"
+# What decides the batches of a data module, of those it has.
+SETTINGS = (
+    *("dataset", "batch_size", "chunk", "seed", "held_out_fraction", "max_words", "distinct", "window"),
+    *("negatives", "subsample", "count", "labelled", "patch_size"),
+)
 
 
 def fit(
@@ -45,8 +50,8 @@ def fit(
     """Trains a model, in place.
 
     Args:
-        model: logs `train_loss`, `train_acc`, `val_loss` and `val_acc`, and a language model
-            `train_perplexity` and `val_perplexity`.
+        model: logs `train_loss` and `val_loss`, what can be right or wrong `train_acc` and `val_acc` too, and
+            a language model `train_perplexity` and `val_perplexity`.
         optimizer: over the model's parameters; takes the place of the model's own.
         data: gives the batches of epoch e the order that belongs to e, as those of `gdl_torch.data` do.
         epochs: passes in all, those of a resumed run included.
@@ -98,7 +103,7 @@ def fit(
 
 def evaluate(
     model: Model, data: pl.LightningDataModule, *, accelerator: str = "auto", progress: bool = False
-) -> Metrics:
+) -> LossMetrics:
     """Returns the metrics of a model on the test examples of `data`."""
     with _plain_ctrl_c():
         (logged,) = _trainer(accelerator, progress).test(model, datamodule=data, verbose=False)
@@ -112,8 +117,10 @@ def _run(trainer: pl.Trainer, model: Model, data: pl.LightningDataModule, checkp
         trainer.fit(model, datamodule=data, ckpt_path=checkpoint, weights_only=True)
 
 
-def _metrics(logged: Mapping[str, float], stage: str) -> Metrics:
+def _metrics(logged: Mapping[str, float], stage: str) -> LossMetrics:
     """What a model logged in a stage; perplexity and bits follow from the loss, as they do in NumPy."""
+    if f"{stage}_acc" not in logged:
+        return LossMetrics(logged[f"{stage}_loss"])
     kind = TextMetrics if f"{stage}_perplexity" in logged else Metrics
     return kind(logged[f"{stage}_loss"], logged[f"{stage}_acc"])
 
@@ -216,8 +223,7 @@ class _Recorder(Callback):
 
 def _settings(optimizer: torch.optim.Optimizer, data: pl.LightningDataModule) -> dict[str, Any]:
     """What must be the same for a resumed run to go on as the same run, beside the model."""
-    names = ("dataset", "batch_size", "chunk", "seed", "held_out_fraction")  # what data modules have of these
-    of_data = {name: getattr(data, name) for name in names if hasattr(data, name)}
+    of_data = {name: getattr(data, name) for name in SETTINGS if hasattr(data, name)}
     return {"optimizer": type(optimizer).__name__, **of_data}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parity_tests.harness.cases import MODELS
+from parity_tests.harness.model_cases import MODELS
 
 CASE = MODELS["CNN"]
 

@@ -20,7 +20,7 @@ from gdl_numpy.models import MLP, RNNLanguageModel
 from gdl_numpy.objective import TextObjective
 from gdl_numpy.training import train_step
 from gdl_torch import models as torch_models
-from parity_tests.harness.cases import MODELS
+from parity_tests.harness.model_cases import MODELS
 from parity_tests.harness.pair import Pair
 
 main = runpy.run_path(str(Path(__file__).parent.parent / "scripts" / "compare.py"))["main"]

@@ -176,16 +176,16 @@ needs_mnist = pytest.mark.skipif(
 
 def test_mnist_files_are_those_of_torchvision() -> None:
     """One folder serves both: the same names at the same places, first from one of the same mirrors."""
-    assert [Path(file.path).name for file in mnist.SOURCE.files] == [name for name, _ in MNIST.resources]
-    assert {Path(file.path).parent.as_posix() for file in mnist.SOURCE.files} == {"MNIST/raw"}
-    for file in mnist.SOURCE.files:
+    assert [Path(file.path).name for file in mnist.FILES] == [name for name, _ in MNIST.resources]
+    assert {Path(file.path).parent.as_posix() for file in mnist.FILES} == {"MNIST/raw"}
+    for file in mnist.FILES:
         assert file.urls[0] in [mirror + Path(file.path).name for mirror in MNIST.mirrors]
 
 
 @needs_mnist
 def test_mnist_is_what_torchvision_reads(tmp_path: Path) -> None:
     """From the unpacked files that torchvision leaves: the same pixels, scaled to the same bits."""
-    for file in mnist.SOURCE.files:
+    for file in mnist.FILES:
         unpacked = (tmp_path / file.path).with_suffix("")
         unpacked.parent.mkdir(parents=True, exist_ok=True)
         unpacked.write_bytes(file.read(data.data_root()))

@@ -101,9 +101,11 @@ def test_an_optimizer_that_moves_every_row_refuses(make: object) -> None:
 def test_repeated_ids_that_overwrite_each_other_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """The mistake that NumPy invites: of several rows with one id, ``a[ids] += rows`` adds one."""
 
-    def overwriting(ids: np.ndarray, rows: np.ndarray, shape: tuple[int, int]) -> nn.SparseRows:
+    def overwriting(
+        ids: np.ndarray, rows: np.ndarray, sources: np.ndarray, shape: tuple[int, int]
+    ) -> nn.SparseRows:
         table = np.zeros(shape, rows.dtype)
-        table[ids] += rows
+        table[ids] += rows[sources]
         return nn.SparseRows(np.arange(len(table)), table, shape)
 
     layer = nn.Embedding(7, 4, rng=0)
@@ -112,3 +114,46 @@ def test_repeated_ids_that_overwrite_each_other_are_caught(monkeypatch: pytest.M
     report = check(layer, torch.nn.Embedding(7, 4), IDS)
     assert report.first_disagreement is not None
     assert report.first_disagreement.tensor == "grad weight"
+
+
+@pytest.mark.parametrize("length", [1, 4, 100])
+@pytest.mark.parametrize("padding_idx", [None, 2])
+def test_bags_short_and_long(length: int, padding_idx: int | None) -> None:
+    """Both ways in which bags are added up, against the plain sum; some bags are empty, one is padding."""
+    rng = np.random.default_rng(0)
+    layer = nn.EmbeddingBag(9, 3, "sum", padding_idx, rng=0, dtype=np.float64)
+    bags = [rng.integers(0, 9, n) for n in (length, 0, 2 * length, length)]
+    bags += [np.full(length, 2), np.zeros(0, np.int64)]
+    starts = np.cumsum([0, *(len(bag) for bag in bags)])
+    expected = [sum((layer.weight.data[i] for i in bag if i != padding_idx), np.zeros(3)) for bag in bags]
+    np.testing.assert_allclose(layer(np.concatenate(bags), starts[:-1]), expected, rtol=1e-13, atol=1e-13)
+
+
+def test_no_bags_at_all() -> None:
+    layer, none = nn.EmbeddingBag(9, 3, sparse=True, rng=0), np.zeros(0, np.int64)
+    assert layer(none, none).shape == (0, 3)
+    layer.backward(np.zeros((0, 3), np.float32))
+    assert isinstance(layer.weight.grad, nn.SparseRows)
+    assert layer.weight.grad.values.shape == (0, 3)
+
+
+@pytest.mark.parametrize("given", [2, 40, 400])  # many takers of few rows, or each its own
+def test_rows_add_up_however_they_repeat(given: int) -> None:
+    """Both ways in which rows are added, against adding one after the other."""
+    rng = np.random.default_rng(given)
+    ids, sources = rng.integers(0, 30, 400) ** 2 // 30, rng.integers(0, given, 400)
+    rows = rng.standard_normal((given, 5))
+    grad = nn.SparseRows.sum_of(ids, rows, sources, (50, 5))
+    expected = np.zeros((50, 5))
+    for i, source in zip(ids, sources, strict=True):
+        expected[i] += rows[source]
+    np.testing.assert_array_equal(grad.indices, np.unique(ids))
+    np.testing.assert_allclose(grad.to_dense(), expected, rtol=1e-13, atol=1e-13)
+
+
+def test_an_infinite_row_stays_in_its_place() -> None:
+    """Of repeated ids, too, only those that took the infinite row are infinite; none is nan."""
+    ids, sources = np.array([0, 0, 1, 1, 2]), np.array([0, 1, 1, 1, 0])
+    rows = np.array([[np.inf, 1.0], [1.0, 1.0]])
+    grad = nn.SparseRows.sum_of(ids, rows, sources, (3, 2))
+    np.testing.assert_array_equal(grad.values, [[np.inf, 2], [2, 2], [np.inf, 1]])

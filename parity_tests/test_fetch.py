@@ -19,6 +19,7 @@ from typer.testing import CliRunner, Result
 from gdl_numpy import data
 from gdl_numpy.data.download import download
 from gdl_numpy.data.source import DataFile
+from parity_tests.test_archive import CONTENTS, folders_of, packed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -294,6 +295,80 @@ def test_a_folder_that_cannot_be_written_is_one_line(mirror: Mirror, tmp_path: P
     assert message.startswith(f"cannot write {blocked / 'sample/a.gz'} (")
     assert message.endswith("choose another data folder with --data-dir or GDL_DATA")
     assert mirror.requests == []
+
+
+# --- archives ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def archived(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> data.Source:
+    """A data set of two folders, packed in one archive on the mirror, in the registry."""
+    mirror.files["sample.tar.gz"] = packed(CONTENTS)
+    folders = folders_of(packed(CONTENTS), mirror.url + "sample.tar.gz")
+    source = data.Source("archived", "two folders", read_sample, folders)
+    monkeypatch.setitem(data.DATASETS, "archived", source)
+    return source
+
+
+@pytest.mark.usefixtures("archived")
+def test_an_archive_is_downloaded_once_for_all_its_folders(mirror: Mirror, tmp_path: Path) -> None:
+    """And not again for a folder that is damaged later."""
+    assert not data.available("archived", tmp_path)
+    assert data.fetch("archived", tmp_path) == [tmp_path / "sample/a", tmp_path / "sample/b"]
+    assert data.available("archived", tmp_path)
+    kept = (tmp_path / "sample/b").stat().st_ino
+    (tmp_path / "sample/a/1.txt").unlink()
+    data.fetch("archived", tmp_path)
+    assert files_under(tmp_path) == sorted([*CONTENTS, "sample.tar.gz"])
+    assert (tmp_path / "sample/b").stat().st_ino == kept
+    assert mirror.requests == ["sample.tar.gz"]
+
+
+@pytest.mark.usefixtures("archived")
+def test_an_archive_that_was_cut_off_is_downloaded_again(mirror: Mirror, tmp_path: Path) -> None:
+    put(tmp_path / "sample.tar.gz", packed(CONTENTS)[:-9])
+    data.fetch("archived", tmp_path)
+    assert mirror.requests == ["sample.tar.gz"]
+    assert data.available("archived", tmp_path)
+
+
+@pytest.mark.usefixtures("archived")
+def test_load_unpacks_only_the_folders_that_are_missing(tmp_path: Path) -> None:
+    """What a person put there is theirs to delete."""
+    put(tmp_path / "sample/a/notes.txt", b"mine")
+    with pytest.raises(NotImplementedError):
+        data.load("archived", tmp_path)
+    assert files_under(tmp_path) == [
+        "sample.tar.gz",
+        "sample/a/notes.txt",
+        "sample/b/1.txt",
+        "sample/b/2.txt",
+    ]
+
+
+@pytest.mark.usefixtures("archived")
+def test_without_its_archive_a_folder_says_what_goes_where(mirror: Mirror, tmp_path: Path) -> None:
+    """Offline, putting the archive there by hand is enough."""
+    mirror.files.clear()
+    with pytest.raises(data.DataError) as refusal:
+        data.fetch("archived", tmp_path)
+    message = str(refusal.value)
+    assert message.startswith("cannot download sample.tar.gz (127.0.0.1:")
+    assert message.endswith(f"put it under {tmp_path} as sample.tar.gz")
+    put(tmp_path / "sample.tar.gz", packed(CONTENTS))
+    data.fetch("archived", tmp_path)
+    assert data.available("archived", tmp_path)
+
+
+@pytest.mark.usefixtures("archived")
+def test_script_lists_folders_by_their_size(tmp_path: Path) -> None:
+    result = fetch_script("archived", "--data-dir", str(tmp_path))
+    assert result.exit_code == 0
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in result.stdout.splitlines()]
+    assert [row for row in rows if row and row[0] == "archived"] == [
+        ["archived", "sample/a", "6", "good"],
+        ["archived", "sample/b", "5", "good"],
+    ]
 
 
 # --- the script --------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ import torch
 from gdl_numpy import models, nn, optim, training
 from gdl_numpy.nn import conv, pooling
 from gdl_torch import models as torch_models
+from gdl_torch import nn as torch_nn
 from parity_tests.harness import ParityReport, check
 from parity_tests.harness.cases import LAYERS, PACKING
 from parity_tests.harness.central import central_differences
@@ -114,6 +115,40 @@ BACKWARD_PLANTS = [
     Plant("ignored targets counted", "CrossEntropyLoss", "backward",
           "np.where(counted, scale.reshape(-1), np.zeros((), log_p.dtype))",
           "np.broadcast_to(scale, counted.shape)"),
+    # sums over bags, and the two ways in which rows are added up
+    Plant("missing factor", "EmbeddingBag", "backward", "grad_output / divisor", "grad_output"),
+    Plant("bags mixed up", "EmbeddingBag", "backward",
+          "np.arange(len(lengths))", "np.arange(len(lengths))[::-1]"),
+    # vectors of length 1
+    Plant("missing term", "Normalize", "normalize_backward", "along * y", "0 * y"),
+    Plant("missing factor", "Normalize", "normalize_backward", "grad_x /= norm", "pass"),
+    Plant("zeros have a direction", "Normalize", "normalize_backward", "norm > eps", "norm >= 0"),
+    # pairs and triplets
+    Plant("missing term", "TripletMarginLoss", "backward", "pull - push, -pull - push", "pull, -pull - push"),
+    Plant("missing term", "TripletMarginLoss", "backward", "-pull - push_swapped", "-pull"),
+    Plant("missing term", "TripletMarginLoss", "backward", "push + push_swapped", "push"),
+    Plant("wrong sign", "TripletMarginLoss", "backward", "push + push_swapped", "-push + push_swapped"),
+    Plant("missing mask", "TripletMarginLoss", "backward", " * (losses > 0)", " * np.ones_like(losses)"),
+    Plant("both distances", "TripletMarginLoss", "backward", "(1 - share)", "1"),
+    Plant("both distances", "TripletMarginLoss", "backward", "(scale * share)", "scale"),
+    Plant("missing term", "CosineEmbeddingLoss", "backward", "(scale * cos / m1)", "(0 * scale)"),
+    Plant("missing term", "CosineEmbeddingLoss", "backward", "(scale * cos / m2)", "(0 * scale)"),
+    Plant("vectors mixed up", "CosineEmbeddingLoss", "backward", "across * x2", "across * x1"),
+    Plant("missing factor", "CosineEmbeddingLoss", "backward", "scale / product", "scale"),
+    Plant("missing factor", "CosineEmbeddingLoss", "backward", "slope * self", "self"),
+    Plant("missing term", "ContrastiveLoss", "backward", "1, -push", "1, 0"),
+    Plant("wrong sign", "ContrastiveLoss", "backward", "1, -push", "1, push"),
+    Plant("missing factor", "ContrastiveLoss", "backward", "2 * self", "self"),
+    Plant("wrong sign", "ContrastiveLoss", "backward", "grad, -grad", "grad, grad"),
+    Plant("missing factor", "ContrastiveLoss", "backward",
+          "np.divide(missing, d,", "np.multiply(missing, 1,"),
+    Plant("missing transpose", "NTXentLoss", "backward", "a + a.T", "a + a"),
+    Plant("missing term", "NTXentLoss", "backward", "(a + a.T)", "a"),
+    Plant("missing term", "NTXentLoss", "backward", "a[self._pairs(count)] -= w", "pass"),
+    Plant("missing factor", "NTXentLoss", "backward", "(w / sums)", "(1 / sums)"),
+    Plant("missing factor", "NTXentLoss", "backward", "grad_z /= self.temperature", "pass"),
+    Plant("missing normalization", "NTXentLoss", "backward",
+          "normalize_backward(grad_z, z, norm, 1, NORM_EPSILON)", "grad_z / norm"),
 ]  # fmt: skip
 FORWARD_PLANTS = [
     Plant("wrong sign", "Linear", "forward", "y += self.bias.data", "y -= self.bias.data"),
@@ -123,6 +158,18 @@ FORWARD_PLANTS = [
     Plant("missing inversion", "Dropout", "forward", "1 / (1 - self.p) if", "1.0 if"),
     Plant("wrong axis", "Softmax", "forward", "y.sum(axis=self.dim", "y.sum(axis=1 - self.dim"),
     Plant("divided twice", "MSELoss", "forward", "difference.size)", "difference.size * 2)"),
+    Plant("missing factor", "EmbeddingBag", "forward", "y /= divisor", "pass"),
+    Plant("padding divides", "EmbeddingBag", "forward", "np.maximum(lengths", "np.maximum(2 + 0 * lengths"),
+    Plant("padding counted", "EmbeddingBag", "forward", "ids != self.padding_idx", "ids >= 0"),
+    Plant("missing root", "Normalize", "normalize", "np.sqrt", "np.asarray"),
+    Plant("missing term", "TripletMarginLoss", "_distance", "difference += self.eps", "pass"),
+    Plant("greater distance", "TripletMarginLoss", "forward", "np.minimum(d_far", "np.maximum(d_far"),
+    Plant("missing factor", "CosineEmbeddingLoss", "forward", "sum(axis=1) / product", "sum(axis=1)"),
+    Plant("targets mixed up", "ContrastiveLoss", "forward", "target == 1", "target == 0"),
+    Plant("missing square", "ContrastiveLoss", "forward", "** 2", ""),
+    Plant("compared with itself", "NTXentLoss", "forward", "np.fill_diagonal(scores, -np.inf)", "pass"),
+    Plant("missing factor", "NTXentLoss", "forward", "scores /= self.temperature", "pass"),
+    Plant("wrong partner", "NTXentLoss", "_pairs", "np.roll(rows, count)", "np.roll(rows, 1)"),
     Plant("wrong sign", "RNN", "unroll", "h[t + 1] += z_t", "h[t + 1] -= z_t"),
     Plant("state moves on", "RNN", "unroll", "np.copyto(h[t + 1], h[t], where=ended[t])", "pass"),
     Plant("gates mixed up", "LSTM", "unroll", "i, f, g, o =", "f, i, g, o ="),
@@ -136,6 +183,9 @@ FORWARD_PLANTS = [
         "z[:hidden], z[hidden : 2 * hidden]",
     ),
 ]
+
+
+PAIR_LOSSES = ("TripletMarginLoss", "CosineEmbeddingLoss", "ContrastiveLoss", "NTXentLoss")
 
 
 def plant(layer: nn.Module, mistake: Plant) -> None:
@@ -199,6 +249,30 @@ def sequences(layer: str) -> tuple[nn.Module, torch.nn.Module, tuple[Any, ...]]:
     return own, twin, (x, h if layer == "RNN" else (h, c), lengths)
 
 
+def pairs(layer: str) -> tuple[nn.Module, torch.nn.Module, tuple[Any, ...], np.ndarray | None]:
+    """A layer for vectors or bags of ids; some vectors are of zeros, some losses are 0."""
+    rng = np.random.default_rng(5)
+    if layer == "EmbeddingBag":
+        own, twin = nn.EmbeddingBag(5, 4, "mean", 2, rng=rng), torch.nn.EmbeddingBag(5, 4, padding_idx=2)
+        return own, twin, (np.array([0, 2, 1, 1, 4, 3, 2, 0, 1]), np.array([0, 3, 3, 7])), None
+    x = rng.standard_normal((3, 6, 4))
+    if layer == "Normalize":
+        x[0, 2:4] *= np.array([[0], [1e-13]])  # not longer than eps
+        return nn.Normalize(), torch_nn.Normalize(), (x[0],), None
+    if layer == "TripletMarginLoss":
+        x[2, :2] *= 9  # far enough
+        x[2, 2:4] = x[1, 2:4] + 0.1  # nearer to the positive than to the anchor
+        x[2, 4:] = x[0, 4:] + 0.1
+        arguments: dict[str, Any] = {"margin": 0.5, "swap": True}
+        return nn.TripletMarginLoss(**arguments), torch.nn.TripletMarginLoss(**arguments), (*x,), None
+    if layer == "NTXentLoss":
+        return nn.NTXentLoss(), torch_nn.NTXentLoss(), (x[0], x[1]), None
+    alike = np.array([1, 1, 0, 0, 0, 1])
+    if layer == "ContrastiveLoss":
+        return nn.ContrastiveLoss(3), torch_nn.ContrastiveLoss(3), (x[0], x[1]), alike
+    return nn.CosineEmbeddingLoss(0.1), torch.nn.CosineEmbeddingLoss(0.1), (x[0], x[1]), 2 * alike - 1
+
+
 def find(model: nn.Module, layer: str) -> tuple[str, nn.Module]:
     return next((name, m) for name, m in model.named_modules() if type(m).__name__ == layer)
 
@@ -216,7 +290,10 @@ def test_a_planted_mistake_is_caught_and_its_layer_named(mistake: Plant) -> None
     """Each term of each backward pass, wrong in one way: the harness notices and says where."""
     arguments: tuple[Any, ...]
     x: Any
-    if mistake.layer.endswith("Loss"):
+    if mistake.layer in ("EmbeddingBag", "Normalize", *PAIR_LOSSES):
+        own, twin, x, target = pairs(mistake.layer)
+        name, faulty, arguments = "", own, (x, target)
+    elif mistake.layer.endswith("Loss"):
         rng = np.random.default_rng(0)
         own, twin = getattr(nn, mistake.layer)(), getattr(torch.nn, mistake.layer)()
         if mistake.layer == "CrossEntropyLoss":
@@ -290,6 +367,42 @@ def test_a_model_that_connects_right_layers_wrongly() -> None:
         "features.1",
         "grad_output in the model",
     )
+
+
+def test_a_loss_of_all_that_a_model_gives() -> None:
+    """Two views through one encoder, one loss of both: each gradient goes back to where it came from."""
+
+    class Views(nn.Module):
+        swapped = False
+
+        def __init__(self) -> None:
+            self.encoder = nn.Linear(5, 4, rng=0)
+
+        def forward(self, x1: np.ndarray, x2: np.ndarray) -> Any:
+            z = self.encoder(np.concatenate([x1, x2]))
+            return z[: len(x1)], z[len(x1) :]
+
+        def backward(self, *grads: np.ndarray) -> Any:
+            grad_x = self.encoder.backward(np.concatenate(grads[::-1] if self.swapped else grads))
+            return grad_x[: len(grads[0])], grad_x[len(grads[0]) :]  # type: ignore[index]
+
+    class TorchViews(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.encoder = torch.nn.Linear(5, 4)
+
+        def forward(self, x1: torch.Tensor, x2: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            z = self.encoder(torch.cat([x1, x2]))
+            return z[: len(x1)], z[len(x1) :]
+
+    own, views = Views(), tuple(np.random.default_rng(0).standard_normal((2, 3, 5)))
+    losses = nn.NTXentLoss(), torch_nn.NTXentLoss()
+    for dtype in ("float32", "float64"):
+        check(own, TorchViews(), views, loss=losses, dtype=dtype).raise_if_different()
+    own.swapped = True
+    report = check(own, TorchViews(), views, loss=losses)
+    assert report.first_disagreement is not None
+    assert report.first_disagreement.tensor == "grad_output in the model"
 
 
 def test_a_wrong_optimizer_shows_in_the_first_step(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -429,7 +542,7 @@ def test_different_parameters_are_refused() -> None:
 def test_every_layer_is_in_the_registry() -> None:
     """A new layer gets its tests by its row; without one it would get none."""
     layers = {name for name in nn.__all__ if isinstance(getattr(nn, name), type)}
-    assert layers - {"Module", "Sequential", "Loss", "Parameter", "SparseRows"} == set(LAYERS)
+    assert layers - {"Module", "ReadsIds", "Sequential", "Loss", "Parameter", "SparseRows"} == set(LAYERS)
     assert isinstance(check(nn.ReLU(), torch.nn.ReLU(), np.ones((1, 1))), ParityReport)
 
 

@@ -17,7 +17,7 @@ import torch
 import gdl_torch.training
 from gdl_numpy.checkpoint import CheckpointError, load_vocabulary
 from gdl_numpy.data import Sentences, Streams, TextDataset, Vocabulary
-from gdl_numpy.history import History, Metrics, TextMetrics
+from gdl_numpy.history import History, LossMetrics, TextMetrics
 from gdl_numpy.models import LanguageModel, LSTMLanguageModel, RNNLanguageModel, TransitionMatrixLM
 from gdl_numpy.nn import CrossEntropyLoss
 from gdl_numpy.optim import SGD, Adam, clip_grad_norm_
@@ -206,7 +206,7 @@ class Interrupt:
     def __init__(self, at: int) -> None:
         self.at = at
 
-    def __call__(self, step: int, metrics: Metrics) -> None:
+    def __call__(self, step: int, metrics: LossMetrics) -> None:
         if step == self.at:
             raise KeyboardInterrupt
 

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.utils.data import SubsetRandomSampler
 
 from gdl_numpy.data import Batches, Split, epoch_order
+from gdl_numpy.history import Metrics
 from gdl_numpy.models import MODELS
 from gdl_numpy.nn import CrossEntropyLoss, Module
 from gdl_numpy.optim import OPTIMIZERS, Optimizer, clip_grad_norm_
@@ -455,6 +456,7 @@ def test_validation_and_test_metrics_are_those_of_evaluate(digits: DigitsDataMod
     found |= run.test(torch_model, datamodule=digits, verbose=False)[0]
     for stage, split in (("val", digits.validation), ("test", digits.test)):
         expected = evaluate(numpy_model, CrossEntropyLoss(), DoubleBatches(split, 100))
+        assert isinstance(expected, Metrics)
         # No sum is longer than 1,150 terms, all of them positive.
         np.testing.assert_allclose(found[f"{stage}_loss"], expected.loss, rtol=float(gamma(2000, U)))
         np.testing.assert_allclose(found[f"{stage}_acc"], expected.accuracy, rtol=1e-6)  # counts, in float32

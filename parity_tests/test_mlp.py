@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from parity_tests.harness.cases import MODELS
+from parity_tests.harness.model_cases import MODELS
 
 CASE = MODELS["MLP"]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from parity_tests.harness import ParityReport, check
-from parity_tests.harness.cases import MODELS, ModelCase
+from parity_tests.harness.model_cases import MODELS, ModelCase
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -58,6 +58,7 @@ def load(optimizer: optim.Optimizer, other: optim.Optimizer) -> None:
 LINEAR = "Linear(in_features=3, out_features=4, bias=True)"
 CONV = "Conv2d(2, 4, kernel_size=(3, 3), stride=(1, 1), padding=(0, 0), dilation=(1, 1), bias=True)"
 CROSS_ENTROPY = "CrossEntropyLoss(ignore_index=-100, reduction='mean')"
+BAG = "EmbeddingBag(5, 3, mode='mean')"
 FLOATS = "float32 or float64"
 
 INPUTS = [
@@ -103,6 +104,24 @@ INPUTS = [
             IndexError, "Embedding(5, 3)", "got 5", "[0, 5)"),
     Refusal("negative id", lambda: nn.Embedding(5, 3, padding_idx=-1)(ids(-1)),
             IndexError, "Embedding(5, 3, padding_idx=4)", "got -1", "[0, 5)"),
+    Refusal("float ids in bags", lambda: nn.EmbeddingBag(5, 3)(zeros(2), ids(0)),
+            ValueError, BAG, "float32", "integer ids"),
+    Refusal("id too large in a bag", lambda: nn.EmbeddingBag(5, 3)(ids(4, 5), ids(0)),
+            IndexError, BAG, "got 5", "[0, 5)"),
+    Refusal("float offsets", lambda: nn.EmbeddingBag(5, 3)(ids(1, 2), zeros(1)),
+            ValueError, BAG, "float32", "integer offsets"),
+    Refusal("bags as rows", lambda: nn.EmbeddingBag(5, 3)(ids(1, 2)[None], ids(0)),
+            ValueError, BAG, "(1, 2) and (1,)", "flat ids (n,) and offsets (bags,)"),
+    Refusal("first bag", lambda: nn.EmbeddingBag(5, 3)(ids(1, 2), ids(1)),
+            ValueError, BAG, "got [1]", "start at 0"),
+    Refusal("ids in no bag", lambda: nn.EmbeddingBag(5, 3)(ids(1, 2), np.zeros(0, int)),
+            ValueError, BAG, "got []", "start at 0"),
+    Refusal("offsets that decrease", lambda: nn.EmbeddingBag(5, 3)(ids(1, 2, 3), ids(0, 2, 1)),
+            ValueError, BAG, "got 2 for bag 1, followed by 1", "never decrease"),
+    Refusal("offset behind the end", lambda: nn.EmbeddingBag(5, 3)(ids(1, 2, 3), ids(0, 4)),
+            ValueError, BAG, "got 4 for bag 1, followed by 3", "at most 3, the number of ids"),
+    Refusal("no such dimension of vectors", lambda: nn.Normalize(2)(zeros(2, 3)),
+            ValueError, "Normalize(dim=2", "(2, 3)", "dimension 2"),
     Refusal("input size", lambda: nn.RNN(3, 4)(zeros(6, 2, 5)),
             ValueError, "RNN(3, 4", "(6, 2, 5)", "(time, batch, 3) or (time, 3)"),
     Refusal("batch first", lambda: nn.LSTM(3, 4, batch_first=True)(zeros(6, 2, 5)),
@@ -188,6 +207,26 @@ ARGUMENTS = [
             ValueError, "Dropout", "got 2", "p in [0, 1]"),
     Refusal("model's kernel", lambda: models.CNN((1, 4, 4), kernel_size=5),
             ValueError, "in_shape", "(1, 4, 4)", "survive"),
+    Refusal("mode", lambda: nn.EmbeddingBag(5, 3, "max"),  # type: ignore[arg-type]
+            ValueError, "EmbeddingBag", "got 'max'", '"mean" or "sum"'),
+    Refusal("no rows for bags", lambda: nn.EmbeddingBag(0, 3),
+            ValueError, "EmbeddingBag", "got 0 and 3", "≥ 1"),
+    Refusal("padding of bags", lambda: nn.EmbeddingBag(5, 3, padding_idx=5),
+            ValueError, "EmbeddingBag", "got 5", "one of 5 rows"),
+    Refusal("eps = 0", lambda: nn.Normalize(eps=0.0),
+            ValueError, "Normalize", "got 0.0", "eps > 0"),
+    Refusal("temperature 0", lambda: nn.NTXentLoss(0.0),
+            ValueError, "NTXentLoss", "got 0.0", "temperature > 0"),
+    Refusal("temperature nan", lambda: nn.NTXentLoss(float("nan")),
+            ValueError, "NTXentLoss", "got nan", "temperature > 0"),
+    Refusal("margin of triplets", lambda: nn.TripletMarginLoss(0.0),
+            ValueError, "TripletMarginLoss", "got 0.0", "margin > 0"),
+    Refusal("norm of triplets", lambda: nn.TripletMarginLoss(p=3),
+            ValueError, "TripletMarginLoss", "got 3", "1 or 2"),
+    Refusal("margin of pairs", lambda: nn.ContrastiveLoss(-0.5),
+            ValueError, "ContrastiveLoss", "got -0.5", "margin ≥ 0"),
+    Refusal("no cosine", lambda: nn.CosineEmbeddingLoss(1.5),
+            ValueError, "CosineEmbeddingLoss", "got 1.5", "[-1, 1]"),
 ]  # fmt: skip
 
 LOSSES = [
@@ -215,6 +254,21 @@ LOSSES = [
             ValueError, "BCELoss(reduction='mean')", "got 2.0", "probabilities in [0, 1]"),
     Refusal("p < 0", lambda: nn.BCELoss()(zeros(3) - 1, zeros(3)),
             ValueError, "BCELoss(reduction='mean')", "got -1.0", "probabilities in [0, 1]"),
+    Refusal("one vector", lambda: nn.NTXentLoss()(zeros(3), zeros(3)),
+            ValueError, "NTXentLoss(temperature=0.5", "got (3,)", "z1 of shape (N, D)"),
+    Refusal("a view too many", lambda: nn.NTXentLoss()(zeros(2, 3), zeros(3, 3)),
+            ValueError, "NTXentLoss(temperature=0.5", "z1 (2, 3) and z2 (3, 3)", "equal shapes"),
+    Refusal("one negative for all",
+            lambda: nn.TripletMarginLoss()(zeros(2, 3), zeros(2, 3), zeros(1, 3)),
+            ValueError, "TripletMarginLoss(margin=1.0", "negative (1, 3)", "equal shapes"),
+    Refusal("mixed pairs", lambda: nn.ContrastiveLoss()(zeros(2, 3), zeros(2, 3, dtype="float64"), ids(0, 1)),
+            ValueError, "ContrastiveLoss(margin=1.0", "x2 float64", "one dtype"),
+    Refusal("-1 for unlike", lambda: nn.ContrastiveLoss()(zeros(2, 3), zeros(2, 3), ids(1, -1)),
+            ValueError, "ContrastiveLoss(margin=1.0", "got -1", "to be 0 or 1"),
+    Refusal("0 for unlike", lambda: nn.CosineEmbeddingLoss()(zeros(2, 3), zeros(2, 3), zeros(2)),
+            ValueError, "CosineEmbeddingLoss(margin=0.0", "got 0.0", "to be 1 or -1"),
+    Refusal("a target too few", lambda: nn.CosineEmbeddingLoss()(zeros(2, 3), zeros(2, 3), ids(1)),
+            ValueError, "CosineEmbeddingLoss(margin=0.0", "got (1,)", "target of shape (2,)"),
 ]  # fmt: skip
 
 GRADIENTS = [
@@ -321,7 +375,9 @@ def test_backward_before_forward(case: LayerCase) -> None:
 
 
 @pytest.mark.parametrize(
-    "case", [case for name, case in LAYERS.items() if name != "Embedding"], ids=lambda c: c.name
+    "case",
+    [case for name, case in LAYERS.items() if name not in ("Embedding", "EmbeddingBag")],
+    ids=lambda c: c.name,
 )
 @pytest.mark.parametrize(
     "bad", [lambda x: x.astype(int), lambda x: x.astype(np.float16), lambda x: x.tolist()]

@@ -18,13 +18,14 @@ from gdl_numpy.nn.recurrent import Rows
 from gdl_torch.models.rnn import Transition as TorchTransition
 from parity_tests.disturbance import assert_within, moved_by_rounding, nothing
 from parity_tests.harness import check
+from parity_tests.harness.as_trained import Streamed
 from parity_tests.harness.bounds import error_bound
-from parity_tests.harness.cases import MODELS, PACKING, ModelCase
+from parity_tests.harness.cases import PACKING
 from parity_tests.harness.central import central_differences
 from parity_tests.harness.evaluate import Evaluation, dense, run_numpy, twin
+from parity_tests.harness.model_cases import MODELS, ModelCase
 from parity_tests.harness.report import distance
 from parity_tests.harness.rounding import gamma, unit_roundoff
-from parity_tests.harness.sequence import Streamed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -140,7 +141,7 @@ def test_chapter_12_starts_with_the_identity() -> None:
     assert np.exp(loss) == pytest.approx(82, rel=0.01)
 
 
-LANGUAGE_MODELS = [case for case in MODELS.values() if case.reads_text]
+LANGUAGE_MODELS = [case for case in MODELS.values() if issubclass(case.model, models.LanguageModel)]
 
 
 def results(case: ModelCase, use: Callable[[Any], State]) -> Callable[[Disturb], list[State]]:

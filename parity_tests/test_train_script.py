@@ -24,7 +24,7 @@ import typer
 from gdl_numpy.checkpoint import load_model, load_vocabulary
 from gdl_numpy.data import Batches, SentenceDataset, Sentences, Streams, available, load, load_task
 from gdl_numpy.data.material import sentences
-from gdl_numpy.history import History, TextMetrics
+from gdl_numpy.history import History, Metrics, TextMetrics
 from gdl_numpy.models import MODELS
 from gdl_numpy.nn import CrossEntropyLoss
 from gdl_numpy.training import evaluate
@@ -74,13 +74,12 @@ def test_a_run_leaves_everything_in_its_folder(
     assert {"train_loss", "train_accuracy", "validation_loss", "validation_accuracy"} < rows[0].keys()
 
     digits = load("digits").test
-    accuracy = evaluate(
-        load_model(tmp_path / "run" / "model.safetensors"), CrossEntropyLoss(), Batches(digits, 360)
-    ).accuracy
+    model = load_model(tmp_path / "run" / "model.safetensors")
+    found = evaluate(model, CrossEntropyLoss(), Batches(digits, 360))
+    assert isinstance(found, Metrics)
     last_line = capsys.readouterr().out.splitlines()[-1]
-    assert (
-        f"MLP on digits, {backend}: test accuracy {accuracy:.2%} on 360 examples, after 2 epochs" in last_line
-    )
+    expected = f"MLP on digits, {backend}: test accuracy {found.accuracy:.2%} on 360 examples, after 2 epochs"
+    assert expected in last_line
 
 
 def test_both_backends_train_the_same_network(tmp_path: Path) -> None:

@@ -16,12 +16,12 @@ import torch
 
 import gdl_torch.training
 from gdl_numpy.checkpoint import CheckpointError, load_checkpoint, load_model, save_model
-from gdl_numpy.data import Batches, load
-from gdl_numpy.history import History, Metrics
+from gdl_numpy.data import Batches, hold_out, load
+from gdl_numpy.history import History, LossMetrics, Metrics
 from gdl_numpy.models import CNN, MLP
 from gdl_numpy.nn import CrossEntropyLoss
 from gdl_numpy.optim import SGD, Adam
-from gdl_numpy.training import evaluate, fit, hold_out, train_step
+from gdl_numpy.training import evaluate, fit, train_step
 from gdl_torch.data import DigitsDataModule
 from gdl_torch.export import from_numpy
 
@@ -61,7 +61,7 @@ class Interrupt:
     def __init__(self, at: int) -> None:
         self.at = at
 
-    def __call__(self, step: int, metrics: Metrics) -> None:
+    def __call__(self, step: int, metrics: LossMetrics) -> None:
         if step == self.at:
             raise KeyboardInterrupt
 
@@ -197,6 +197,8 @@ def test_both_sides_see_the_same_examples(tmp_path: Path) -> None:
     test = evaluate(model, CrossEntropyLoss(), Batches(load("digits").test, BATCH_SIZE))
     torch_test = gdl_torch.training.evaluate(twin, data, accelerator="cpu")
     assert test.loss == pytest.approx(torch_test.loss, abs=1e-5)
+    assert isinstance(test, Metrics)
+    assert isinstance(torch_test, Metrics)
     assert test.accuracy == pytest.approx(torch_test.accuracy, abs=3e-3)
 
 
@@ -223,6 +225,8 @@ def test_evaluate_counts_every_example_once_and_drops_nothing() -> None:
     in_parts = evaluate(model, CrossEntropyLoss(), Batches(test, 350))  # 350 and 10
     assert model.training
     logits = model.eval()(test.inputs)
+    assert isinstance(whole, Metrics)
+    assert isinstance(in_parts, Metrics)
     assert whole.accuracy == in_parts.accuracy == np.mean(logits.argmax(1) == test.targets)
     assert whole.loss == pytest.approx(CrossEntropyLoss()(logits, test.targets))
     assert in_parts.loss == pytest.approx(whole.loss, rel=1e-6)

@@ -31,6 +31,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from tqdm import tqdm
 
 import gdl_torch.models
+import gdl_torch.nn
 from gdl_numpy import models, nn, optim
 from gdl_numpy.files import replacing
 from gdl_numpy.generation import generate
@@ -38,6 +39,9 @@ from gdl_numpy.lookup import lookup
 from gdl_numpy.nn.recurrent import Rows
 from gdl_numpy.objective import objective_for
 from gdl_torch.generation import generate as torch_generate
+from gdl_torch.language_model import LanguageModel
+from parity_tests.harness.as_trained import TogetherEncoded, TorchTogetherEncoded
+from parity_tests.harness.evaluate import as_arguments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -51,6 +55,7 @@ TURN, PAUSE = 0.4, 0.2
 
 
 VOCABULARY = 65  # symbols, as in tiny Shakespeare
+WORDS = 74_000  # as in the reviews of IMDB
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,7 @@ class Row:
 
     Attributes:
         project_once: set on the NumPy side of a language model.
+        loss: class name of what the model is trained by.
     """
 
     about: str
@@ -66,6 +72,7 @@ class Row:
     hparams: Mapping[str, Any]
     batch: int
     project_once: bool = False
+    loss: str = "CrossEntropyLoss"
 
     def numpy_model(self) -> Any:
         model = models.MODELS[self.model](**self.hparams, rng=0).requires_input_grad_(False)
@@ -76,21 +83,24 @@ class Row:
     def torch_model(self) -> Any:
         return gdl_torch.models.MODELS[self.model](**self.hparams)
 
-    def data(self) -> tuple[np.ndarray, np.ndarray]:
+    def data(self) -> tuple[Any, np.ndarray]:
+        """Inputs, one or several, and targets."""
         rng = np.random.default_rng(0)
         return rng.random((self.batch, 1, 28, 28), dtype=np.float32), rng.integers(0, 10, self.batch)
 
     def sides(self) -> dict[str, Callable[[], None]]:
         """What is timed on each side, once."""
-        model, (inputs, targets) = self.numpy_model(), self.data()
-        own = numpy_step(model, inputs, targets)
+        model, loss, data = self.numpy_model(), getattr(nn, self.loss)(), self.data()
+        own = numpy_step(model, loss, *data)
         own()
-        shapes = [shape for _, layer in model.named_modules() for shape in products_of(layer)]
-        return {
-            "numpy": own,
-            "torch": torch_step(self.torch_model(), inputs, targets),
-            "products": products_alone(shapes),
-        }
+        layers = [layer for _, layer in model.named_modules()]
+        shapes = [shape for layer in (*layers, loss) for shape in products_of(layer)]
+        return {"numpy": own, "torch": self.torch_step(*data), "products": products_alone(shapes)}
+
+    def torch_step(self, inputs: Any, targets: np.ndarray) -> Callable[[], None]:
+        """The training step on the torch side."""
+        there = torch.nn if hasattr(torch.nn, self.loss) else gdl_torch.nn
+        return torch_step(self.torch_model(), getattr(there, self.loss)(), inputs, targets)
 
 
 @dataclass(frozen=True)
@@ -99,9 +109,62 @@ class TextRow(Row):
 
     steps: int = 0
 
-    def data(self) -> tuple[np.ndarray, np.ndarray]:
+    def data(self) -> tuple[Any, np.ndarray]:
         ids = np.random.default_rng(0).integers(0, VOCABULARY, (self.steps + 1, self.batch))
         return ids[:-1], ids[1:]
+
+
+@dataclass(frozen=True)
+class ReviewRow(Row):
+    """A training step on reviews of some 150 different words each."""
+
+    loss: str = "BCEWithLogitsLoss"
+
+    def data(self) -> tuple[Any, np.ndarray]:
+        rng = np.random.default_rng(0)
+        bags = [np.unique(words_as_in_a_text(rng, 275)) for _ in range(self.batch)]
+        lengths = [len(bag) for bag in bags]
+        offsets = np.cumsum([0, *lengths[:-1]])
+        return (np.concatenate(bags), offsets), rng.integers(0, 2, self.batch).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class BlankRow(Row):
+    """A training step on blanks with two words to either side, and five words beside the right one."""
+
+    loss: str = "BCEWithLogitsLoss"
+
+    def data(self) -> tuple[Any, np.ndarray]:
+        rng = np.random.default_rng(0)
+        ids = words_as_in_a_text(rng, 4 * self.batch)
+        candidates = words_as_in_a_text(rng, 6 * self.batch).reshape(self.batch, 6)
+        targets = np.zeros(candidates.shape, np.float32)
+        targets[:, 0] = 1
+        return (ids, np.arange(0, 4 * self.batch, 4), candidates), targets
+
+
+@dataclass(frozen=True)
+class EncoderRow(Row):
+    """A training step of an encoder on several views of each of MNIST's images, all in one batch."""
+
+    loss: str = "NTXentLoss"
+    views: int = 2
+
+    def numpy_model(self) -> Any:
+        return TogetherEncoded(super().numpy_model())
+
+    def torch_model(self) -> Any:
+        return TorchTogetherEncoded(super().torch_model())
+
+    def data(self) -> tuple[Any, Any]:
+        rng = np.random.default_rng(0)
+        return tuple(rng.random((self.batch, 1, 28, 28), dtype=np.float32) for _ in range(self.views)), ()
+
+
+def words_as_in_a_text(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Ids of words: the k-th most frequent one in proportion to 1 / k (Zipf's law)."""
+    weights = 1 / np.arange(1, WORDS + 1)
+    return rng.choice(WORDS, count, p=weights / weights.sum())
 
 
 @dataclass(frozen=True)
@@ -143,6 +206,14 @@ ROWS: dict[str, Row] = {
     "lstm-projected": TextRow(
         "LSTM 512, 25 steps, projected", "LSTMLanguageModel", {}, 32, project_once=True, steps=25
     ),
+    "sentiment": ReviewRow(
+        "sentiment, 150 of 74,000 words", "SentimentClassifier", {"vocab_size": WORDS}, 32
+    ),
+    "blank": BlankRow("fill in the blank, 74,000 words", "FillInTheBlank", {"vocab_size": WORDS}, 256),
+    "nt-xent": EncoderRow("NT-Xent 784-512-128, two views", "ContrastiveEncoder", {}, 256),
+    "triplets": EncoderRow(
+        "triplets 784-512-128", "ContrastiveEncoder", {}, 256, loss="TripletMarginLoss", views=3
+    ),
     "rnn-write": WritingRow("RNN 512", "RNNLanguageModel", {}),
     "lstm-write": WritingRow("LSTM 512", "LSTMLanguageModel", {}),
 }
@@ -159,31 +230,35 @@ class Result:
     products: float
 
 
-def numpy_step(model: Any, inputs: np.ndarray, targets: np.ndarray) -> Callable[[], None]:
+def numpy_step(model: Any, loss: nn.Loss, inputs: Any, targets: Any) -> Callable[[], None]:
     """One training step on the NumPy side."""
-    loss, optimizer = nn.CrossEntropyLoss(), optim.SGD(model.parameters(), lr=0.01)
-    objective = objective_for(model, loss)
+    optimizer, objective = optim.SGD(model.parameters(), lr=0.01), objective_for(model, loss)
+    targets = as_arguments(targets)
+    backward: Any = objective.backward if isinstance(model, models.LanguageModel) else model.backward
 
     def step() -> None:
         optimizer.zero_grad()
-        loss(objective.predict(inputs), targets)
-        objective.backward(loss.backward())
+        loss(*as_arguments(objective.predict(inputs)), *targets)
+        backward(*as_arguments(loss.backward()))
         optimizer.step()
 
     return step
 
 
-def torch_step(model: Any, inputs: np.ndarray, targets: np.ndarray) -> Callable[[], None]:
+def torch_step(model: Any, loss: torch.nn.Module, inputs: Any, targets: Any) -> Callable[[], None]:
     """The same on the torch side, eager, without a Trainer around it."""
     model.train()
-    x, y = torch.from_numpy(inputs), torch.from_numpy(targets)
+    x, y = ([torch.from_numpy(array) for array in as_arguments(part)] for part in (inputs, targets))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
-    reads_text = y.ndim == 2
+    reads_text = isinstance(model, LanguageModel)
 
     def step() -> None:
         optimizer.zero_grad()
-        logits = model(x)[0].flatten(0, 1) if reads_text else model(x)
-        torch.nn.functional.cross_entropy(logits, y.flatten()).backward()  # type: ignore[no-untyped-call]
+        if reads_text:
+            value = loss(model(*x)[0].flatten(0, 1), y[0].flatten())
+        else:
+            value = loss(*as_arguments(model(*x)), *y)
+        value.backward()
         optimizer.step()
 
     return step
@@ -210,6 +285,10 @@ def products_of(layer: nn.Module) -> Iterator[tuple[int, int, int]]:
             yield from [(windows, layer.out_channels, layer.in_channels)] * positions
     elif isinstance(layer, nn.RNN | nn.LSTM):
         yield from recurrent_products(layer)
+    elif isinstance(layer, nn.NTXentLoss):
+        rows, size = layer.saved[0].shape
+        yield rows, size, rows
+        yield rows, rows, size
 
 
 def recurrent_products(layer: nn.RNN | nn.LSTM) -> Iterator[tuple[int, int, int]]:

@@ -39,9 +39,9 @@ from gdl_numpy.data import DATASETS, load
 from gdl_numpy.files import replacing
 from gdl_numpy.lookup import lookup
 from parity_tests.harness import Comparison, ParityReport
-from parity_tests.harness.cases import MODELS
 from parity_tests.harness.curves import losses, plot
-from parity_tests.harness.pair import BATCH, TEXT_BATCH, Pair, fits
+from parity_tests.harness.model_cases import MODELS
+from parity_tests.harness.pair import Pair
 from parity_tests.harness.report import strict_json
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def compare(
     steps: Annotated[int, typer.Option(min=1, help="Training steps, each on a batch of its own.")] = 20,
     batch_size: Annotated[
         int | None,
-        typer.Option(min=1, help=f"Examples in a step; else {BATCH} images, {TEXT_BATCH} streams of text."),
+        typer.Option(min=1, help="Examples in a step; else 100, or 16 streams of text."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Decides weights, batches and dropout.")] = 0,
     book: Annotated[
@@ -149,7 +149,7 @@ def compare(
     dataset = load(data, data_dir) if data else None
     left_out: list[str] = []
     if dataset and not models:
-        left_out = [name for name, case in cases.items() if not fits(case, dataset)]
+        left_out = [name for name, case in cases.items() if not case.fits(dataset)]
     pairs = [
         pair
         for name, case in cases.items()

@@ -21,7 +21,7 @@ from gdl_numpy.data import DATASETS, DataError, Source, data_root, fetch
 from gdl_numpy.lookup import lookup
 
 if TYPE_CHECKING:
-    from gdl_numpy.data.source import FileState
+    from gdl_numpy.data.state import FileState
 
 # Of more files than this in one folder and state, the table says how many there are.
 FEW = 4
@@ -59,16 +59,17 @@ def report(sources: list[Source], root: Path) -> None:
     for source in sources:
         if not source.files:
             table.add_row(source.name, source.about, "", "always there")
-        groups: dict[tuple[Path, FileState], list[Path]] = {}
+        groups: dict[tuple[Path, FileState], list[tuple[Path, int]]] = {}
         for file in source.files:
             path = file.locate(root) or root / file.path
-            groups.setdefault((path.parent.relative_to(root), file.state(root)), []).append(path)
-        for (folder, state), paths in groups.items():
-            sizes = [0 if state == "missing" else path.stat().st_size for path in paths]
-            names = [path.relative_to(root).as_posix() for path in paths]
-            if len(paths) > FEW:
-                names, sizes = [f"{folder.as_posix()}: {len(paths)} files"], [sum(sizes)]
-            for shown, size in zip(names, sizes, strict=True):
+            groups.setdefault((path.parent.relative_to(root), file.state(root)), []).append(
+                (path, file.size(root))
+            )
+        for (folder, state), found in groups.items():
+            rows = [(path.relative_to(root).as_posix(), size) for path, size in found]
+            if len(rows) > FEW:
+                rows = [(f"{folder.as_posix()}: {len(rows)} files", sum(size for _, size in found))]
+            for shown, size in rows:
                 count = "" if state == "missing" else f"{size:,}"
                 table.add_row(source.name, shown, count, f"[{STYLES[state]}]{state}")
     console = Console(highlight=False)

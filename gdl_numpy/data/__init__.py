@@ -14,11 +14,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, overload
 
-from gdl_numpy.data import babi, digits, mnist, python_docs, shakespeare
+from gdl_numpy.data import babi, digits, imdb, mnist, python_docs, python_docs_topics, shakespeare
 from gdl_numpy.data.batches import Batches, Feed, epoch_order
 from gdl_numpy.data.dataset import Dataset, Split
+from gdl_numpy.data.documents import Documents, words_of
 from gdl_numpy.data.download import download
-from gdl_numpy.data.source import AnyDataset, DataError, Source, data_root
+from gdl_numpy.data.held_out import hold_out
+from gdl_numpy.data.reviews import LabelledTexts, ReviewDataset
+from gdl_numpy.data.source import AnyDataset, Source, data_root
+from gdl_numpy.data.state import DataError
 from gdl_numpy.data.text import IGNORED, Part, SentenceDataset, Sentences, Streams, TextDataset
 from gdl_numpy.data.text_file import read_text_file
 from gdl_numpy.data.vocabulary import UNKNOWN, Kind, Vocabulary
@@ -36,9 +40,12 @@ __all__ = [
     "Batches",
     "DataError",
     "Dataset",
+    "Documents",
     "Feed",
     "Kind",
+    "LabelledTexts",
     "Part",
+    "ReviewDataset",
     "SentenceDataset",
     "Sentences",
     "Source",
@@ -50,9 +57,11 @@ __all__ = [
     "data_root",
     "epoch_order",
     "fetch",
+    "hold_out",
     "load",
     "load_task",
     "read_text_file",
+    "words_of",
 ]
 
 SOURCES = (
@@ -63,6 +72,8 @@ SOURCES = (
     shakespeare.BOOK,
     babi.SENTENCES,
     babi.PADDED,
+    imdb.SOURCE,
+    python_docs_topics.SOURCE,
 )
 DATASETS: dict[str, Source] = {source.name: source for source in SOURCES}
 
@@ -79,6 +90,12 @@ def load(
 
 @overload
 def load(name: Literal["babi", "babi_padded"], data_dir: str | Path | None = None) -> SentenceDataset: ...
+
+
+@overload
+def load(
+    name: Literal["imdb", "python_docs_topics"], data_dir: str | Path | None = None
+) -> ReviewDataset: ...
 
 
 @overload

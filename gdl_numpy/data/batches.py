@@ -66,7 +66,8 @@ class Feed(ABC):
         """Return the number of batches in an epoch."""
 
     @abstractmethod
-    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]: ...
+    def __iter__(self) -> Iterator[tuple[Any, np.ndarray]]:
+        """Give inputs, an array or a tuple of arrays, and targets."""
 
     def _check_at_least(self, least: int, **arguments: int) -> None:
         for name, value in arguments.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -40,11 +40,16 @@ class Split:
             raise ValueError(f"take: n must be from 0 to {len(self)}, the number of items; got {n}")
         return Split(self.inputs[:n], self.targets[:n])
 
+    def select(self, rows: Int64[np.ndarray, " some"]) -> Split:
+        """Return some of the items, in the order of `rows`."""
+        return Split(self.inputs[rows], self.targets[rows])
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """A data set with its fixed division into training and test items."""
 
+    kind: ClassVar[str] = "images"
     name: str
     train: Split
     test: Split

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from gdl_numpy.data.source import DataError
+from gdl_numpy.data.archive import Archive, Folder
+from gdl_numpy.data.state import DataError
 from gdl_numpy.files import replacing
 
 if TYPE_CHECKING:
@@ -21,29 +22,36 @@ CHUNK = 1 << 16
 FEW = 4
 
 
-def download(files: Sequence[DataFile], root: Path, progress: bool = True) -> None:
+def download(files: Sequence[DataFile | Folder], root: Path, progress: bool = True) -> None:
     """Download the files to their places under `root`, replacing what is there once the checksum is right.
 
     Args:
-        files: the files, each from the first of its `urls` that gives what was published.
+        files: the files, each from the first of its `urls` that gives what was published; and folders, each
+            unpacked from its archive, which is downloaded unless it is there.
         root: the data root; missing folders are made.
         progress: show a progress bar for each file, where the output is a terminal.
 
     Raises:
         DataError: no mirror gave a file, or it cannot be written. Files downloaded before it stay.
     """
-    for done, file in enumerate(files):
-        failures = _try_mirrors(file, root / file.path, progress)
+    # An archive is downloaded once for all of its folders.
+    wanted = list(dict.fromkeys(file.archive if isinstance(file, Folder) else file for file in files))
+    for done, file in enumerate(wanted):
+        there = isinstance(file, Archive) and file.is_good(root)
+        failures = [] if there else _try_mirrors(file, root / file.path, progress)
         if failures:
-            missing = [file.path for file in files[done:]]
+            missing = [file.path for file in wanted[done:]]
             left = ", ".join(missing[:FEW]) + (f" and {len(missing) - FEW} more" if missing[FEW:] else "")
             raise DataError(
                 f"cannot download {file.path} ({'; '.join(failures)}): try again with a connection, "
                 f"or get what is missing elsewhere and put it under {root} as {left}"
             )
+        if isinstance(file, Archive):
+            folders = [folder for folder in files if isinstance(folder, Folder) and folder.archive == file]
+            file.unpack(root, folders, progress)
 
 
-def _try_mirrors(file: DataFile, path: Path, progress: bool) -> list[str]:
+def _try_mirrors(file: DataFile | Archive, path: Path, progress: bool) -> list[str]:
     """Return what was wrong with each mirror; nothing if one of them gave the file."""
     import requests
 

@@ -55,6 +55,7 @@ TEST_LABELS = _file(
     "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
     "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 )
+FILES = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
 
 
 def read(root: Path) -> Dataset:
@@ -83,5 +84,5 @@ SOURCE = Source(
     name="mnist",
     about="70,000 handwritten digits, 28×28",
     read=read,
-    files=(TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS),
+    files=FILES,
 )

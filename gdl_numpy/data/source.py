@@ -8,20 +8,20 @@ import os
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from gdl_numpy.data.dataset import Dataset
+from gdl_numpy.data.reviews import ReviewDataset
+from gdl_numpy.data.state import DataError
 from gdl_numpy.data.text import SentenceDataset, TextDataset
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-AnyDataset = Dataset | TextDataset | SentenceDataset
-FileState = Literal["good", "missing", "damaged"]
+    from gdl_numpy.data.archive import Folder
+    from gdl_numpy.data.state import FileState
 
-
-class DataError(ValueError):
-    """Data that cannot be had or cannot be trusted; the message is one line and says what to do."""
+AnyDataset = Dataset | TextDataset | SentenceDataset | ReviewDataset
 
 
 def data_root(data_dir: str | Path | None = None) -> Path:
@@ -107,6 +107,11 @@ class DataFile:
             return "damaged"
         return "good"
 
+    def size(self, root: Path) -> int:
+        """Return how many bytes the file under `root` has; 0 if there is none."""
+        path = self.locate(root)
+        return path.stat().st_size if path else 0
+
 
 @dataclass(frozen=True)
 class Source:
@@ -116,10 +121,10 @@ class Source:
         name: the name that `load` takes.
         about: what it is, in a line.
         read: makes the data set from the files under a data root.
-        files: the files that must be there; none where a library carries the data.
+        files: the files that must be there, or folders of them; none where a library carries the data.
     """
 
     name: str
     about: str
     read: Callable[[Path], AnyDataset]
-    files: tuple[DataFile, ...] = ()
+    files: tuple[DataFile | Folder, ...] = ()

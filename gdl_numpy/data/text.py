@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -35,6 +35,7 @@ PARTS: dict[Part, str] = {"train": "training", "validation": "validation", "test
 class TextDataset:
     """One long text, in three pieces that follow each other."""
 
+    kind: ClassVar[str] = "running text"
     name: str
     train: str
     validation: str
@@ -90,6 +91,7 @@ class SentenceDataset:
             model has to predict the last word alone.
     """
 
+    kind: ClassVar[str] = "sentences"
     name: str
     train: tuple[str, ...]
     validation: tuple[str, ...]

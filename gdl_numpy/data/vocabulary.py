@@ -149,6 +149,7 @@ class Vocabulary:
             IndexError: an id is negative, or not less than the number of symbols.
         """
         size = len(self.symbols)
+        ids = ids.tolist() if isinstance(ids, np.ndarray) else ids  # Python's own integers are faster here
         wrong = next((id_ for id_ in ids if not 0 <= id_ < size), None)
         if wrong is not None:
             raise IndexError(f"decode: ids must be from 0 to {size - 1}, got {wrong}")

@@ -3,22 +3,61 @@
 from typing import Any
 
 from gdl_numpy.models.cnn import CNN
+from gdl_numpy.models.contrastive import ContrastiveEncoder
+from gdl_numpy.models.embeddings import FillInTheBlank, SentimentClassifier
 from gdl_numpy.models.language_model import LanguageModel
 from gdl_numpy.models.lstm import LSTMLanguageModel
 from gdl_numpy.models.mlp import MLP
+from gdl_numpy.models.pretext import Colorizer, ImagePretext, PatchInpainter, RotationClassifier
+from gdl_numpy.models.pretext_text import MaskedWord, SentenceOrder
 from gdl_numpy.models.rnn import RNNLanguageModel, TransitionMatrixLM
+from gdl_numpy.nn import BCEWithLogitsLoss, Loss, MSELoss, NTXentLoss
 
 # Modules, each with constructor arguments of its own.
 MODELS: dict[str, type[Any]] = {
-    model.__name__: model for model in (MLP, CNN, TransitionMatrixLM, RNNLanguageModel, LSTMLanguageModel)
+    model.__name__: model
+    for model in (
+        MLP,
+        CNN,
+        TransitionMatrixLM,
+        RNNLanguageModel,
+        LSTMLanguageModel,
+        SentimentClassifier,
+        FillInTheBlank,
+        ContrastiveEncoder,
+        RotationClassifier,
+        PatchInpainter,
+        Colorizer,
+        SentenceOrder,
+        MaskedWord,
+    )
+}
+
+# What each is trained with, where that is not the cross-entropy; an encoder takes the others of its kind too.
+LOSSES: dict[str, type[Loss]] = {
+    "SentimentClassifier": BCEWithLogitsLoss,
+    "FillInTheBlank": BCEWithLogitsLoss,
+    "ContrastiveEncoder": NTXentLoss,
+    "PatchInpainter": MSELoss,
+    "Colorizer": MSELoss,
 }
 
 __all__ = [
     "CNN",
+    "LOSSES",
     "MLP",
     "MODELS",
+    "Colorizer",
+    "ContrastiveEncoder",
+    "FillInTheBlank",
+    "ImagePretext",
     "LSTMLanguageModel",
     "LanguageModel",
+    "MaskedWord",
+    "PatchInpainter",
     "RNNLanguageModel",
+    "RotationClassifier",
+    "SentenceOrder",
+    "SentimentClassifier",
     "TransitionMatrixLM",
 ]

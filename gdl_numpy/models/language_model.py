@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from gdl_numpy.nn import LSTM, RNN, Dropout, Embedding, Linear, Module
+from gdl_numpy.nn import LSTM, RNN, Dropout, Embedding, Linear, ReadsIds
 from gdl_numpy.nn.recurrent import Rows
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Logits = Float[np.ndarray, " vocab_size"]
 
 
-class LanguageModel(Module):
+class LanguageModel(ReadsIds):
     """Base of all language models.
 
     ``forward(ids, state)`` reads ids (time, batch) from a state, and returns logits (time, batch, vocab_size)
@@ -109,10 +109,6 @@ class RecurrentLanguageModel(LanguageModel):
             return logits if bias is None else logits + bias.data, state
 
         return step
-
-    def requires_input_grad_(self, requires_grad: bool = True) -> RecurrentLanguageModel:
-        """Without effect: what comes in are ids, which have no gradient, and the embedding needs its own."""
-        return self
 
 
 def check_ids(model: LanguageModel, ids: np.ndarray) -> None:

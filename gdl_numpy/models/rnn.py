@@ -228,7 +228,3 @@ class TransitionMatrixLM(LanguageModel):
             return decoder @ state, state
 
         return step
-
-    def requires_input_grad_(self, requires_grad: bool = True) -> TransitionMatrixLM:
-        """Without effect: what comes in are ids, which have no gradient, and the embedding needs its own."""
-        return self

@@ -1,4 +1,4 @@
-"""A vector for each symbol of a vocabulary."""
+"""A vector for each symbol of a vocabulary: the table that embeddings share, and looking up one by one."""
 
 from __future__ import annotations
 
@@ -15,11 +15,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
 
-class Embedding(Module):
-    """Looks up rows of a table: y[…] = W[ids[…]], as ``torch.nn.Embedding`` (chapter 11).
-
-    That is the product of one-hot vectors with W, without the product. So dL/dW[r] is the sum of dL/dy over
-    all places where r was looked up.
+class Table(Module):
+    """A vector for each id, and the gradient of those that were looked up: what embeddings share.
 
     Attributes:
         weight: (num_embeddings, embedding_dim)
@@ -48,15 +45,16 @@ class Embedding(Module):
         Raises:
             ValueError: sizes below 1, or a padding_idx that is no row.
         """
+        name = type(self).__name__
         if num_embeddings < 1 or embedding_dim < 1:
             raise ValueError(
-                "Embedding expects num_embeddings and embedding_dim ≥ 1, "
+                f"{name} expects num_embeddings and embedding_dim ≥ 1, "
                 f"got {num_embeddings} and {embedding_dim}"
             )
         if padding_idx is not None:
             if not -num_embeddings <= padding_idx < num_embeddings:
                 raise ValueError(
-                    f"Embedding expects padding_idx to be one of {num_embeddings} rows, got {padding_idx}"
+                    f"{name} expects padding_idx to be one of {num_embeddings} rows, got {padding_idx}"
                 )
             padding_idx %= num_embeddings
         self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
@@ -66,31 +64,45 @@ class Embedding(Module):
             table[padding_idx] = 0
         self.weight = Parameter(table.astype(dtype))
 
-    def forward(self, ids: Int[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape embedding_dim"]:
-        """Raises ValueError for ids that are no integers, IndexError for one out of range."""
-        check_class_ids(self, ids, self.num_embeddings)
-        self.save_for_backward(ids)
-        y: np.ndarray = self.weight.data[ids]
-        return y
-
-    def backward(self, grad_output: Float[np.ndarray, "*shape embedding_dim"]) -> None:
-        """Adds to the weight's gradient. Ids have none."""
-        (ids,) = self.saved
-        weight = self.weight.data
-        check_grad_output(self, grad_output, (*ids.shape, self.embedding_dim), weight.dtype)
-        self.accumulate_rows(ids.reshape(-1), grad_output.reshape(-1, self.embedding_dim))
-
     def accumulate_rows(
-        self, ids: Int[np.ndarray, " many"], rows: Float[np.ndarray, "many embedding_dim"]
+        self,
+        ids: Int[np.ndarray, " many"],
+        rows: Float[np.ndarray, "given embedding_dim"],
+        sources: Int[np.ndarray, " many"],
     ) -> None:
-        """Adds ``rows[k]`` to the gradient of row ``ids[k]``, for all k."""
+        """Adds ``rows[sources[k]]`` to the gradient of row ``ids[k]``, for all k."""
         if self.padding_idx is not None:
             counted = ids != self.padding_idx
-            ids, rows = ids[counted], rows[counted]
-        grad = SparseRows.sum_of(ids, rows, (self.num_embeddings, self.embedding_dim))
+            ids, sources = ids[counted], sources[counted]
+        grad = SparseRows.sum_of(ids, rows, sources, self.weight.data.shape)
         self.weight.accumulate(grad if self.sparse else grad.to_dense())
 
     def extra_repr(self) -> str:
         padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
         sparse = ", sparse=True" if self.sparse else ""
         return f"{self.num_embeddings}, {self.embedding_dim}{padding}{sparse}"
+
+
+class Embedding(Table):
+    """Looks up rows of a table: y[…] = W[ids[…]], as ``torch.nn.Embedding`` (chapter 11).
+
+    That is the product of one-hot vectors with W, without the product. So dL/dW[r] is the sum of dL/dy over
+    all places where r was looked up.
+
+    Attributes:
+        weight: (num_embeddings, embedding_dim)
+    """
+
+    def forward(self, ids: Int[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape embedding_dim"]:
+        """Raises ValueError for ids that are no integers, IndexError for one out of range."""
+        check_class_ids(self, ids, self.num_embeddings)
+        self.save_for_backward(ids)
+        return self.weight.data.take(ids, axis=0)
+
+    def backward(self, grad_output: Float[np.ndarray, "*shape embedding_dim"]) -> None:
+        """Adds to the weight's gradient. Ids have none."""
+        (ids,) = self.saved
+        weight = self.weight.data
+        check_grad_output(self, grad_output, (*ids.shape, self.embedding_dim), weight.dtype)
+        rows = grad_output.reshape(-1, self.embedding_dim)
+        self.accumulate_rows(ids.reshape(-1), rows, np.arange(ids.size))

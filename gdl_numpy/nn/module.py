@@ -172,6 +172,14 @@ class Module:
         return "\n".join([f"{type(self).__name__}(", *children, ")"])
 
 
+class ReadsIds(Module):
+    """Base of the models whose input is ids: these have no gradient; the tables behind them need theirs."""
+
+    def requires_input_grad_(self: M, requires_grad: bool = True) -> M:
+        """Without effect: there is no gradient of the input that could be left out."""
+        return self
+
+
 class Sequential(Module):
     """Layers one after the other, named "0", "1", … as in ``torch.nn.Sequential``."""
 

@@ -9,6 +9,10 @@ import numpy as np
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
+# A matrix product makes of each count a fast multiplication, adding row by row of each occurrence a slow
+# addition: with so many counts to an occurrence, the two take equally long.
+COUNTS_PER_ROW = 32
+
 
 class SparseRows:
     """A matrix of which all rows but some are zero: the gradient of a table from which those were looked up.
@@ -31,18 +35,29 @@ class SparseRows:
     def sum_of(
         cls,
         ids: Int[np.ndarray, " many"],
-        rows: Float[np.ndarray, "many columns"],
+        rows: Float[np.ndarray, "given columns"],
+        sources: Int[np.ndarray, " many"],
         shape: tuple[int, int],
     ) -> SparseRows:
-        """Row r is the sum of all ``rows[k]`` with ``ids[k] == r``."""
-        indices, positions = np.unique(ids, return_inverse=True)
-        columns = rows.shape[1]
-        sums = np.zeros((len(indices), columns), rows.dtype)
-        # np.add.at adds repeated indices up, where ``sums[positions] += rows`` would keep one of them;
-        # on flat indices it is several times faster than on rows.
-        flat = positions.reshape(-1, 1) * columns + np.arange(columns)
-        np.add.at(sums.reshape(-1), flat.reshape(-1), rows.reshape(-1))
-        return cls(indices.astype(np.int64), sums, shape)
+        """Row r is the sum of ``rows[sources[k]]`` over all k with ``ids[k] == r``.
+
+        Args:
+            ids: which row of the whole each k goes to.
+            rows: what is added up.
+            sources: which of ``rows`` each k takes; many may take the same.
+            shape: of the whole.
+        """
+        indices, places = distinct(ids, shape[0])
+
+        # Most ids of a large vocabulary appear once: one occurrence of each is copied, and only the others
+        # are added.
+        occurrences = np.arange(len(ids))
+        copied = np.empty(len(indices), np.int64)
+        copied[places] = occurrences
+        sums = rows.take(sources.take(copied), axis=0)
+        others = np.flatnonzero(copied.take(places) != occurrences)
+        add_rows(sums, places.take(others), rows, sources.take(others))
+        return cls(indices, sums, shape)
 
     def to_dense(self) -> Float[np.ndarray, "rows columns"]:
         dense = np.zeros(self.shape, self.values.dtype)
@@ -53,8 +68,46 @@ class SparseRows:
         return SparseRows.sum_of(
             np.concatenate([self.indices, other.indices]),
             np.concatenate([self.values, other.values]),
+            np.arange(len(self.indices) + len(other.indices)),
             self.shape,
         )
 
     def __repr__(self) -> str:
         return f"SparseRows({len(self.indices)} of {self.shape[0]} rows, dtype={self.values.dtype})"
+
+
+def distinct(
+    ids: Int[np.ndarray, " many"], count: int
+) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " many"]]:
+    """The ids that there are, sorted, each once, and where among them each of ``ids`` is. All are < count.
+
+    As ``np.unique`` with ``return_inverse``, but without sorting: a mark for each possible id is cheaper.
+    """
+    there = np.zeros(count, bool)
+    there[ids] = True
+    indices = np.flatnonzero(there).astype(np.int64)
+    place_of = np.empty(count, np.int64)
+    place_of[indices] = np.arange(len(indices))
+    return indices, place_of.take(ids)
+
+
+def add_rows(
+    sums: Float[np.ndarray, "n columns"],
+    places: Int[np.ndarray, " many"],
+    rows: Float[np.ndarray, "given columns"],
+    sources: Int[np.ndarray, " many"],
+) -> None:
+    """Adds ``rows[sources[k]]`` to ``sums[places[k]]`` for all k, repeated places several times."""
+    repeated, targets = distinct(places, len(sums))
+    columns = rows.shape[1]
+    if len(repeated) * len(rows) <= COUNTS_PER_ROW * len(places) and np.isfinite(rows).all():
+        # counts[p, s]: how often place p takes source s. Their product with the rows is faster than adding
+        # row by row, as long as few sources are taken often. (Of an infinite row, 0 times would be nan.)
+        counts = np.zeros((len(repeated), len(rows)), rows.dtype)
+        np.add.at(counts.reshape(-1), targets * len(rows) + sources, rows.dtype.type(1))
+        sums[repeated] += counts @ rows
+    else:
+        # np.add.at adds repeated indices up, where ``sums[places] += …`` would keep one of them; on flat
+        # indices it is several times faster than on rows.
+        flat = places.reshape(-1, 1) * columns + np.arange(columns)
+        np.add.at(sums.reshape(-1), flat.reshape(-1), rows.take(sources, axis=0).reshape(-1))

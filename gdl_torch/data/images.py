@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import pytorch_lightning as pl
 import torch
@@ -11,15 +11,88 @@ from torch import nn
 from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
-from gdl_numpy.data import Split, fetch, load
-from gdl_numpy.training import hold_out
+from gdl_numpy.data import Split, fetch, hold_out, load
 from gdl_torch.data.loading import Batch, EpochSampler, TensorBatches, as_is, ignore_advice_on_workers
+from gdl_torch.models import CNN, MLP, MODELS
+from gdl_torch.models.trunk import HasTrunk
+from gdl_torch.module import Model
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-class ImageDataModule(pl.LightningDataModule):
+class ImageSetDataModule(pl.LightningDataModule):
+    """Base of all data modules of images: a data set in three parts, and models that can read what it gives.
+
+    Args:
+        batch_size: images in a batch, on each device.
+        data_dir: where the files are or will be put; else $GDL_DATA, else the user cache.
+        validation: fraction of the training images held out to watch the training by; 0 for none.
+        seed: decides which images are held out, the order of the others, and what is drawn for them.
+
+    Attributes:
+        train: what is trained on, after `setup`.
+        validation: what was held out, after `setup`.
+        test: the data set's own test images, after `setup`.
+
+    Raises:
+        ValueError: a batch_size below 1, or a negative seed; in `setup`, a validation outside [0, 1), or a
+            model of this package that cannot read what there is.
+    """
+
+    dataset: ClassVar[Literal["digits", "mnist"]]
+    in_shape: ClassVar[tuple[int, int, int]]
+    num_classes: ClassVar[int]
+    gives: ClassVar[str]  # for people
+    reader: ClassVar[tuple[type[Model], ...]]  # the models of this package that learn from it
+
+    train: Split
+    validation: Split
+    test: Split
+
+    def __init__(self, batch_size: int, data_dir: str | Path | None, validation: float, seed: int) -> None:
+        super().__init__()
+        name = type(self).__name__
+        if batch_size < 1:
+            raise ValueError(f"{name}: batch_size must be at least 1, got {batch_size}")
+        if seed < 0:
+            raise ValueError(f"{name}: seed must be 0 or more, got {seed}")
+        self.batch_size = batch_size
+        self.data_dir = data_dir
+        self.held_out_fraction = validation
+        self.seed = seed
+
+    @property
+    def in_features(self) -> int:
+        """Numbers in one flattened image."""
+        return math.prod(self.in_shape)
+
+    @property
+    def device(self) -> tuple[int, int]:
+        """How many devices there are, and which of them this one is."""
+        return (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
+
+    def can_read(self, model: type[Model], stage: str) -> bool:
+        """Whether a model of this package can do with the batches what the stage asks for."""
+        return issubclass(model, self.reader)
+
+    def prepare_data(self) -> None:
+        fetch(self.dataset, self.data_dir)
+
+    def setup(self, stage: str) -> None:
+        model: Any = type(self.trainer.lightning_module) if self.trainer else None
+        if model in MODELS.values() and not self.can_read(model, stage):
+            raise ValueError(
+                f"{type(self).__name__} gives {self.gives}, which {model.__name__} cannot read: "
+                f"take {' or '.join(reader.__name__ for reader in self.reader)}, or other data"
+            )
+        dataset = load(self.dataset, self.data_dir)
+        self.train, self.validation = hold_out(dataset.train, self.held_out_fraction, self.seed)
+        self.test = dataset.test
+        ignore_advice_on_workers()
+
+
+class ImageDataModule(ImageSetDataModule):
     """An image data set of `gdl_numpy.data`, in memory; subclasses say which one and how it looks.
 
     Training batches come in the order of `gdl_numpy.data.Batches(split, batch_size, seed)`, epoch by epoch.
@@ -35,22 +108,12 @@ class ImageDataModule(pl.LightningDataModule):
         validation: fraction of the training images held out to watch the training by; 0 for none.
         seed: decides which images are held out, and the order of the others.
 
-    Attributes:
-        train: what is trained on, after `setup`.
-        validation: what was held out, after `setup`.
-        test: the data set's own test images, after `setup`.
-
     Raises:
-        ValueError: a batch_size below 1, or a negative seed; in `setup`, a validation outside [0, 1).
+        ValueError: as ImageSetDataModule.
     """
 
-    dataset: ClassVar[Literal["digits", "mnist"]]
-    in_shape: ClassVar[tuple[int, int, int]]
-    num_classes: ClassVar[int]
-
-    train: Split
-    validation: Split
-    test: Split
+    gives = "labelled images"
+    reader = (MLP, CNN)
 
     def __init__(
         self,
@@ -61,23 +124,13 @@ class ImageDataModule(pl.LightningDataModule):
         validation: float = 0.1,
         seed: int = 0,
     ) -> None:
-        super().__init__()
-        name = type(self).__name__
-        if batch_size < 1:
-            raise ValueError(f"{name}: batch_size must be at least 1, got {batch_size}")
-        if seed < 0:
-            raise ValueError(f"{name}: seed must be 0 or more, got {seed}")
-        self.batch_size = batch_size
-        self.data_dir = data_dir
+        super().__init__(batch_size, data_dir, validation, seed)
         self.num_workers = num_workers
         self.transform = self.augmentation() if augment is True else augment or None
-        self.held_out_fraction = validation
-        self.seed = seed
 
-    @property
-    def in_features(self) -> int:
-        """Numbers in one flattened image."""
-        return math.prod(self.in_shape)
+    def can_read(self, model: type[Model], stage: str) -> bool:
+        """A model with a trunk does not learn from labelled images, but says what it sees in them."""
+        return super().can_read(model, stage) or (stage == "predict" and issubclass(model, HasTrunk))
 
     def augmentation(self) -> nn.Module:
         """Rotations up to 10°, shifts up to a fourteenth of the image and changes of scale up to 10 %."""
@@ -89,20 +142,9 @@ class ImageDataModule(pl.LightningDataModule):
         )
         return transform
 
-    def prepare_data(self) -> None:
-        fetch(self.dataset, self.data_dir)
-
-    def setup(self, stage: str) -> None:
-        dataset = load(self.dataset, self.data_dir)
-        self.train, self.validation = hold_out(dataset.train, self.held_out_fraction, self.seed)
-        self.test = dataset.test
-        if self.num_workers == 0:
-            ignore_advice_on_workers()
-
     def train_dataloader(self) -> DataLoader[Batch]:
         dataset = TensorBatches(self.train, self.transform)
-        devices, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
-        return self._loader(dataset, EpochSampler(dataset, self.seed, devices, rank))
+        return self._loader(dataset, EpochSampler(dataset, self.seed, *self.device))
 
     def val_dataloader(self) -> list[DataLoader[Batch]]:
         return [self._loader(TensorBatches(self.validation))] if len(self.validation) else []

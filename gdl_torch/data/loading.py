@@ -9,12 +9,14 @@ import numpy as np
 import torch
 from lightning_fabric.utilities.warnings import PossibleUserWarning
 from torch import Tensor
-from torch.utils.data import Dataset, DistributedSampler
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from gdl_numpy.data import Split, epoch_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    from gdl_numpy.data.examples import ExampleFeed
 
 Batch = tuple[Tensor, Tensor]
 
@@ -58,6 +60,50 @@ def as_is(batch: Any) -> Any:
 def ignore_advice_on_workers() -> None:
     """Silences Lightning, which advises more workers; for arrays in memory they are only slower."""
     warnings.filterwarnings("ignore", "The '.*' does not have many workers", PossibleUserWarning)
+
+
+class FeedBatches(Dataset[Any]):
+    """The batches of a feed of `gdl_numpy.data`, as tensors that share its memory, by their numbers."""
+
+    def __init__(self, feed: ExampleFeed) -> None:
+        self.feed = feed
+
+    def __len__(self) -> int:
+        return len(self.feed)
+
+    def __getitem__(self, number: int) -> tuple[Any, Tensor]:
+        inputs, targets = self.feed[number]
+        if isinstance(inputs, tuple):
+            return tuple(map(torch.from_numpy, inputs)), torch.from_numpy(targets)
+        return torch.from_numpy(inputs), torch.from_numpy(targets)
+
+
+class FeedSampler(DistributedSampler[int]):
+    """Goes through all batches of a feed in their order, and tells the feed the epoch.
+
+    A DistributedSampler, since Lightning leaves those alone: with several devices the feed itself makes each
+    one's share.
+    """
+
+    def __init__(self, batches: FeedBatches) -> None:
+        super().__init__(batches, num_replicas=1, rank=0, shuffle=False)
+        self.feed = batches.feed
+
+    def set_epoch(self, epoch: int) -> None:
+        super().set_epoch(epoch)
+        self.feed.set_epoch(epoch)
+
+
+def feed_loader(feed: ExampleFeed) -> DataLoader[Any]:
+    """Returns the loader of a feed's batches, the same as NumPy's in each epoch."""
+    batches = FeedBatches(feed)
+    return DataLoader(
+        batches,
+        batch_size=None,
+        sampler=FeedSampler(batches),
+        collate_fn=as_is,
+        pin_memory=torch.cuda.is_available(),
+    )
 
 
 class EpochSampler(DistributedSampler[int]):

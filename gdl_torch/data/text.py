@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
@@ -17,14 +16,13 @@ from gdl_numpy.data import (
     Streams,
     TextDataset,
     Vocabulary,
-    fetch,
-    load,
     load_task,
     read_text_file,
 )
 from gdl_numpy.data.babi import TASKS
-from gdl_torch.classifier import Classifier
-from gdl_torch.data.loading import Batch, EpochSampler, as_is, ignore_advice_on_workers
+from gdl_torch.data.loading import Batch, EpochSampler, as_is
+from gdl_torch.data.vocabulary import VocabularyDataModule
+from gdl_torch.language_model import LanguageModel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,80 +32,18 @@ if TYPE_CHECKING:
 Symbols = Literal["characters", "words"]
 
 
-class SymbolDataModule(pl.LightningDataModule):
-    """Base of the data modules that give ids (time, batch), and as targets those that are to be predicted.
+class SymbolDataModule(VocabularyDataModule):
+    """Base of the data modules that give ids (time, batch), and as targets those that are to be predicted."""
 
-    Args:
-        batch_size: streams or sentences in a batch, on each device.
-        data_dir: where the files are or will be put; else $GDL_DATA, else the user cache.
-
-    Attributes:
-        vocabulary: what the ids mean.
-
-    Raises:
-        ValueError: a batch_size below 1.
-    """
-
-    dataset: ClassVar[str]
+    gives = "texts"
+    reader = LanguageModel
     continues: ClassVar[bool]
-
-    def __init__(self, batch_size: int, data_dir: str | Path | None) -> None:
-        super().__init__()
-        if batch_size < 1:
-            raise ValueError(f"{type(self).__name__}: batch_size must be at least 1, got {batch_size}")
-        self.batch_size = batch_size
-        self.data_dir = data_dir
-
-    @cached_property
-    def texts(self) -> Any:
-        """The data set, a TextDataset or SentenceDataset; it is downloaded, if it is not there."""
-        return load(self.dataset, self.data_dir)
-
-    @cached_property
-    def vocabulary(self) -> Vocabulary:
-        raise NotImplementedError
-
-    @property
-    def vocab_size(self) -> int:
-        """Number of symbols, with the one for unknown ones."""
-        return len(self.vocabulary)
 
     @property
     def ahead(self) -> int:
         """How many steps the targets are ahead of the inputs: as the Trainer's model wants them, else 1."""
         ahead: int = getattr(self.trainer and self.trainer.lightning_module, "ahead", 1)
         return ahead
-
-    def prepare_data(self) -> None:
-        fetch(self.dataset, self.data_dir)
-
-    def setup(self, stage: str) -> None:
-        """Raises ValueError for a model that cannot read."""
-        model = self.trainer and self.trainer.lightning_module
-        if isinstance(model, Classifier):
-            raise ValueError(
-                f"{type(self).__name__} gives texts, which {type(model).__name__} cannot read: "
-                "give it images, or take a language model"
-            )
-        ignore_advice_on_workers()
-
-    def train_dataloader(self) -> DataLoader[Batch]:
-        return self.loader("train")
-
-    def val_dataloader(self) -> DataLoader[Batch]:
-        return self.loader("validation")
-
-    def test_dataloader(self) -> DataLoader[Batch]:
-        return self.loader("test")
-
-    def loader(self, part: Part) -> DataLoader[Batch]:
-        """The batches of one part of the data set."""
-        raise NotImplementedError
-
-    @property
-    def device(self) -> tuple[int, int]:
-        """How many devices there are, and which of them this one is."""
-        return (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
 
 
 class TextDataModule(SymbolDataModule):

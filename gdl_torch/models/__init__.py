@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from gdl_torch.models.cnn import CNN
+from gdl_torch.models.contrastive import ContrastiveEncoder
+from gdl_torch.models.embeddings import FillInTheBlank, SentimentClassifier
 from gdl_torch.models.lstm import LSTMLanguageModel
 from gdl_torch.models.mlp import MLP
+from gdl_torch.models.pretext import Colorizer, PatchInpainter, RotationClassifier
+from gdl_torch.models.pretext_text import MaskedWord, SentenceOrder
 from gdl_torch.models.rnn import RNNLanguageModel, TransitionMatrixLM
 from gdl_torch.module import Model
 
@@ -14,6 +18,29 @@ MODELS: dict[str, type[Model]] = {
     "TransitionMatrixLM": TransitionMatrixLM,
     "RNNLanguageModel": RNNLanguageModel,
     "LSTMLanguageModel": LSTMLanguageModel,
+    "SentimentClassifier": SentimentClassifier,
+    "FillInTheBlank": FillInTheBlank,
+    "ContrastiveEncoder": ContrastiveEncoder,
+    "RotationClassifier": RotationClassifier,
+    "PatchInpainter": PatchInpainter,
+    "Colorizer": Colorizer,
+    "SentenceOrder": SentenceOrder,
+    "MaskedWord": MaskedWord,
 }
 
-__all__ = ["CNN", "MLP", "MODELS", "LSTMLanguageModel", "RNNLanguageModel", "TransitionMatrixLM"]
+__all__ = [
+    "CNN",
+    "MLP",
+    "MODELS",
+    "Colorizer",
+    "ContrastiveEncoder",
+    "FillInTheBlank",
+    "LSTMLanguageModel",
+    "MaskedWord",
+    "PatchInpainter",
+    "RNNLanguageModel",
+    "RotationClassifier",
+    "SentenceOrder",
+    "SentimentClassifier",
+    "TransitionMatrixLM",
+]

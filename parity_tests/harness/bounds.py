@@ -20,6 +20,7 @@ import torch
 from torch import nn
 
 from gdl_numpy.nn.loss import BCE_EPSILON
+from gdl_torch.nn import DotProduct
 from parity_tests.harness.evaluate import Arrays, Evaluation, flatten, is_floating, run_torch, unflatten
 from parity_tests.harness.report import distance
 from parity_tests.harness.rounding import gamma
@@ -114,6 +115,7 @@ def ones(arrays: Sequence[Any]) -> list[Any]:
 
 @bound_of.register(nn.Linear)
 @bound_of.register(nn.Conv2d)
+@bound_of.register(DotProduct)
 def sums_of_products(
     layer: nn.Module, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float
 ) -> Evaluation:
@@ -164,6 +166,18 @@ def _(
     return Evaluation(
         outputs, [], {key: gamma(terms.grad_params[key], u) * s for key, s in size.grad_params.items()}
     )
+
+
+@bound_of.register
+def _(
+    layer: nn.EmbeddingBag, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float
+) -> Evaluation:
+    """Sums over a bag, and over the places of a row; for a mean one division more, of terms or of the sum."""
+    size = run_torch(with_parameters(layer, torch.abs), inputs, targets, lambda _: magnitudes(grads))
+    counting = copy.deepcopy(layer)
+    counting.mode = "sum"
+    terms = run_torch(with_parameters(counting, torch.ones_like), inputs, targets, lambda _: ones(grads))
+    return size.map(lambda s, n: gamma(n + 2, u) * s, terms)
 
 
 @bound_of.register(nn.ReLU)

@@ -1,30 +1,23 @@
-"""The registry: one row a layer, one row a model. A row puts a new one under every test there is.
+"""The registry of layers and losses: a row puts a new one under every test there is.
 
-A layer's row draws a random configuration: shapes, arguments, and data that includes empty batches, batches
-of one, ties and large and small numbers. A model's row lists configurations, and the data that
-``scripts/compare.py`` runs it on.
+It draws a random configuration: shapes, arguments, and data that includes empty batches, batches of one, ties
+and large and small numbers. The models' registry is ``model_cases``.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from itertools import count
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from hypothesis import strategies as st
 
-from gdl_numpy import models, nn
-from gdl_numpy.data import Batches, Dataset, SentenceDataset, Sentences, Streams, TextDataset, Vocabulary
-from gdl_numpy.data.text import IGNORED
-from gdl_numpy.data.vocabulary import Kind
-from gdl_torch import models as torch_models
+from gdl_numpy import nn
+from gdl_torch import nn as torch_nn
 from parity_tests.harness.evaluate import as_arguments
 from parity_tests.harness.recurrent import PackingLSTM, PackingRNN
-from parity_tests.harness.sequence import Streamed, TorchStreamed
 
 PACKING: dict[str, Any] = {"RNN": PackingRNN, "LSTM": PackingLSTM}
 Draw = Callable[[st.SearchStrategy[Any]], Any]
@@ -53,128 +46,6 @@ class LayerCase:
 
     def example(self, draw: Draw) -> Example:
         return self.draw(draw, np.random.default_rng(draw(st.integers(0, 2**32 - 1))))
-
-
-def shuffled_batches(dataset: Dataset, batch_size: int, seed: int) -> Iterator[tuple[Any, Any]]:
-    """Mini-batches (inputs, targets) of the training examples, one epoch after the other, without end."""
-    batches = Batches(dataset.train, batch_size, seed)
-    for epoch in count():
-        batches.set_epoch(epoch)
-        yield from batches
-
-
-def vocabulary_of(dataset: TextDataset | SentenceDataset, kind: Kind) -> Vocabulary:
-    """The words of sentences; of a running text symbols of this kind, the most frequent thousand of them."""
-    if isinstance(dataset, SentenceDataset):
-        return Vocabulary.build(dataset.text, "spaces")
-    return Vocabulary.build(dataset.text, kind, max_size=1000)
-
-
-def sentences(kind: Kind, ahead: int = 1) -> Callable[[Any, int, int], Iterator[tuple[Any, Any]]]:
-    """Shuffled batches of whole sentences; of a running text, of its lines of at most twelve symbols.
-
-    Twelve, since a transition matrix that has learned to grow makes powers of itself along a line.
-    """
-
-    def batches(dataset: TextDataset | SentenceDataset, batch_size: int, seed: int) -> Iterator[Any]:
-        vocabulary = vocabulary_of(dataset, kind)
-        if isinstance(dataset, SentenceDataset):
-            sequences, padded = [vocabulary.encode(sentence) for sentence in dataset.train], dataset.padded
-        else:
-            lines, padded = [vocabulary.encode(line.strip()) for line in dataset.train.splitlines()], False
-            sequences = [line for line in lines if 0 < len(line) <= 12]
-        feed = Sentences(sequences, batch_size, seed, ahead, padded)
-        for epoch in count():
-            feed.set_epoch(epoch)
-            yield from feed
-
-    return batches
-
-
-def chunks(steps: int) -> Callable[[Any, int, int], Iterator[tuple[Any, Any]]]:
-    """A running text in chunks of so many steps, from its beginning, whatever the seed; sentences whole."""
-
-    def batches(dataset: TextDataset | SentenceDataset, batch_size: int, seed: int) -> Iterator[Any]:
-        if isinstance(dataset, SentenceDataset):
-            yield from sentences("characters")(dataset, batch_size, seed)
-        else:
-            ids = vocabulary_of(dataset, "characters").encode(dataset.train)
-            for _ in count():
-                yield from Streams(ids, batch_size, steps)
-
-    return batches
-
-
-def image_example(shape: tuple[int, ...]) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
-    """Random images and classes."""
-
-    def example(hparams: Mapping[str, Any], batch: int, rng: np.random.Generator) -> Any:
-        return rng.standard_normal((batch, *shape)), rng.integers(0, hparams.get("out_features", 10), batch)
-
-    return example
-
-
-def text_example(hparams: Mapping[str, Any], batch: int, rng: np.random.Generator) -> Any:
-    """Random ids, some of them often, and targets, some of which are not counted."""
-    ids = rng.integers(0, hparams["vocab_size"], (7, batch)) // rng.integers(1, 3, (7, batch))
-    targets = rng.integers(0, hparams["vocab_size"], (7, batch))
-    targets[5:, ::2] = IGNORED
-    return ids, targets
-
-
-@dataclass(frozen=True)
-class ModelCase:
-    """A model that both sides have under ``name``.
-
-    Attributes:
-        variants: constructor arguments, small enough to test: together they use all that the model can have.
-        example: inputs and targets that fit the variants, from their arguments, a batch size and a generator.
-        sizes: the constructor arguments that a data set decides.
-        compared: further arguments of each row of ``compare.py``, under what tells it from the model's other
-            rows; without any, the book's model.
-        loss: class name of its loss, on both sides.
-        lr: learning rate of the SGD steps in ``compare.py``.
-        data: what ``compare.py`` feeds it by default.
-        carries_state: whether each batch goes on where the one before ended.
-        batches: how it is fed, from data set, batch size and seed.
-    """
-
-    name: str
-    variants: tuple[Mapping[str, Any], ...]
-    example: Callable[[Mapping[str, Any], int, np.random.Generator], tuple[np.ndarray, np.ndarray]]
-    sizes: Callable[[Any], Mapping[str, Any]]
-    compared: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"": {}})
-    loss: str = "CrossEntropyLoss"
-    lr: float = 0.1
-    data: str = "digits"
-    carries_state: bool = False
-    batches: Callable[[Any, int, int], Iterator[tuple[Any, Any]]] = shuffled_batches
-
-    @property
-    def reads_text(self) -> bool:
-        return issubclass(models.MODELS[self.name], models.LanguageModel)
-
-    def as_trained(
-        self, numpy_module: nn.Module, torch_module: torch.nn.Module, carry: bool = True
-    ) -> tuple[nn.Module, torch.nn.Module]:
-        """The two as training runs them: from a batch's inputs to what the loss takes.
-
-        With ``carry``, a language model begins each batch in the state in which it left the one before.
-        """
-        if not isinstance(numpy_module, models.LanguageModel):
-            return numpy_module, torch_module
-        return Streamed(numpy_module, carry), TorchStreamed(torch_module, carry)
-
-    def build(self, hparams: Mapping[str, Any], seed: int = 0) -> tuple[nn.Module, torch.nn.Module]:
-        """The model on both sides, with the NumPy side's weights from ``seed``."""
-        return models.MODELS[self.name](**hparams, rng=seed), torch_models.MODELS[self.name](**hparams)
-
-    def losses(self) -> tuple[nn.Module, torch.nn.Module]:
-        return getattr(nn, self.loss)(), getattr(torch.nn, self.loss)()
-
-
-def sizes_of_text(kind: Kind = "characters") -> Callable[[Any], Mapping[str, Any]]:
-    return lambda dataset: {"vocab_size": len(vocabulary_of(dataset, kind))}
 
 
 def values(draw: Draw, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
@@ -313,6 +184,90 @@ def embedding(draw: Draw, rng: np.random.Generator) -> Example:
     )
 
 
+def embedding_bag(draw: Draw, rng: np.random.Generator) -> Example:
+    rows, columns = draw(st.integers(1, 9)), draw(st.integers(1, 6))
+    padding = draw(st.one_of(st.none(), st.integers(-rows, rows - 1)))
+    mode, sparse = draw(st.sampled_from(["mean", "sum"])), draw(st.booleans())
+    lengths = np.array(draw(st.lists(st.sampled_from([0, 1, 2, 5, 40]), max_size=6)), np.int64)
+    return Example(
+        nn.EmbeddingBag(rows, columns, mode, padding, sparse, rng=rng),
+        torch.nn.EmbeddingBag(rows, columns, mode=mode, padding_idx=padding, sparse=sparse),
+        (rng.integers(0, rows, lengths.sum()), np.cumsum(lengths) - lengths),
+    )
+
+
+def normalize(draw: Draw, rng: np.random.Generator) -> Example:
+    x = values(draw, rng, shapes(draw))
+    dim = draw(st.integers(-x.ndim, x.ndim - 1))
+    zero = rng.random(x.shape[:1]) < draw(st.sampled_from([0.0, 0.3, 1.0]))
+    x[zero] = 0
+    return Example(nn.Normalize(dim), torch_nn.Normalize(dim), x)
+
+
+def dot_product(draw: Draw, rng: np.random.Generator) -> Example:
+    batch, count, size = draw(batch_sizes()), draw(st.integers(0, 7)), draw(st.integers(1, 40))
+    inputs = values(draw, rng, (batch, size)), values(draw, rng, (batch, count, size))
+    return Example(nn.DotProduct(), torch_nn.DotProduct(), inputs)
+
+
+def pairs(draw: Draw, rng: np.random.Generator, count: int) -> list[np.ndarray]:
+    """Batches of vectors: some of zeros, some the same in two batches, some that point the same way."""
+    shape = draw(batch_sizes()), draw(st.integers(1, 8))
+    batches = [values(draw, rng, shape) for _ in range(count)]
+    batches[0][rng.random(shape[0]) < draw(st.sampled_from([0.0, 0.3]))] = 0
+    for x in batches[1:]:
+        same = rng.random(shape[0]) < draw(st.sampled_from([0.0, 0.3, 1.0]))
+        x[same] = draw(st.sampled_from([1, 1, 3])) * batches[0][same]
+    return batches
+
+
+def triplet_margin_loss(draw: Draw, rng: np.random.Generator) -> Example:
+    # Without eps, whole numbers meet a margin of 1 or 2 exactly.
+    arguments = {
+        "margin": draw(st.sampled_from([0.3, 1.0, 2.0])),
+        "p": draw(st.sampled_from([1, 2])),
+        "eps": draw(st.sampled_from([1e-6, 0.0])),
+        "swap": draw(st.booleans()),
+        "reduction": draw(reductions()),
+    }
+    inputs = tuple(pairs(draw, rng, 3))
+    return Example(nn.TripletMarginLoss(**arguments), torch.nn.TripletMarginLoss(**arguments), inputs)
+
+
+def cosine_embedding_loss(draw: Draw, rng: np.random.Generator) -> Example:
+    margin, reduction = draw(st.sampled_from([-0.5, 0.0, 0.3, 1.0])), draw(reductions())
+    x1, x2 = pairs(draw, rng, 2)
+    target = rng.choice([1, -1], len(x1))
+    return Example(
+        nn.CosineEmbeddingLoss(margin, reduction),
+        torch.nn.CosineEmbeddingLoss(margin, reduction=reduction),
+        (x1, x2),
+        target if draw(st.booleans()) else target.astype(float),
+    )
+
+
+def contrastive_loss(draw: Draw, rng: np.random.Generator) -> Example:
+    margin, reduction = draw(st.sampled_from([0.0, 0.5, 1.0, 2.0])), draw(reductions())
+    x1, x2 = pairs(draw, rng, 2)
+    alike = rng.integers(0, 2, len(x1))
+    return Example(
+        nn.ContrastiveLoss(margin, reduction),
+        torch_nn.ContrastiveLoss(margin, reduction),
+        (x1, x2),
+        alike if draw(st.booleans()) else alike.astype(float),
+    )
+
+
+def nt_xent_loss(draw: Draw, rng: np.random.Generator) -> Example:
+    temperature, reduction = draw(st.sampled_from([0.02, 0.1, 0.5, 2.0])), draw(reductions())
+    z1, z2 = pairs(draw, rng, 2)
+    if draw(st.booleans()):  # all much alike
+        z1, z2 = z1 + 100, z2 + 100
+    return Example(
+        nn.NTXentLoss(temperature, reduction), torch_nn.NTXentLoss(temperature, reduction), (z1, z2)
+    )
+
+
 def recurrent(name: str, states: int) -> LayerCase:
     """Some layers, on a batch of sequences or on one, with initial states or without, some ending early."""
 
@@ -355,83 +310,18 @@ LAYERS: dict[str, LayerCase] = {
         pool2d("MaxPool2d"),
         pool2d("AvgPool2d"),
         LayerCase("Embedding", embedding),
+        LayerCase("EmbeddingBag", embedding_bag),
+        LayerCase("Normalize", normalize),
+        LayerCase("DotProduct", dot_product),
         recurrent("RNN", states=1),
         recurrent("LSTM", states=2),
         elementwise_loss("MSELoss"),
         elementwise_loss("BCELoss"),
         elementwise_loss("BCEWithLogitsLoss"),
         LayerCase("CrossEntropyLoss", cross_entropy),
+        LayerCase("TripletMarginLoss", triplet_margin_loss),
+        LayerCase("CosineEmbeddingLoss", cosine_embedding_loss),
+        LayerCase("ContrastiveLoss", contrastive_loss),
+        LayerCase("NTXentLoss", nt_xent_loss),
     )
 }
-
-MODELS: dict[str, ModelCase] = {
-    case.name: case
-    for case in (
-        ModelCase(
-            "MLP",
-            example=image_example((1, 5, 5)),
-            sizes=lambda data: {"in_features": math.prod(data.in_shape), "out_features": data.num_classes},
-            variants=(
-                {"in_features": 25},
-                {"in_features": 25, "hidden_features": [], "dropout": 0.0},
-                {"in_features": 25, "hidden_features": [12, 7], "activation": "relu", "dropout": 0.2},
-                {"in_features": 25, "hidden_features": [12], "activation": "sigmoid", "out_features": 3},
-            ),
-        ),
-        ModelCase(
-            "CNN",
-            example=image_example((2, 9, 8)),
-            sizes=lambda data: {"in_shape": data.in_shape, "out_features": data.num_classes},
-            compared={
-                "": {},
-                "pooled": {"channels": [32, 64], "padding": 1, "pool_size": 2, "hidden_features": [128],
-                           "activation": "relu"},
-            },
-            variants=(
-                {"in_shape": [2, 9, 8]},
-                {"in_shape": [2, 9, 8], "channels": [3, 4], "padding": 1, "pool_size": 2,
-                 "hidden_features": [11], "activation": "relu", "dropout": 0.25},
-                {"in_shape": [2, 9, 8], "channels": [5], "kernel_size": 4, "activation": "sigmoid",
-                 "dropout": 0.0},
-            ),
-        ),
-        ModelCase(
-            "TransitionMatrixLM",
-            example=text_example,
-            sizes=sizes_of_text("words"),
-            data="python_docs",
-            batches=sentences("words", ahead=0),
-            variants=({"vocab_size": 11}, {"vocab_size": 5, "embedding_dim": 3}),
-        ),
-        ModelCase(
-            "RNNLanguageModel",
-            example=text_example,
-            sizes=sizes_of_text(),
-            data="python_docs",
-            carries_state=True,
-            batches=chunks(16),
-            lr=0.2,
-            compared={"": {"embedding_dim": 128, "hidden_size": 128}},
-            variants=(
-                {"vocab_size": 11, "embedding_dim": 6, "hidden_size": 8},
-                {"vocab_size": 11, "embedding_dim": 6, "hidden_size": 8, "num_layers": 2,
-                 "nonlinearity": "relu", "dropout": 0.3},
-            ),
-        ),
-        ModelCase(
-            "LSTMLanguageModel",
-            example=text_example,
-            sizes=sizes_of_text(),
-            data="python_docs",
-            carries_state=True,
-            batches=chunks(25),
-            lr=0.2,
-            compared={"": {"embedding_dim": 128, "hidden_size": 128}},
-            variants=(
-                {"vocab_size": 11, "embedding_dim": 6, "hidden_size": 8},
-                {"vocab_size": 11, "embedding_dim": 6, "hidden_size": 8, "num_layers": 2, "dropout": 0.3},
-                {"vocab_size": 11, "embedding_dim": 6, "hidden_size": 8, "zero_decoder": True},
-            ),
-        ),
-    )
-}  # fmt: skip

@@ -10,20 +10,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from gdl_numpy import nn
-from gdl_numpy.data import AnyDataset, Dataset, TextDataset
+from gdl_numpy.data import AnyDataset, TextDataset
 from gdl_numpy.models import LanguageModel
 from gdl_numpy.optim import SGD
-from parity_tests.harness.cases import ModelCase
 from parity_tests.harness.check import check
 from parity_tests.harness.evaluate import as_arguments, as_dtype, to_torch, twin
+from parity_tests.harness.model_cases import ModelCase
 from parity_tests.harness.report import Comparison, ParityReport
 from parity_tests.harness.trace import TorchWithLoss, WithLoss
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-
-
-BATCH, TEXT_BATCH = 100, 16  # how many images or how many streams or sentences, where nobody says
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,16 +56,20 @@ class Pair:
         """A pair for each of the model's configurations in the registry, or one at the book's sizes.
 
         Raises:
-            ValueError: a language model and images, or the other way round; a text too short for a batch.
+            ValueError: a data set of another kind than the model takes; too little data for a batch.
         """
-        check_fits(case, dataset)
-        size = batch_size or (TEXT_BATCH if case.reads_text else BATCH)
+        if not case.fits(dataset):
+            raise ValueError(
+                f"{case.name} takes {case.kind}, but {dataset.name} is {dataset.kind}: choose other --data"
+            )
+        size = batch_size or case.batch_size
         carries_state = case.carries_state and isinstance(dataset, TextDataset)
-        batches = list(islice(case.batches(dataset, size, seed), steps))
+        fed = case.feed(dataset, size, seed)
+        batches = list(islice(fed.batches, steps))
         rows: Mapping[str, Mapping[str, Any]] = {"book": {}} if book else case.compared
         for word, hparams in rows.items():
             title = f"{case.name} {word}".strip()
-            sides = case.build({**case.sizes(dataset), **hparams}, seed)
+            sides = case.build({**case.sizes(fed), **hparams}, seed)
             yield cls(title, case, dataset.name, size, carries_state, *sides, batches)
 
     @property
@@ -76,7 +77,7 @@ class Pair:
         """What the loss counts."""
         if self.case.loss != "CrossEntropyLoss":
             return self.case.loss
-        return f"nats per {'symbol' if self.case.reads_text else 'example'}"
+        return f"nats per {'symbol' if issubclass(self.case.model, LanguageModel) else 'example'}"
 
     def check(self, dtype: str, device: str, on_step: Callable[[int], None]) -> ParityReport:
         (inputs, targets), *others = self.batches
@@ -142,15 +143,3 @@ class Pair:
                 torch.cuda.synchronize()
 
         return step
-
-
-def check_fits(case: ModelCase, dataset: AnyDataset) -> None:
-    """Raises ValueError for a language model and images, or the other way round."""
-    if not fits(case, dataset):
-        wanted, given = ("text", "images") if case.reads_text else ("images", "text")
-        raise ValueError(f"{case.name} takes {wanted}, but {dataset.name} is {given}: choose other --data")
-
-
-def fits(case: ModelCase, dataset: AnyDataset) -> bool:
-    """Whether the model takes this kind of data."""
-    return case.reads_text != isinstance(dataset, Dataset)

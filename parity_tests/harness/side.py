@@ -131,6 +131,11 @@ class TorchSide:
             )
 
     def update(self) -> None:
+        for parameter in self.module.parameters():
+            # As it comes, torch's SGD adds a row to the weight once for each time it was looked up: so many
+            # roundings of the weight, where the bound on an update knows of one addition.
+            if parameter.grad is not None and parameter.grad.is_sparse:
+                parameter.grad = parameter.grad.coalesce()
         self.optimizer.step()
 
     def parameters(self) -> dict[str, np.ndarray]:

@@ -13,7 +13,15 @@ import torch
 from torch import nn
 
 from gdl_numpy.nn import Module
-from parity_tests.harness.evaluate import Arrays, Evaluation, dense, flatten, to_numpy, unflatten
+from parity_tests.harness.evaluate import (
+    Arrays,
+    Evaluation,
+    as_arguments,
+    dense,
+    flatten,
+    to_numpy,
+    unflatten,
+)
 
 Signs = Callable[[Any], np.ndarray]
 
@@ -130,17 +138,20 @@ def record_torch(module: nn.Module, names: list[str]) -> Iterator[Trace]:
 
 
 class WithLoss(Module):
-    """A model followed by a loss, as one module from inputs and targets to a number."""
+    """A model followed by a loss, as one module from inputs and targets to a number.
+
+    Where the model gives a tuple, the loss takes all that is in it.
+    """
 
     def __init__(self, model: Module, loss: Module) -> None:
         self.model, self.loss = model, loss
         self.training = model.training
 
     def forward(self, inputs: tuple[Any, ...], *targets: Any) -> Any:
-        return self.loss(self.model(*inputs), *targets)
+        return self.loss(*as_arguments(self.model(*inputs)), *targets)
 
     def backward(self, grad_output: Any) -> Any:
-        return self.model.backward(self.loss.backward(grad_output))
+        return self.model.backward(*as_arguments(self.loss.backward(grad_output)))
 
 
 class TorchWithLoss(nn.Module):
@@ -151,4 +162,4 @@ class TorchWithLoss(nn.Module):
         self.model, self.loss = model, loss
 
     def forward(self, inputs: tuple[torch.Tensor, ...], *targets: torch.Tensor) -> Any:
-        return self.loss(self.model(*inputs), *targets)
+        return self.loss(*as_arguments(self.model(*inputs)), *targets)

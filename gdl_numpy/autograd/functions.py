@@ -1,0 +1,76 @@
+"""Functions of several tensors, with torch.nn.functional's names and meaning."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gdl_numpy.autograd.tensor import Tensor, record
+from gdl_numpy.nn.activation import log_softmax
+from gdl_numpy.nn.checks import check_class_ids
+from gdl_numpy.nn.linear import sum_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jaxtyping import Int
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Rows y = x Wᵀ + b, (*, in_features) to (*, out_features), in one operation.
+
+    With G = dL/dy: dL/dx = G W, dL/dW = Gᵀ x, dL/db = Σ_rows G.
+    """
+    n_out, n_in = weight.shape
+    y = x.data @ weight.data.T
+    inputs = [
+        (x, lambda g: g @ weight.data),
+        (weight, lambda g: g.reshape(-1, n_out).T @ x.data.reshape(-1, n_in)),
+    ]
+    if bias is not None:
+        y += bias.data
+        inputs.append((bias, lambda g: sum_rows(g.reshape(-1, n_out))))
+    return record(y, *inputs)
+
+
+def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+    """Tensors of one shape, along a new dimension."""
+    y = np.stack([x.data for x in tensors], axis=dim)
+    return record(y, *((x, lambda g, i=i: g.take(i, axis=dim)) for i, x in enumerate(tensors)))
+
+
+def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+    """Tensors one behind the other, along a dimension that they have."""
+    y = np.concatenate([x.data for x in tensors], axis=dim)
+    ends = np.cumsum([x.shape[dim] for x in tensors])[:-1]
+    return record(y, *((x, lambda g, i=i: np.split(g, ends, axis=dim)[i]) for i, x in enumerate(tensors)))
+
+
+def cross_entropy(logits: Tensor, ids: Int[np.ndarray, " batch"]) -> Tensor:
+    """Mean of -log softmax(logits)[id]; its gradient is (softmax - onehot) / N.
+
+    Args:
+        logits: (N, C).
+        ids: (N,), the right classes.
+
+    Raises:
+        ValueError: other shapes, or ids that are no integers.
+        IndexError: an id outside [0, C).
+    """
+    if logits.ndim != 2 or np.shape(ids) != logits.shape[:1]:
+        raise ValueError(
+            f"cross_entropy expects logits (N, C) and ids (N,), got {logits.shape} and {np.shape(ids)}"
+        )
+    check_class_ids("cross_entropy", ids, logits.shape[1])
+    chosen = np.arange(len(ids)), ids
+    log_p = log_softmax(logits.data)
+    mean = 1 / len(ids) if len(ids) else np.nan
+
+    def gradient(g: np.ndarray) -> np.ndarray:
+        grad: np.ndarray = np.exp(log_p)
+        grad[chosen] -= 1
+        grad *= g * mean
+        return grad
+
+    return record(-log_p[chosen].sum() * mean, (logits, gradient))

@@ -1,0 +1,176 @@
+"""What the scripts in `scripts/chapters/` share: their flags, lines in the book's format, and the last line.
+
+    chapter = Chapter(8, "Learning signal and ignoring noise")
+    mnist = chapter.load("mnist")                      # where it is not there, the chapter ends here
+    passes = chapter.passes(30, full=350)              # or what --passes says
+    chapter.published("I:{} Train-Err:{}", (0, cut(error)), (None, "0.722"), "NumPy")
+    chapter.picture(figure)                            # runs/chapters/ch08.png
+    chapter.finish()                                   # published values reproduced: NumPy 1 of 1, …
+
+Opened as a notebook, where there is no command line, a script runs with the defaults.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+
+import typer
+from matplotlib import rc_context
+
+from gdl_numpy import data
+from gdl_numpy.command_line import run
+from gdl_numpy.files import replacing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from matplotlib.figure import Figure
+
+Side: TypeAlias = Literal["NumPy", "torch"]
+Value: TypeAlias = float | str
+SIDES: tuple[Side, ...] = ("NumPy", "torch")
+COLUMN = 72  # where the book's values begin
+
+
+class Chapter:
+    """A chapter on its way: its flags, and how much of what it printed is what the book printed."""
+
+    def __init__(self, number: int, title: str) -> None:
+        """Reads the command line; ends the process after --help, with exit code 2 where it makes no sense."""
+        self.number, self.title, self.start = number, title, time.perf_counter()
+        self.reached, self.reproduced = dict.fromkeys(SIDES, 0), dict.fromkeys(SIDES, 0)
+        self.later: list[str] = []
+        self.pictures: list[str] = []
+        self.is_notebook = "ipykernel" in sys.modules
+        app = typer.Typer(add_completion=False)
+        app.command(help=f"Chapter {number}: {title}.")(self.flags)
+        exit_code = run(app, Path(sys.argv[0]).name, [] if self.is_notebook else sys.argv[1:])
+        if not hasattr(self, "plot"):
+            sys.exit(exit_code)
+
+    def flags(
+        self,
+        passes: Annotated[
+            int | None, typer.Option(min=1, help="Passes over the data; fewer are quicker, more learn more.")
+        ] = None,
+        full: Annotated[bool, typer.Option("--full", help="The chapter's whole training.")] = False,
+        data_dir: Annotated[
+            Path | None, typer.Option(help="Folder of the data sets; else $GDL_DATA, else the user's cache.")
+        ] = None,
+        plot: Annotated[
+            Path, typer.Option(metavar="DIR", file_okay=False, help="Where the picture goes.")
+        ] = Path("runs", "chapters"),
+        summary: Annotated[
+            Path | None,
+            typer.Option("--json", metavar="FILE", dir_okay=False, help="Write the last line as JSON too."),
+        ] = None,
+    ) -> None:
+        """The command line."""
+        try:
+            plot.mkdir(parents=True, exist_ok=True)
+        except OSError as error:  # better known before the work than after it
+            raise ValueError(f"cannot write to {plot} ({error.strerror}): choose another --plot") from error
+        self.chosen_passes, self.full, self.data_dir = passes, full, data_dir
+        self.plot, self.summary = plot, summary
+
+    def passes(self, default: int, full: int | None = None) -> int:
+        """How many passes to make: `--passes`, else with `--full` the book's `full`, else `default`."""
+        return self.chosen_passes or (self.full and full) or default
+
+    def load(self, name: str) -> Any:
+        """`gdl_numpy.data.load`; ends the chapter where the data set is not there, or is damaged."""
+        try:
+            if data.available(name, self.data_dir):
+                return data.load(name, self.data_dir)
+        except data.DataError as error:
+            typer.echo(f"{Path(sys.argv[0]).name}: {error}", err=True)
+            sys.exit(2)
+        self.conclude(f"skipped, it needs {name}: `python scripts/fetch_data.py {name}`", skipped=name)
+        sys.exit(0)
+
+    def say(self, text: object = "") -> None:
+        """Prints a line."""
+        typer.echo(text)
+
+    def published(
+        self,
+        line: str,
+        ours: Value | Iterable[Value],
+        book: Value | Iterable[Value | None] | None,
+        side: Side,
+    ) -> bool:
+        """Prints one of the book's lines with our values, beside it the book's; counts which are the same.
+
+        Args:
+            line: in the book's format, with {} for each value; where it has none, they go behind it.
+            ours: one value or all, text or numbers. Numbers are compared by all their digits (`repr`).
+            book: the same of the book; None in the place of a value that it does not give, or of them all.
+            side: who computed ours.
+
+        Returns:
+            whether all of ours are the book's, digit for digit.
+        """
+        found = [as_printed(value) for value in as_row(ours)]
+        row = [None] * len(found) if book is None else as_row(book)
+        expected = [None if value is None else as_printed(value) for value in row]
+        given = [(f, e) for f, e in zip(found, expected, strict=True) if e is not None]
+        same = sum(f == e for f, e in given)
+        self.reached[side] += len(given)
+        self.reproduced[side] += same
+        text = line.format(*found) if "{}" in line else " ".join([line, *found])
+        beside = f"  {'=' if same == len(given) else '≠'} book: {' '.join(e for _, e in given)}"
+        self.say(f"{side:<5}  {text:<{COLUMN}}{beside if given else ''}".rstrip())
+        return same == len(given)
+
+    def not_run(self, what: str) -> None:
+        """Notes what the book publishes and this run is too short for; the last line names it."""
+        if what not in self.later:
+            self.later.append(what)
+
+    def picture(self, figure: Figure, name: str = "", suffix: str = "png") -> Path:
+        """Saves a picture as `ch08.png`, or `ch08-name.png`; a notebook shows it as well."""
+        path = self.plot / f"ch{self.number:02}{name and '-'}{name}.{suffix}"
+        with replacing(path) as temporary, rc_context({"svg.fonttype": "none"}):  # text that can be copied
+            figure.savefig(temporary, dpi=150)
+        self.pictures.append(str(path))
+        if self.is_notebook:
+            sys.modules["IPython.display"].display(figure)
+        return path
+
+    def finish(self) -> None:
+        """Prints the last line; where a published value was missed, ends the process with exit code 1."""
+        self.say(f"\ndrawn in {', '.join(self.pictures)}" if self.pictures else "")
+        counts = ", ".join(f"{side} {self.reproduced[side]} of {self.reached[side]}" for side in SIDES)
+        later = f"; only with --full: {', '.join(self.later)}" if self.later else ""
+        publishes = any(self.reached.values()) or self.later
+        self.conclude(f"published values reproduced: {counts}{later}" if publishes else "no published values")
+        if self.reached != self.reproduced and not self.is_notebook:
+            sys.exit(1)
+
+    def conclude(self, result: str, skipped: str = "") -> None:
+        """Prints the last line, and writes it where `--json` says."""
+        self.say(f"Chapter {self.number}, {self.title}: {result}")
+        if self.summary:
+            row: dict[str, Any] = {"chapter": self.number, "title": self.title, "skipped": skipped}
+            row |= {side: [self.reproduced[side], self.reached[side]] for side in SIDES}
+            row |= {"not_run": self.later, "pictures": self.pictures}
+            with replacing(self.summary) as temporary:
+                temporary.write_text(json.dumps(row, indent=1) + "\n")
+
+
+def as_printed(value: Value) -> str:
+    """A number as Python prints it: with every digit that tells it from its neighbours in float64."""
+    return value if isinstance(value, str) else repr(float(value))
+
+
+def as_row(values: Any) -> list[Any]:
+    return [values] if isinstance(values, str) or not hasattr(values, "__iter__") else list(values)
+
+
+def cut(value: float, characters: int = 5) -> str:
+    """The first characters of a number as Python prints it: `0.722`, as chapter 8 prints its errors."""
+    return as_printed(value)[:characters]

@@ -1,0 +1,129 @@
+"""IMDB: 50,000 reviews of films, half of them positive, half negative; 25,000 to learn from.
+
+Source: A. L. Maas et al., *Learning Word Vectors for Sentiment Analysis*, ACL 2011; the archive and its
+layout as Stanford publishes them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gdl_numpy.data.archive import Archive, Folder
+from gdl_numpy.data.documents import LINE_BREAK, WORD, Documents
+from gdl_numpy.data.reviews import LabelledTexts, ReviewDataset
+from gdl_numpy.data.source import Source
+from gdl_numpy.data.state import DataError
+from gdl_numpy.data.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gdl_numpy.data.archive import Entry
+
+ARCHIVE = Archive(
+    dataset="imdb",
+    path="aclImdb_v1.tar.gz",
+    urls=("http://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz",),
+    sha256="c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe",
+)
+COUNT = 12_500
+NAME = re.compile(r"(\d+)_\d+\.txt")
+FOLDERS = tuple(
+    Folder(ARCHIVE, f"aclImdb/{part}/{label}", COUNT, NAME, "NUMBER_RATING.txt")
+    for part in ("train", "test")
+    for label in ("pos", "neg")
+)
+
+# Where the reviews are kept as ids of words; what is in there depends on how words are told apart, too.
+CACHE = "aclImdb/words.safetensors"
+WORDS_VERSION = f"1 {LINE_BREAK.pattern} {WORD.pattern}"
+
+
+def read(root: Path) -> ReviewDataset:
+    """Return the 25,000 training and 25,000 test reviews under `root`; label 1 is positive.
+
+    Positive and negative reviews take turns, as in the book, each kind in the order of its files' numbers: so
+    half of any even number of reviews in a row are positive. The words of all reviews are kept beside the
+    files, or else in the user's cache folder, and are used again as long as the files stay the same.
+
+    Raises:
+        DataError: a folder does not hold the reviews that it should, or one cannot be read.
+    """
+    folders = [sorted(folder.entries(root), key=_number) for folder in FOLDERS]
+    key = hashlib.sha256(repr((WORDS_VERSION, folders)).encode()).hexdigest()
+    documents = _recall(root, key)
+    if documents is None:
+        documents = Documents.of(_texts(root, folders))
+        _remember(root, key, documents)
+    labels = np.tile([1, 0], COUNT)
+    train, test = documents.split(2 * COUNT)
+    return ReviewDataset("imdb", LabelledTexts(train, labels), LabelledTexts(test, labels))
+
+
+def _number(entry: Entry) -> tuple[int, str]:
+    return int(entry.name.split("_")[0]), entry.name
+
+
+def _texts(root: Path, folders: list[list[Entry]]) -> Iterator[str]:
+    """Yield the reviews in their order, those of the training part first."""
+    from tqdm import tqdm
+
+    train_pos, train_neg, test_pos, test_neg = (
+        [root / folder.path / entry.name for entry in entries]
+        for folder, entries in zip(FOLDERS, folders, strict=True)
+    )
+    paths = chain(*zip(train_pos, train_neg, strict=True), *zip(test_pos, test_neg, strict=True))
+    for path in tqdm(paths, "read imdb", 4 * COUNT, unit="review", disable=None, leave=False):
+        try:
+            yield path.read_bytes().decode()
+        except OSError as error:
+            raise DataError(f"{path} cannot be read ({error.strerror})") from error
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"{path} is damaged (no UTF-8 at byte {error.start:,}): delete {path.parent} and run "
+                f"`python scripts/fetch_data.py imdb --data-dir {root}`"
+            ) from error
+
+
+def _caches(root: Path) -> tuple[Path, Path]:
+    import pooch
+
+    return root / CACHE, Path(pooch.os_cache("gdl-parity")) / CACHE
+
+
+def _recall(root: Path, key: str) -> Documents | None:
+    """Return what `_remember` kept under this key; None if it is not there as it was written."""
+    # Here, since the module needs this package for vocabularies.
+    from gdl_numpy.checkpoint import CheckpointError, load_checkpoint
+
+    for path in _caches(root):
+        try:
+            tensors, metadata = load_checkpoint(path)
+        except CheckpointError:
+            continue
+        if metadata.get("key") == key:
+            ids, offsets = (tensors[name].astype(np.int64) for name in ("ids", "offsets"))
+            return Documents(Vocabulary.from_json(metadata["vocabulary"]), ids, offsets)
+    return None
+
+
+def _remember(root: Path, key: str, documents: Documents) -> None:
+    """Keep the documents in the first place that can be written to, if there is one."""
+    from gdl_numpy.checkpoint import CheckpointError, save_checkpoint
+
+    tensors = {"ids": documents.ids.astype(np.int32), "offsets": documents.offsets}
+    for path in _caches(root):
+        try:
+            save_checkpoint(path, tensors, {"key": key, "vocabulary": documents.vocabulary.to_json()})
+        except CheckpointError:
+            continue
+        return
+
+
+SOURCE = Source("imdb", "50,000 reviews of films, positive or negative", read, FOLDERS)

@@ -1,0 +1,148 @@
+"""Tasks on images whose answers are in the images (chapter 16): what comes in, and what is to come out.
+
+Each task is a function of images and a generator; `Pretext` makes batches with it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gdl_numpy.data.examples import ExampleFeed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jaxtyping import Float32, Int64
+
+    from gdl_numpy.data.dataset import Split
+
+    Images = Float32[np.ndarray, "batch channels height width"]
+    Task = Callable[[Images, np.random.Generator], tuple[np.ndarray, np.ndarray]]
+
+
+def rotate(images: Images, turns: Int64[np.ndarray, " batch"]) -> Images:
+    """Turns each image by so many quarters, anticlockwise.
+
+    Raises:
+        ValueError: images that are not square.
+    """
+    if images.shape[2] != images.shape[3]:
+        raise ValueError(f"rotate expects square images, got shape {images.shape}")
+    turned = np.empty_like(images)
+    for quarters in range(4):
+        rows = turns % 4 == quarters
+        turned[rows] = np.rot90(images[rows], quarters, axes=(2, 3))
+    return turned
+
+
+def cut_out(
+    images: Images, rows: Int64[np.ndarray, " batch"], columns: Int64[np.ndarray, " batch"], size: int
+) -> tuple[Images, Float32[np.ndarray, "batch channels rows columns"]]:
+    """Sets a square of each image to zero; returns the images, and the squares that were there.
+
+    Args:
+        images: the images.
+        rows: the upper row of each square.
+        columns: the left column of each square.
+        size: side of the squares.
+    """
+    height, width = images.shape[2:]
+    down = np.arange(height) - rows[:, None]  # (N, H): each row of an image, counted from its square's
+    right = np.arange(width) - columns[:, None]
+    inside = ((down >= 0) & (down < size))[:, :, None] & ((right >= 0) & (right < size))[:, None, :]
+    inside = np.broadcast_to(inside[:, None], images.shape)
+    patches = images[inside].reshape(*images.shape[:2], size, size)
+    return np.where(inside, np.float32(0), images), patches
+
+
+def tint(images: Float32[np.ndarray, "batch 1 height width"]) -> Float32[np.ndarray, "batch 3 height width"]:
+    """Colours each grey image by its slant: the hue goes once around while its main axis makes half a turn.
+
+    So the colour can be seen from the grey image, and not from any single pixel of it. The main axis is the
+    direction θ in which the ink is spread most: tan 2θ = 2 μxy / (μxx - μyy), with second central moments.
+    """
+    ink = images[:, 0]
+    height, width = ink.shape[1:]
+    total = np.maximum(ink.sum((1, 2)), 1e-6)
+    x, y = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
+    by_column, by_row = ink.sum(1), ink.sum(2)
+    x = x - (by_column @ x / total)[:, None]  # from each image's own centre
+    y = y - (by_row @ y / total)[:, None]
+    xx, yy = (by_column * x * x).sum(1), (by_row * y * y).sum(1)
+    xy = (np.matmul(ink, x[:, :, None])[:, :, 0] * y).sum(1)
+    hue = np.arctan2(2 * xy, xx - yy) / (2 * np.pi) % 1
+    # Red, green and blue of the pure hue: each is 1 for a third of the circle and goes up and down beside it.
+    sixths = 6 * hue[:, None] + np.array([0, 4, 2], np.float32)
+    colours = np.clip(np.abs(sixths % 6 - 3) - 1, 0, 1).astype(np.float32)
+    tinted: np.ndarray = images * colours[:, :, None, None]
+    return tinted
+
+
+def rotation(images: Images, rng: np.random.Generator) -> tuple[Images, Int64[np.ndarray, " batch"]]:
+    """Images turned by 0 to 3 quarters, and by how many (Gidaris et al. 2018)."""
+    turns = rng.integers(0, 4, len(images))
+    return rotate(images, turns), turns
+
+
+def missing_patch(patch_size: int) -> Task:
+    """Images with a square cut out, anywhere, and what was in it (Pathak et al. 2016)."""
+
+    def task(images: Images, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        rows, columns = (rng.integers(0, side - patch_size + 1, len(images)) for side in images.shape[2:])
+        return cut_out(images, rows, columns, patch_size)
+
+    return task
+
+
+def patch_side(patch_size: int | None, in_shape: tuple[int, ...]) -> int:
+    """The side of the square cut out of images (channels, height, width): a third of theirs, unless given.
+
+    Raises:
+        ValueError: a square that does not fit into them.
+    """
+    smaller = min(in_shape[1:])
+    if patch_size is None:
+        return -(-smaller // 3)
+    if not 1 <= patch_size <= smaller:
+        raise ValueError(f"patch_size must be from 1 to {smaller}, got {patch_size}")
+    return patch_size
+
+
+def colour(images: Images, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Grey images, and the same in the colours that `tint` gives them (Zhang, Isola and Efros 2016)."""
+    return images, tint(images)
+
+
+class Pretext(ExampleFeed):
+    """The batches of a task.
+
+    Args:
+        split: the images; their labels are not looked at.
+        batch_size: images in a batch, on each device; the last batch holds what is left over.
+        task: makes inputs and targets of a batch of images.
+        seed: shuffles the images, and draws what the task needs, differently in each epoch; None keeps their
+            order, and draws the same each time.
+        num_replicas: number of devices; see `ExampleFeed`.
+        rank: which of them this one is.
+
+    Raises:
+        ValueError: an argument is out of its range.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        batch_size: int,
+        task: Task,
+        seed: int | None = None,
+        num_replicas: int = 1,
+        rank: int = 0,
+    ) -> None:
+        super().__init__(len(split), batch_size, seed, num_replicas, rank)
+        self.split, self.task = split, task
+
+    def batch(self, rows: Int64[np.ndarray, " batch"], number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return what the task makes of some images."""
+        return self.task(self.split.inputs[rows], self.generator(number * self.num_replicas + self.rank))

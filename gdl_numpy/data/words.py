@@ -1,0 +1,161 @@
+"""Batches for the models of words: bags of words with labels, and blanks to fill in (chapter 11)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gdl_numpy.data.examples import ExampleFeed
+
+if TYPE_CHECKING:
+    from jaxtyping import Float32, Int64
+
+    from gdl_numpy.data.documents import Documents
+
+
+def bag_of_words(documents: Documents) -> Float32[np.ndarray, "documents vocab_size"]:
+    """Return a matrix with 1 where a document has a word, else 0, as chapter 11 first builds it.
+
+    Words that the vocabulary lacks are left out. A row is as long as the vocabulary: for few documents only.
+    """
+    known = documents.keep(documents.is_known)
+    bags = np.zeros((len(documents), len(documents.vocabulary)), np.float32)
+    bags[known.document_of, known.ids] = 1
+    return bags
+
+
+class Bags(ExampleFeed):
+    """The words of each document, in any order, with its label: for a sum or mean of their vectors.
+
+    Words that the vocabulary lacks are left out; a document without others is an empty bag.
+
+    Args:
+        documents: the documents.
+        labels: the label of each, 0 or 1.
+        batch_size: documents in a batch, on each device.
+        seed: shuffles them, differently in each epoch; None keeps their order.
+        distinct: take each word of a document once, as the book does.
+        num_replicas: number of devices; see `ExampleFeed`.
+        rank: which of them this one is.
+
+    Raises:
+        ValueError: there is not one label for each document, or an argument is out of its range.
+    """
+
+    def __init__(
+        self,
+        documents: Documents,
+        labels: Int64[np.ndarray, " documents"],
+        batch_size: int,
+        seed: int | None = None,
+        distinct: bool = True,
+        num_replicas: int = 1,
+        rank: int = 0,
+    ) -> None:
+        super().__init__(len(labels), batch_size, seed, num_replicas, rank)
+        if len(documents) != len(labels):
+            raise ValueError(f"Bags: {len(documents)} documents but {len(labels)} labels")
+        known = documents.keep(documents.is_known)
+        self.documents = known.distinct() if distinct else known
+        self.targets = labels.astype(np.float32)
+        self.distinct = distinct
+
+    def describe(self) -> dict[str, Any]:
+        return super().describe() | {"distinct": self.distinct}
+
+    def batch(
+        self, rows: Int64[np.ndarray, " batch"], number: int
+    ) -> tuple[
+        tuple[Int64[np.ndarray, " words"], Int64[np.ndarray, " batch"]], Float32[np.ndarray, " batch"]
+    ]:
+        """Return the ids of the documents' words and where each document begins; and the labels."""
+        return self.documents.gather(rows), self.targets[rows]
+
+
+class Blanks(ExampleFeed):
+    """Which word was left out? The words around it, and what might stand there: the word, then some others.
+
+    Every word that has others in its document is the blank of one example. The others to choose from are
+    drawn from the running text, so each as often as it occurs; now and then one is the word itself.
+
+    Words that the vocabulary lacks are taken out of the text beforehand, and so are, with `subsample`, some
+    of the frequent ones: a word that makes up the fraction f of the text stays with probability √(t / f), if
+    that is less than 1. This is drawn once, by the seed, so that all epochs are of one length. (T. Mikolov et
+    al., *Distributed Representations of Words and Phrases and their Compositionality*, 2013.)
+
+    Args:
+        documents: the text.
+        batch_size: blanks in a batch, on each device.
+        window: the most words to either side of a blank.
+        negatives: how many words to draw for each blank.
+        seed: shuffles the blanks, and draws words, differently in each epoch; None keeps the order of the
+            text, and draws the same words each time.
+        subsample: t, such as 1e-4; None for the whole text.
+        num_replicas: number of devices; see `ExampleFeed`.
+        rank: which of them this one is.
+
+    Raises:
+        ValueError: an argument is out of its range, or no document has two known words.
+    """
+
+    def __init__(
+        self,
+        documents: Documents,
+        batch_size: int,
+        window: int = 2,
+        negatives: int = 5,
+        seed: int | None = 0,
+        subsample: float | None = None,
+        num_replicas: int = 1,
+        rank: int = 0,
+    ) -> None:
+        text = documents.keep(documents.is_known)
+        if subsample is not None:
+            text = _thinned(text, subsample, 0 if seed is None else seed)
+        self.row, places = text.spread(max(window, 0), -1)
+        self.places = places[np.repeat(text.lengths > 1, text.lengths)]
+        super().__init__(len(self.places), batch_size, seed, num_replicas, rank)
+        self._check_at_least(1, window=window, negatives=negatives)
+        if not self.n:
+            raise ValueError("Blanks: no document has two words of the vocabulary: take a longer text")
+        self.negatives = negatives
+        self.around = np.concatenate([np.arange(-window, 0), np.arange(1, window + 1)])
+        self.settings = {"window": window, "negatives": negatives, "subsample": subsample}
+
+    def describe(self) -> dict[str, Any]:
+        return super().describe() | self.settings
+
+    def batch(
+        self, rows: Int64[np.ndarray, " batch"], number: int
+    ) -> tuple[
+        tuple[
+            Int64[np.ndarray, " words"], Int64[np.ndarray, " batch"], Int64[np.ndarray, "batch candidates"]
+        ],
+        Float32[np.ndarray, "batch candidates"],
+    ]:
+        """Return the words around each blank, where those of each begin, the candidates; and 1, 0, … 0."""
+        places = self.places[rows]
+        context = self.row[places[:, None] + self.around]  # (B, 2·window)
+        is_word = context >= 0
+        ends = np.cumsum(is_word.sum(axis=1))
+        offsets = np.concatenate([[0], ends[:-1]])
+
+        everywhere = self.num_replicas * len(rows), self.negatives
+        drawn = self.generator(number).integers(self.n, size=everywhere)[self.rank :: self.num_replicas]
+        candidates = np.empty((len(rows), 1 + self.negatives), np.int64)
+        candidates[:, 0] = self.row[places]
+        candidates[:, 1:] = self.row[self.places[drawn]]
+
+        targets = np.zeros(candidates.shape, np.float32)
+        targets[:, 0] = 1
+        return (context[is_word], offsets, candidates), targets
+
+
+def _thinned(text: Documents, t: float, seed: int) -> Documents:
+    if not t > 0:
+        raise ValueError(f"Blanks: subsample must be more than 0, or None, got {t}")
+    frequency = np.bincount(text.ids, minlength=len(text.vocabulary)) / max(1, len(text.ids))
+    stays = np.sqrt(t / np.maximum(frequency, t))  # (V,)
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))
+    return text.keep(rng.random(len(text.ids)) < stays[text.ids])

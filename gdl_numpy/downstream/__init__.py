@@ -1,0 +1,31 @@
+"""What an encoder that learned without labels is good for, once there are some (chapter 16).
+
+    features = features_of(model, dataset.train.inputs)
+    rows = labelled_subset(dataset.train.targets, 0.01, rng=0)
+    probe_accuracy(features[rows], dataset.train.targets[rows], features_of(model, test.inputs), test.targets)
+
+`gdl_torch.downstream` has what computes with a model, under the same names. The rest takes arrays.
+"""
+
+from gdl_numpy.downstream.encoding import check_encoder, embeddings_of, features_of, untrained
+from gdl_numpy.downstream.fine_tuning import FineTuned, fine_tune
+from gdl_numpy.downstream.neighbours import knn_accuracy, nearest_neighbours
+from gdl_numpy.downstream.pictures import draw_map, draw_nearest, on_a_plane
+from gdl_numpy.downstream.probe import labelled_subset, linear_probe, probe_accuracy
+
+__all__ = [
+    "FineTuned",
+    "check_encoder",
+    "draw_map",
+    "draw_nearest",
+    "embeddings_of",
+    "features_of",
+    "fine_tune",
+    "knn_accuracy",
+    "labelled_subset",
+    "linear_probe",
+    "nearest_neighbours",
+    "on_a_plane",
+    "probe_accuracy",
+    "untrained",
+]

@@ -1,0 +1,110 @@
+"""Images through the trunk of a model, in batches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from tqdm import tqdm
+
+from gdl_numpy.checkpoint import describe_model
+from gdl_numpy.models.contrastive import ContrastiveEncoder
+from gdl_numpy.models.trunk import HasTrunk
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from jaxtyping import Float, Shaped
+
+    from gdl_numpy.data import Dataset
+    from gdl_numpy.nn import Module
+
+M = TypeVar("M", bound="Module")
+BATCH_SIZE = 256  # what convolutions unfold of so many images still fits into a cache
+
+
+def check_encoder(model: Module, dataset: Dataset) -> HasTrunk:
+    """Returns the model, once it is sure that it has a trunk, and one for the images of a data set.
+
+    Raises:
+        ValueError: it has none, or one for images of another shape.
+    """
+    if not isinstance(model, HasTrunk):
+        raise ValueError(
+            f"a {type(model).__name__} has no trunk whose features could be used: "
+            "give a ContrastiveEncoder, or a model of a pretext task on images"
+        )
+    expected = tuple(describe_model(model)["hparams"]["in_shape"])
+    if expected != dataset.in_shape:
+        raise ValueError(
+            f"this {type(model).__name__} takes images of shape {expected}, "
+            f"and those of {dataset.name} have shape {dataset.in_shape}"
+        )
+    return model
+
+
+def untrained(model: M, seed: int) -> M:
+    """Returns a model with the same arguments, with the first weights that the seed gives."""
+    # Any: every model takes rng and dtype, which Module does not say.
+    model_class: Any = type(model)
+    dtype = next(iter(model.parameters())).data.dtype
+    fresh: M = model_class(**describe_model(model)["hparams"], rng=seed, dtype=dtype)
+    return fresh.eval()
+
+
+def features_of(
+    model: HasTrunk,
+    images: Float[np.ndarray, "images channels height width"],
+    batch_size: int = BATCH_SIZE,
+    progress: bool = False,
+) -> Float[np.ndarray, "images features"]:
+    """What a model's trunk sees in images, in eval mode, which the model leaves again.
+
+    Args:
+        model: has a trunk.
+        images: any number of them, at least one.
+        batch_size: images that go through it at a time.
+        progress: show a bar, which disappears at the end.
+
+    Raises:
+        ValueError: no images, images of another shape, or a batch_size below 1.
+    """
+    was_training = model.training
+    model.eval()
+    try:
+        return in_batches(model.features, images, batch_size, "features", progress)
+    finally:
+        model.train(was_training)
+
+
+def embeddings_of(
+    model: ContrastiveEncoder, features: Float[np.ndarray, "images features"]
+) -> Float[np.ndarray, "images projected"]:
+    """Where on the sphere the encoder's head puts images with these features: what it was trained by."""
+    z: np.ndarray = model.normalize(model.head(features))
+    return z
+
+
+def in_batches(
+    function: Callable[[np.ndarray], np.ndarray],
+    images: Shaped[np.ndarray, "images ..."],
+    batch_size: int,
+    title: str,
+    progress: bool = False,
+) -> np.ndarray:
+    """Returns what a function makes of images, each batch of it in its place.
+
+    Raises:
+        ValueError: there are no images, or batch_size is below 1.
+    """
+    if not len(images):
+        raise ValueError(f"{title} of no images: give at least one")
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    starts = range(0, len(images), batch_size)
+
+    def results() -> Iterator[np.ndarray]:
+        for start in tqdm(starts, desc=title, unit="batch", leave=False, disable=not progress):
+            yield function(images[start : start + batch_size])
+
+    return np.concatenate(list(results()))

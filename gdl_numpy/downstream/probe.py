@@ -1,0 +1,116 @@
+"""The linear probe: how much of what was never asked for can be read off features by a straight line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int, Int64
+
+MAX_ITER = 1000
+
+
+def labelled_subset(
+    labels: Int[np.ndarray, " examples"], fraction: float, rng: np.random.Generator | int | None = None
+) -> Int64[np.ndarray, " some"]:
+    """Draws the examples whose labels may be known: of each class the same fraction, rounded.
+
+    Args:
+        labels: class ids.
+        fraction: above 0; 1 for all.
+        rng: for the draw.
+
+    Returns:
+        positions in labels, in order.
+
+    Raises:
+        ValueError: a fraction outside (0, 1], or one that leaves a class without an example.
+    """
+    if not 0 < fraction <= 1:
+        raise ValueError(f"the fraction of labels must be above 0 and at most 1, got {fraction}")
+    rng = np.random.default_rng(rng)
+    drawn = []
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        count = round(fraction * len(rows))
+        if count == 0:
+            raise ValueError(
+                f"{fraction:.4g} of the labels leaves none of class {label}, which has {len(rows)} examples: "
+                "take a larger fraction"
+            )
+        drawn.append(rng.choice(rows, count, replace=False))
+    return np.sort(np.concatenate(drawn)) if drawn else np.empty(0, np.int64)
+
+
+def probe_accuracy(
+    features: Float[np.ndarray, "examples features"],
+    labels: Int[np.ndarray, " labels"],
+    test_features: Float[np.ndarray, "tested features"],
+    test_labels: Int[np.ndarray, " test_labels"],
+) -> float:
+    """How often a linear probe of frozen features is right.
+
+    Args:
+        features: of the examples whose labels are known.
+        labels: class ids.
+        test_features: of those to find the labels of.
+        test_labels: what they should be.
+
+    Raises:
+        ValueError: labels of a single class, or not one label for each example.
+    """
+    classes = check_labels(features, labels)
+    check_labels(test_features, test_labels, least=1)
+    weight, bias = linear_probe(features, labels)
+    return float(np.mean(classes[(test_features @ weight.T + bias).argmax(axis=1)] == test_labels))
+
+
+def linear_probe(
+    features: Float[np.ndarray, "examples features"], labels: Int[np.ndarray, " labels"]
+) -> tuple[Float[np.ndarray, "classes features"], Float[np.ndarray, " classes"]]:
+    """Fits logistic regression to standardised features.
+
+    Args:
+        features: of the examples whose labels are known.
+        labels: class ids.
+
+    Returns:
+        weight and bias of the layer that gives a logit for each class there is, of features as they come.
+
+    Raises:
+        ValueError: labels of a single class, or not one label for each example.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
+    check_labels(features, labels)
+    scaler = StandardScaler().fit(features)
+    fitted = LogisticRegression(max_iter=MAX_ITER).fit(scaler.transform(features), labels)
+    weight, bias = fitted.coef_, fitted.intercept_
+    if len(bias) == 1:  # two classes, of which the first has the logit 0
+        weight, bias = np.pad(weight, ((1, 0), (0, 0))), np.pad(bias, (1, 0))
+    # W (x − mean) / scale + b = (W / scale) x + (b − (W / scale) mean)
+    weight = weight / scaler.scale_
+    bias = bias - weight @ scaler.mean_
+    return weight.astype(features.dtype), bias.astype(features.dtype)
+
+
+def check_labels(
+    points: Float[np.ndarray, "examples size"], labels: Int[np.ndarray, " labels"], least: int = 2
+) -> Int[np.ndarray, " classes"]:
+    """Returns the classes that labels are of.
+
+    Raises:
+        ValueError: there are fewer than `least`, or not one label for each point.
+    """
+    if len(points) != len(labels):
+        raise ValueError(f"expected one label for each of {len(points)} examples, got {len(labels)}")
+    classes = np.unique(labels)
+    if len(classes) < least:
+        found = f"only {classes[0]}" if len(classes) else "none"
+        raise ValueError(
+            f"expected labels of at least {least} classes, got {found}: there is nothing to tell"
+        )
+    return classes

@@ -1,0 +1,118 @@
+"""One vector for a bag of symbols: the sum or the mean of theirs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from gdl_numpy.nn.checks import check_class_ids, check_grad_output
+from gdl_numpy.nn.embedding import Table
+from gdl_numpy.nn.linear import sum_rows
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+LONG = 32  # ids in an average bag that is long
+
+
+class EmbeddingBag(Table):
+    """The sum or the mean of the rows that each bag names, as ``torch.nn.EmbeddingBag`` (chapter 11).
+
+    The ids of all bags lie one after the other; bag b is ids[offsets[b]:offsets[b + 1]]. With n its length:
+
+        y[b] = s_b · Σ W[id]        dL/dW[r] = Σ s_b · dL/dy[b], over every place in a bag b that names r
+
+    where s_b is 1 for a sum, 1/n for a mean. A bag of no ids gives zeros. Places that name ``padding_idx``
+    count neither in the sum nor in n.
+
+    Attributes:
+        weight: W, (num_embeddings, embedding_dim)
+    """
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        mode: Literal["mean", "sum"] = "mean",
+        padding_idx: int | None = None,
+        sparse: bool = False,
+        *,
+        rng: np.random.Generator | int | None = None,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        """Makes a table as ``Embedding`` does.
+
+        Raises:
+            ValueError: what ``Embedding`` refuses, or another mode than "mean" and "sum".
+        """
+        if mode not in ("mean", "sum"):
+            raise ValueError(f'EmbeddingBag expects mode "mean" or "sum", got {mode!r}')
+        super().__init__(num_embeddings, embedding_dim, padding_idx, sparse, rng=rng, dtype=dtype)
+        self.mode = mode
+
+    def forward(
+        self, ids: Int[np.ndarray, " n"], offsets: Int[np.ndarray, " bags"]
+    ) -> Float[np.ndarray, "bags embedding_dim"]:
+        """Raises IndexError for an id out of range, ValueError for other dtypes, dimensions or offsets."""
+        check_class_ids(self, ids, self.num_embeddings)
+        self._check_bags(ids, offsets)
+        starts = offsets
+        if self.padding_idx is not None:
+            counted = ids != self.padding_idx
+            starts = np.concatenate([[0], np.cumsum(counted)])[offsets]
+            ids = ids[counted]
+        lengths = np.diff(starts, append=len(ids))
+        y = self._sums(ids, starts, lengths)
+        divisor = np.maximum(lengths, 1).astype(y.dtype)[:, None]
+        if self.mode == "mean":
+            y /= divisor
+        self.save_for_backward(ids, lengths, divisor)
+        return y
+
+    def _sums(self, ids: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """The sum of each bag's rows."""
+        weight = self.weight.data
+        y = np.zeros((len(starts), self.embedding_dim), weight.dtype)
+        if len(ids) <= LONG * len(starts):
+            filled = lengths > 0  # of a bag without ids, reduceat would make its neighbour's first
+            y[filled] = np.add.reduceat(weight.take(ids, axis=0), starts[filled], axis=0)
+            return y
+        # A product with ones adds up several times faster, and the rows of one bag fit the cache: if bags are
+        # long, that is worth a loop over them.
+        for bag, (start, length) in enumerate(zip(starts, lengths, strict=True)):
+            y[bag] = sum_rows(weight.take(ids[start : start + length], axis=0))
+        return y
+
+    def _check_bags(self, ids: np.ndarray, offsets: np.ndarray) -> None:
+        if not isinstance(offsets, np.ndarray) or not np.issubdtype(offsets.dtype, np.integer):
+            got = getattr(offsets, "dtype", type(offsets).__name__)
+            raise ValueError(f"{self!r} expects integer offsets, got {got}")
+        if ids.ndim != 1 or offsets.ndim != 1:
+            raise ValueError(
+                f"{self!r} expects flat ids (n,) and offsets (bags,), got {ids.shape} and {offsets.shape}"
+            )
+        ends = np.append(offsets, len(ids))
+        if ends[0] != 0:
+            raise ValueError(
+                f"{self!r} expects offsets to start at 0, so that every id is in a bag, got {offsets[:1]}"
+            )
+        falls = np.flatnonzero(ends[1:] < ends[:-1])
+        if len(falls):
+            bag = falls[0]
+            raise ValueError(
+                f"{self!r} expects offsets that never decrease and are at most {len(ids)}, the number "
+                f"of ids, got {offsets[bag]} for bag {bag}, followed by {ends[bag + 1]}"
+            )
+
+    def backward(self, grad_output: Float[np.ndarray, "bags embedding_dim"]) -> None:
+        """Adds to the weight's gradient. Ids have none."""
+        ids, lengths, divisor = self.saved
+        weight = self.weight.data
+        check_grad_output(self, grad_output, (len(lengths), self.embedding_dim), weight.dtype)
+        rows = grad_output / divisor if self.mode == "mean" else grad_output
+        self.accumulate_rows(ids, rows, np.repeat(np.arange(len(lengths)), lengths))
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, mode={self.mode!r}"

@@ -1,0 +1,42 @@
+"""Chapter 3 with tensors: the twin of `gdl_numpy.basics.prediction`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from jaxtyping import Float
+    from torch import Tensor
+
+
+def one_weight(x: Float[Tensor, ""], weight: Float[Tensor, ""]) -> Float[Tensor, ""]:
+    """Returns x · weight."""
+    return x * weight
+
+
+def many_inputs(inputs: Float[Tensor, " inputs"], weights: Float[Tensor, " inputs"]) -> Float[Tensor, ""]:
+    """Returns the weighted sum Σᵢ inputsᵢ weightsᵢ."""
+    return (inputs * weights).sum()
+
+
+def many_outputs(x: Float[Tensor, ""], weights: Float[Tensor, " outputs"]) -> Float[Tensor, " outputs"]:
+    """Returns x · weightsⱼ for each output j."""
+    return x * weights
+
+
+def matrix(
+    inputs: Float[Tensor, " inputs"], weights: Float[Tensor, "outputs inputs"]
+) -> Float[Tensor, " outputs"]:
+    """Returns W x."""
+    return weights @ inputs
+
+
+def stacked(
+    inputs: Float[Tensor, " inputs"], layers: Iterable[Float[Tensor, "_ _"]]
+) -> Float[Tensor, " outputs"]:
+    """Returns … W₂ (W₁ x)."""
+    for weights in layers:
+        inputs = matrix(inputs, weights)
+    return inputs

@@ -1,0 +1,99 @@
+"""What ``torch.nn`` lacks: layers and losses of ``gdl_numpy.nn`` that have no torch class of their own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Shaped
+
+Reduction = Literal["mean", "sum", "none"]
+
+
+class Normalize(nn.Module):
+    """``torch.nn.functional.normalize`` as a module: x / max(‖x‖₂, eps) along ``dim``."""
+
+    def __init__(self, dim: int = 1, eps: float = 1e-12) -> None:
+        super().__init__()
+        self.dim, self.eps = dim, eps
+
+    def forward(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        return F.normalize(x, dim=self.dim, eps=self.eps)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}, eps={self.eps}"
+
+
+class DotProduct(nn.Module):
+    """Dot products of a vector with several others, example by example: y[b, k] = x[b] · w[b, k]."""
+
+    def forward(
+        self, x: Float[Tensor, "batch size"], w: Float[Tensor, "batch count size"]
+    ) -> Float[Tensor, "batch count"]:
+        return torch.matmul(w, x[:, :, None])[:, :, 0]
+
+
+class ContrastiveLoss(nn.Module):
+    """y d² + (1 - y) max(0, margin - d)², with d = ‖x1 - x2‖, y = 1 for alike, 0 for unlike.
+
+    Source: Hadsell, Chopra, LeCun 2006, without the factors ½.
+    """
+
+    def __init__(self, margin: float = 1.0, reduction: Reduction = "mean") -> None:
+        """Raises ValueError for a margin below 0."""
+        super().__init__()
+        if not margin >= 0:
+            raise ValueError(f"ContrastiveLoss expects margin ≥ 0, got {margin}")
+        self.margin, self.reduction = margin, reduction
+
+    def forward(
+        self,
+        x1: Float[Tensor, "batch size"],
+        x2: Float[Tensor, "batch size"],
+        target: Shaped[Tensor, " batch"],
+    ) -> Float[Tensor, "*batch"]:
+        difference = x1 - x2
+        d = torch.linalg.vector_norm(difference, dim=1)
+        losses = torch.where(target == 1, difference.square().sum(dim=1), F.relu(self.margin - d).square())
+        return reduce(losses, self.reduction)
+
+    def extra_repr(self) -> str:
+        return f"margin={self.margin}"
+
+
+class NTXentLoss(nn.Module):
+    """SimCLR's loss of two (N, D) batches, row i of one the positive of row i of the other.
+
+    Source: Chen, Kornblith, Norouzi, Hinton 2020, https://arxiv.org/abs/2002.05709.
+    """
+
+    def __init__(self, temperature: float = 0.5, reduction: Reduction = "mean") -> None:
+        """Raises ValueError for a temperature that is not above 0."""
+        super().__init__()
+        if not temperature > 0:
+            raise ValueError(f"NTXentLoss expects temperature > 0, got {temperature}")
+        self.temperature, self.reduction = temperature, reduction
+
+    def forward(
+        self, z1: Float[Tensor, "batch size"], z2: Float[Tensor, "batch size"]
+    ) -> Float[Tensor, "*twice_batch"]:
+        """The mean over all 2N rows, or their losses, those of z1 first."""
+        z = F.normalize(torch.cat([z1, z2]))
+        similarities = z @ z.T / self.temperature
+        rows = torch.arange(len(z), device=z.device)
+        itself = rows[:, None] == rows
+        return F.cross_entropy(
+            similarities.masked_fill(itself, -torch.inf), rows.roll(len(z1)), reduction=self.reduction
+        )
+
+    def extra_repr(self) -> str:
+        return f"temperature={self.temperature}"
+
+
+def reduce(losses: Float[Tensor, " batch"], reduction: Reduction) -> Float[Tensor, "*batch"]:
+    """The mean (nan of no losses), the sum, or the losses as they are."""
+    return losses if reduction == "none" else losses.mean() if reduction == "mean" else losses.sum()

@@ -1,0 +1,258 @@
+"""Chapter 13's layers, losses, optimizers and models against torch's and against the hand-written ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import gdl_torch.models
+from gdl_numpy import autograd, models, nn, optim
+from gdl_numpy.autograd import Tensor
+from gdl_numpy.autograd.language_model import LanguageModel, detached
+from gdl_torch.language_model import detached as torch_detached
+from parity_tests.disturbance import assert_within, moved_by_rounding, nothing
+from parity_tests.harness import check
+from parity_tests.harness.evaluate import twin
+from parity_tests.harness.rounding import gamma, unit_roundoff
+from parity_tests.recorded import Recorded, numbers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from parity_tests.disturbance import Disturb, State
+    from parity_tests.harness import ParityReport
+
+    Agree = Callable[[ParityReport], None]
+
+sizes = st.integers(1, 4)
+seeds = st.integers(0, 2**32 - 1)
+DTYPES = ("float32", "float64")
+
+
+@given(sizes, sizes, sizes, seeds)
+def test_cells(batch: int, inputs: int, hidden: int, seed: int) -> None:
+    """One step from a state and from none, with all gradients and two steps of learning, against torch's."""
+    rng = np.random.default_rng(seed)
+    x, h, c = (rng.standard_normal((batch, n)) for n in (inputs, hidden, hidden))
+    pairs: list[tuple[type[autograd.Module], Any, Any]] = [
+        (autograd.RNNCell, torch.nn.RNNCell, h),
+        (autograd.LSTMCell, torch.nn.LSTMCell, (h, c)),
+    ]
+    for own, other, state in pairs:
+        for arguments in ((x, state), (x,)):
+            cell: Any = own(inputs, hidden, rng=seed)  # type: ignore[call-arg]
+            for dtype in DTYPES:
+                report = check(Recorded(cell), other(inputs, hidden), arguments, dtype=dtype)
+                report.raise_if_different()
+
+
+@given(st.booleans(), sizes, sizes, seeds)
+def test_layers(bias: bool, inputs: int, outputs: int, seed: int) -> None:
+    """Linear, Embedding with repeated ids, activations and losses."""
+    x, ids = numbers(seed, 5, inputs), np.random.default_rng(seed).integers(0, 3, (5, 2))
+    linear = Recorded(autograd.Linear(inputs, outputs, bias, rng=seed))
+    table = Recorded(autograd.Embedding(3, outputs, rng=seed))
+    for dtype in DTYPES:
+        check(linear, torch.nn.Linear(inputs, outputs, bias), x, dtype=dtype).raise_if_different()
+        check(table, torch.nn.Embedding(3, outputs), ids, dtype=dtype).raise_if_different()
+        for name in ("ReLU", "Sigmoid", "Tanh"):
+            own, other = getattr(autograd, name)(), getattr(torch.nn, name)()
+            check(Recorded(own), other, x, dtype=dtype).raise_if_different()
+        targets = numbers(seed + 1, 5, inputs)
+        own_loss = Recorded(autograd.MSELoss())
+        check(own_loss, torch.nn.MSELoss(), x, targets, dtype=dtype).raise_if_different()
+
+
+VOCABULARY, EMBEDDING, HIDDEN, FEATURES = 6, 4, 5, 3
+LONGEST = 5 * 3 * (2 * HIDDEN + VOCABULARY)  # terms in the longest sums, a chunk's weight gradients
+
+
+@dataclass(frozen=True)
+class Side:
+    """What differs between the framework, the hand-written models and torch."""
+
+    forward: Callable[[Any, np.ndarray, Any], tuple[Any, Any]]
+    learn: Callable[[Any, Any, np.ndarray, Any], float]
+    optimizers: Any
+
+
+def own_learn(model: Any, logits: Any, targets: np.ndarray, optimizer: Any) -> float:
+    loss = autograd.CrossEntropyLoss()(logits.reshape(-1, VOCABULARY), targets.reshape(-1))
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return float(loss.item())
+
+
+def hand_learn(model: Any, logits: Any, targets: np.ndarray, optimizer: Any) -> float:
+    criterion = nn.CrossEntropyLoss()
+    loss = float(criterion(logits.reshape(-1, VOCABULARY), targets.reshape(-1)))
+    optimizer.zero_grad()
+    model.backward(criterion.backward().reshape(logits.shape))
+    optimizer.step()
+    return loss
+
+
+def torch_learn(model: Any, logits: Any, targets: np.ndarray, optimizer: Any) -> float:
+    flat = torch.from_numpy(targets.reshape(-1))
+    loss = torch.nn.functional.cross_entropy(logits.reshape(-1, VOCABULARY), flat)
+    optimizer.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    return loss.item()
+
+
+def own_forward(model: Any, x: np.ndarray, state: Any) -> tuple[Any, Any]:
+    if not isinstance(model, LanguageModel):
+        return model(Tensor(x)), None
+    return model(x, None if state is None else detached(state))  # type: ignore[no-any-return]
+
+
+def hand_forward(model: Any, x: np.ndarray, state: Any) -> tuple[Any, Any]:
+    return (model(x), None) if isinstance(model, models.MLP) else model(x, state)
+
+
+def torch_forward(model: Any, x: np.ndarray, state: Any) -> tuple[Any, Any]:
+    if isinstance(model, gdl_torch.models.MLP):
+        return model(torch.from_numpy(x)), None
+    return model(torch.from_numpy(x), None if state is None else torch_detached(state))  # type: ignore[no-any-return]
+
+
+OWN = Side(own_forward, own_learn, autograd)
+HAND = Side(hand_forward, hand_learn, optim)
+TORCH = Side(torch_forward, torch_learn, torch.optim)
+
+
+def own_model(name: str) -> Any:
+    """By the seed, of the weights that `hand_model` starts with."""
+    rng, exact = np.random.default_rng(0), np.float64
+    if name == "MLP":
+        first = autograd.Linear(FEATURES, HIDDEN, rng=rng, dtype=exact)
+        return autograd.Sequential(
+            first, autograd.Tanh(), autograd.Linear(HIDDEN, VOCABULARY, rng=rng, dtype=exact)
+        )
+    cell: type[Any] = {"RNN": autograd.RNNCell, "LSTM": autograd.LSTMCell}[name]
+    return LanguageModel(cell, VOCABULARY, EMBEDDING, HIDDEN, rng=rng, dtype=exact)
+
+
+def model_of(package: Any, name: str, **numpy_only: Any) -> Any:
+    if name == "MLP":
+        return package.MLP(FEATURES, (HIDDEN,), VOCABULARY, dropout=0.0, **numpy_only)
+    return getattr(package, f"{name}LanguageModel")(VOCABULARY, EMBEDDING, HIDDEN, **numpy_only)
+
+
+def hand_model(name: str) -> Any:
+    return model_of(models, name, rng=0, dtype=np.float64)
+
+
+def batches(name: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Chunks (time, batch) of ids whose states carry over; for the MLP features and classes."""
+    rng = np.random.default_rng(1)
+    for _ in range(4):
+        targets = rng.integers(0, VOCABULARY, (5, 3))
+        if name == "MLP":
+            yield rng.standard_normal((15, FEATURES)), targets.reshape(-1)
+        else:
+            yield rng.integers(0, VOCABULARY, (5, 3)), targets
+
+
+def train(
+    side: Side, model: Any, name: str, optimizer: str, disturb: Callable[[Any], None] = nothing
+) -> list[State]:
+    """The loss of each step, and all parameters behind it, under numbers: the names are not the same."""
+    steps, state = getattr(side.optimizers, optimizer)(model.parameters(), lr=0.05), None
+    found = []
+    for inputs, targets in batches(name):
+        disturb(model)
+        logits, state = side.forward(model, inputs, state)
+        loss = np.array(side.learn(model, logits, targets, steps))
+        arrays = [
+            p.detach().numpy() if isinstance(p, torch.nn.Parameter) else p.data for p in model.parameters()
+        ]
+        found.append({"loss": loss, **{str(i): array.copy() for i, array in enumerate(arrays)}})
+    return found
+
+
+@pytest.mark.parametrize("optimizer", ["SGD", "Adam"])
+@pytest.mark.parametrize("name", ["MLP", "RNN", "LSTM"])
+def test_models_learn_alike(name: str, optimizer: str) -> None:
+    """Four steps, with truncated backpropagation: as the hand-written model and torch, to rounding."""
+
+    def by_hand(disturb: Disturb) -> list[State]:
+        return train(HAND, hand_model(name), name, optimizer, disturb)
+
+    bounds = moved_by_rounding(by_hand, float(gamma(LONGEST, 2 * unit_roundoff(np.float64))))
+    own = train(OWN, own_model(name), name, optimizer)
+    other = twin(model_of(gdl_torch.models, name), hand_model(name), np.float64, "cpu")
+    assert_within(own, by_hand(nothing), bounds)
+    assert_within(own, train(TORCH, other, name, optimizer), bounds)
+
+
+def test_the_same_seed_starts_the_same() -> None:
+    """Also in float32, where the hand-written layers round what they draw in float64."""
+    own = LanguageModel(autograd.LSTMCell, VOCABULARY, EMBEDDING, HIDDEN, rng=0)
+    hand = models.LSTMLanguageModel(VOCABULARY, EMBEDDING, HIDDEN, rng=0)
+    for (name, p), (hand_name, q) in zip(own.named_parameters(), hand.named_parameters(), strict=True):
+        assert name == hand_name.removesuffix("_l0")
+        assert p.dtype == np.float32
+        np.testing.assert_array_equal(p.data, q.data)
+
+
+def test_chunks_end_where_they_are_cut() -> None:
+    """With the state detached nothing goes back into the chunk before; with its history everything does."""
+    ids = next(batches("LSTM"))[0]
+    gradients = []
+    for cut in (False, True):
+        model = own_model("LSTM")
+        _, state = model(ids[:2])
+        logits, _ = model(ids[2:], detached(state) if cut else state)
+        logits.sum().backward()
+        gradients.append(model.rnn.weight_ih.grad)
+    whole = own_model("LSTM")
+    whole(ids)[0][2:].sum().backward()
+    np.testing.assert_allclose(gradients[0], whole.rnn.weight_ih.grad, rtol=1e-12, atol=1e-14)
+    assert not np.allclose(gradients[0], gradients[1])
+
+
+def test_shared_layers() -> None:
+    """One layer in two places is one parameter: its gradients add up, and a step moves it once."""
+    layer = autograd.Linear(2, 2, rng=0, dtype=np.float64)
+    model = autograd.Sequential(layer, autograd.Tanh(), layer)
+    before = layer.weight.data.copy()
+    model(Tensor(np.ones((1, 2)))).sum().backward()
+    assert layer.weight.grad is not None
+    optimizer = autograd.SGD(model.parameters(), 0.1)
+    optimizer.step()
+    np.testing.assert_array_equal(layer.weight.data, before - 0.1 * layer.weight.grad)
+    model.zero_grad()
+    assert all(p.grad is None for p in model.parameters())
+    optimizer.step()  # leaves alone what has no gradient
+    assert [name for name, _ in model.named_parameters()] == ["0.weight", "0.bias", "2.weight", "2.bias"]
+
+
+def test_state_dicts_go_both_ways() -> None:
+    """To torch and back, and into the hand-written layer."""
+    own, other = autograd.LSTMCell(3, 4, rng=0), torch.nn.LSTMCell(3, 4)
+    other.load_state_dict({name: torch.from_numpy(data) for name, data in own.state_dict().items()})
+    other.bias_hh.data += 1
+    own.load_state_dict({name: p.detach().numpy() for name, p in other.named_parameters()})
+    np.testing.assert_array_equal(own.bias_hh.data, other.bias_hh.detach().numpy())
+    nn.Linear(3, 4).load_state_dict(autograd.Linear(3, 4).state_dict())
+    with pytest.raises(RuntimeError, match="missing key 'bias'"):
+        autograd.Linear(2, 3).load_state_dict({"weight": np.ones((3, 2))})
+
+
+@pytest.mark.parametrize("optimizer", [autograd.SGD, autograd.Adam])
+def test_float32_stays(optimizer: Any) -> None:
+    """A step does not change what numbers are made of."""
+    layer = autograd.Linear(2, 3, rng=0)
+    layer(Tensor(np.ones((4, 2), np.float32))).sum().backward()
+    optimizer(layer.parameters(), lr=0.1).step()
+    assert {p.dtype for p in layer.parameters()} == {np.dtype(np.float32)}
+    assert layer.weight.shape == (3, 2)

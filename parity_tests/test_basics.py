@@ -1,0 +1,383 @@
+"""Chapters 2 to 6: both sides of every function agree, and what the chapters say of them is so.
+
+The published values, digit for digit, are in the chapters' scripts, which `test_chapters.py` runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.cluster import KMeans
+
+import gdl_numpy.basics as numpy_basics
+import gdl_torch.basics as torch_basics
+from gdl_numpy.basics import (
+    counting,
+    deep_network,
+    gradient_descent,
+    hot_and_cold,
+    kmeans,
+    prediction,
+    streetlights,
+)
+from gdl_torch.basics import deep_network as torch_deep_network
+from gdl_torch.basics import streetlights as torch_streetlights
+from parity_tests.harness.report import Comparison, ParityReport, compare
+from parity_tests.harness.rounding import comparison_roundoff, gamma
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Draw = Callable[[np.random.Generator], tuple[tuple[Any, ...], dict[str, Any]]]
+
+DRAWS = 3
+
+
+@dataclass(frozen=True)
+class Case:
+    """A function that both sides have.
+
+    Attributes:
+        name: "file.function".
+        draw: arguments that are data, and options, from a Generator.
+        roundings: of the longest chain of operations.
+    """
+
+    name: str
+    draw: Draw
+    roundings: int = 1
+
+
+def descent(*shapes: tuple[int, ...], **options: Any) -> Draw:
+    """Data of these shapes, and a learning rate at which they converge: α ‖x‖² = ½."""
+
+    def draw(rng: np.random.Generator) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        data = tuple(rng.standard_normal(shape)[()] for shape in shapes)
+        return data, {"alpha": 0.5 / float((data[1] ** 2).sum()), "rounds": 6, **options}
+
+    return draw
+
+
+def lights(rng: np.random.Generator, examples: int = 6) -> np.ndarray:
+    return rng.integers(0, 2, (examples, 3)).astype(np.float64)
+
+
+def crossing(batch_size: int) -> Draw:
+    def draw(rng: np.random.Generator) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        data = rng.standard_normal(3), lights(rng), rng.uniform(0, 1, 6)
+        return data, {"alpha": 0.1, "rounds": 10, "batch_size": batch_size}
+
+    return draw
+
+
+def clusters(rng: np.random.Generator) -> np.ndarray:
+    """Forty points around four corners, well apart, so that rounding decides nowhere."""
+    corners = np.array([[0.0, 0, 0], [9, 0, 0], [0, 9, 0], [0, 0, 9]])
+    points: np.ndarray = rng.permutation(np.repeat(corners, 10, axis=0) + rng.uniform(-1, 1, (40, 3)))
+    return points
+
+
+def a_network(rng: np.random.Generator) -> deep_network.Network:
+    return deep_network.Network(rng.uniform(-1, 1, (3, 4)), rng.uniform(-1, 1, (4, 2)))
+
+
+CASES = [
+    Case("prediction.one_weight", lambda rng: ((np.float64(8.5), np.float64(0.1)), {})),
+    Case("prediction.many_inputs", lambda rng: (tuple(rng.standard_normal((2, 7))), {}), 7),
+    Case("prediction.many_outputs", lambda rng: ((rng.standard_normal(), rng.standard_normal(5)), {})),
+    Case(
+        "prediction.matrix",
+        lambda rng: ((rng.standard_normal(7), rng.standard_normal((5, 7))), {}),
+        7,
+    ),
+    Case(
+        "prediction.stacked",
+        lambda rng: ((rng.standard_normal(4), list(rng.standard_normal((3, 4, 4)))), {}),
+        12,
+    ),
+    Case(
+        "hot_and_cold.hot_and_cold",
+        # It stops before the goal: there rounding would decide between up and down.
+        lambda rng: ((rng.uniform(0, 1), np.float64(0.5), np.float64(0.8)), {"step": 0.001, "rounds": 300}),
+        300,
+    ),
+    Case("gradient_descent.one_weight", descent((), (), ()), 6 * 6),
+    Case("gradient_descent.many_inputs", descent((5,), (5,), ()), 6 * 12),
+    Case("gradient_descent.many_inputs", descent((5,), (5,), (), frozen=(0, 3)), 6 * 12),
+    Case("gradient_descent.many_outputs", descent((5,), (), (5,)), 6 * 6),
+    Case("gradient_descent.matrix", descent((3, 5), (5,), (3,)), 6 * 12),
+    *(Case("streetlights.descend", crossing(batch_size), 10 * 6 * 12) for batch_size in (1, 4, 6)),
+    Case(
+        "streetlights.correlation",
+        lambda rng: ((rng.standard_normal((9, 3)), rng.standard_normal((9, 2))), {}),
+        4 * 9,
+    ),
+    Case(
+        "deep_network.hidden_layer",
+        lambda rng: ((a_network(rng), rng.standard_normal((6, 3))), {}),
+        3,
+    ),
+    Case(
+        "deep_network.learn",
+        lambda rng: (
+            (a_network(rng), rng.standard_normal((4, 3)), rng.uniform(0, 1, (4, 2))),
+            {"alpha": 0.05, "rounds": 5},
+        ),
+        5 * 4 * 24,
+    ),
+    Case("counting.count", lambda rng: ((lights(rng), rng.random(6) < 0.5), {})),
+    Case(
+        "counting.probability",
+        lambda rng: ((counting.count(lights(rng), rng.random(6) < 0.5), lights(rng, 20)), {}),
+    ),
+    Case("kmeans.distances", lambda rng: ((clusters(rng), rng.standard_normal((2, 3))), {}), 9),
+    Case("kmeans.plus_plus", lambda rng: ((clusters(rng), rng.random(4)), {})),
+    Case("kmeans.kmeans", lambda rng: ((x := clusters(rng), x[:5]), {}), 3 * 40),
+    Case("kmeans.kmeans", lambda rng: ((x := clusters(rng), x[:5]), {"rounds": 1}), 3 * 40),
+    Case("kmeans.dp_means", lambda rng: ((clusters(rng),), {"penalty": 12.0}), 3 * 40),
+]
+
+
+def convert(value: Any, leaf: Callable[[np.ndarray], Any], package: Any) -> Any:
+    """The same arguments with `leaf` of each array, and named tuples of the package instead of NumPy's."""
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        module = getattr(package, type(value).__module__.rpartition(".")[2])
+        return getattr(module, type(value).__name__)(*(convert(item, leaf, package) for item in value))
+    if isinstance(value, tuple | list):
+        return type(value)(convert(item, leaf, package) for item in value)
+    array = np.asarray(value)
+    return leaf(array)
+
+
+def flat(result: Any) -> Iterator[np.ndarray]:
+    """All the arrays of a result, in order, as float64 where they count something."""
+    if isinstance(result, tuple | list):
+        for item in result:
+            yield from flat(item)
+    else:
+        yield np.asarray(result.cpu() if isinstance(result, torch.Tensor) else result)
+
+
+def call(case: Case, package: Any, data: tuple[Any, ...], options: dict[str, Any]) -> list[np.ndarray]:
+    file, function = case.name.split(".")
+    return list(flat(getattr(getattr(package, file), function)(*data, **options)))
+
+
+def moved(case: Case, data: tuple[Any, ...], options: dict[str, Any], u: float) -> list[np.ndarray]:
+    """How far each result moves when all that goes in is off by what the roundings on the way can do."""
+    relative = float(gamma(case.roundings + 2, u))
+    exact = call(case, numpy_basics, data, options)
+    bounds = [relative * np.nan_to_num(np.abs(array)) for array in exact]
+    for seed in range(2 * DRAWS):
+        rng, sign = np.random.default_rng(seed // 2), (-1) ** seed
+
+        def perturb(array: np.ndarray, rng: Any = rng, sign: int = sign) -> Any:
+            if array.dtype != np.float64 or set(np.unique(array)) <= {0.0, 1.0}:
+                return array[()]  # exact: counts, and lights
+            return (array * (1 + sign * relative * rng.choice([-1, 1], array.shape)))[()]
+
+        results = call(case, numpy_basics, convert(data, perturb, numpy_basics), options)
+        distances = [
+            np.nan_to_num(np.abs(result - array)) for result, array in zip(results, exact, strict=True)
+        ]
+        bounds = [np.maximum(b, d.max(initial=0)) for b, d in zip(bounds, distances, strict=True)]
+    return bounds
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_both_sides_agree(case: Case, dtype: str, device: str, agree: Callable[[ParityReport], None]) -> None:
+    """Every result of every function, in either dtype, within what its roundings explain."""
+
+    @given(st.integers(0, 2**32 - 1))
+    def run(seed: int) -> None:
+        drawn, options = case.draw(np.random.default_rng(seed))
+
+        def rounded(array: np.ndarray) -> Any:
+            return array.astype(dtype)[()] if array.dtype == np.float64 else array[()]
+
+        def tensor(array: np.ndarray) -> torch.Tensor:
+            return torch.from_numpy(np.array(rounded(array))).to(device)
+
+        data = convert(drawn, rounded, numpy_basics)
+        exact = convert(
+            data, lambda a: a.astype(np.float64)[()] if a.dtype.kind == "f" else a[()], numpy_basics
+        )
+        truth = call(case, numpy_basics, exact, options)
+        bounds = moved(case, exact, options, comparison_roundoff(dtype))
+        sides = {
+            "torch": call(case, torch_basics, convert(drawn, tensor, torch_basics), options),
+            "numpy": call(case, numpy_basics, data, options),
+        }
+        report = ParityReport(case.name, dtype, device)
+        for side, results in sides.items():
+            report.comparisons += compared(case.name, side, truth, results, bounds, np.dtype(dtype))
+        agree(report)
+
+    run()
+
+
+def compared(
+    name: str,
+    side: str,
+    truth: list[np.ndarray],
+    results: list[np.ndarray],
+    bounds: list[np.ndarray],
+    dtype: np.dtype,
+) -> Iterator[Comparison]:
+    for number, (expected, actual, bound) in enumerate(zip(truth, results, bounds, strict=True)):
+        if expected.dtype.kind != "f":
+            assert actual.dtype == expected.dtype
+            expected, actual = expected.astype(np.float64), actual.astype(dtype)
+        size = np.nan_to_num(np.abs(expected)).max(initial=1)
+        assert bound.max(initial=0) <= 0.01 * size, "a bound this wide would let mistakes through"
+        yield compare((name, f"result {number}", side), expected, actual, bound, dtype)
+
+
+def test_the_books_step_is_half_the_gradient_of_its_error() -> None:
+    """Its direction is right (chapters 4 to 6): autograd of (p − g)² gives exactly twice the step."""
+    w, x, g = np.array([0.1, 0.2, -0.1]), np.array([8.5, 0.65, 1.2]), 1.0
+    step = w - gradient_descent.many_inputs(w, x, g, alpha=1.0, rounds=1).weights[-1]
+    weights = torch.tensor(w, requires_grad=True)
+    (grad,) = torch.autograd.grad((torch.tensor(x) @ weights - g) ** 2, weights)
+    np.testing.assert_allclose(grad, 2 * step, rtol=1e-14)
+
+    network = deep_network.first_weights()
+    x, goal = np.array(deep_network.LIGHTS[:1], np.float64), np.array(deep_network.WALK[:1], np.float64)
+    after, _ = deep_network.learn(network, x, goal, alpha=1.0, rounds=1)
+    torch_network = torch_deep_network.first_weights()
+    for tensor in torch_network:
+        tensor.requires_grad_()
+    hidden = torch_deep_network.hidden_layer(torch_network, torch.tensor(x))
+    error = ((hidden @ torch_network.output - torch.tensor(goal)) ** 2).sum()
+    for grad, before, then in zip(torch.autograd.grad(error, torch_network), network, after, strict=True):
+        np.testing.assert_allclose(grad, 2 * (before - then), rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize(("x", "alpha"), [(0.5, 1.0), (1.1, 1.0), (2.0, 1.0), (2.0, 0.1), (2.0, 0.5)])
+def test_each_round_multiplies_delta_by_one_minus_alpha_x_squared(x: float, alpha: float) -> None:
+    """Which makes it creep, overshoot, diverge, or (α x² = 2) swing to and fro for ever."""
+    delta = gradient_descent.one_weight(0.3, x, 0.8, alpha, 8).predictions - 0.8
+    np.testing.assert_allclose(delta[1:], (1 - alpha * x**2) * delta[:-1], rtol=1e-9)
+
+
+def test_a_frozen_weight_stays_and_the_others_reach_the_goal() -> None:
+    w, x = np.array([0.1, 0.2, -0.1]), np.array([8.5, 0.65, 1.2])
+    free = gradient_descent.many_inputs(w, x, 1.0, 0.01, 200)
+    frozen = gradient_descent.many_inputs(w, x, 1.0, 0.3, 200, frozen=[0])
+    assert set(frozen.weights[:, 0]) == {0.1}
+    assert frozen.errors[-1] < 1e-12
+    assert free.errors[-1] < 1e-12
+    assert abs(free.weights[-1, 0] - 0.1) > 0.01
+
+
+def test_hot_and_cold_rests_where_both_directions_are_as_bad() -> None:
+    """And, a whole number of steps away, gets there; else it swings around the goal for ever."""
+    there = hot_and_cold.hot_and_cold(0.5, 1.0, 1.0, 0.25, 5)
+    assert there.weights.tolist() == [0.5, 0.75, 1.0, 1.0, 1.0, 1.0]
+    swinging = hot_and_cold.hot_and_cold(0.5, 1.0, 1.1, 0.25, 6)
+    assert swinging.weights.tolist() == [0.5, 0.75, 1.0, 1.25, 1.0, 1.25, 1.0]
+
+
+@given(st.integers(0, 1000), st.integers(1, 7))
+def test_batches_of_all_sizes_learn_as_their_definition_says(seed: int, batch_size: int) -> None:
+    """The mean over each batch, the last one smaller; errors made with the weights of the moment."""
+    rng = np.random.default_rng(seed)
+    w, x, g = rng.standard_normal(3), lights(rng), rng.uniform(0, 1, 6)
+    found = streetlights.descend(w, x, g, 0.1, 2, batch_size)
+    for done in range(2):
+        error = 0.0
+        for start in range(0, 6, batch_size):
+            rows = range(start, min(start + batch_size, 6))
+            error += sum((x[i] @ w - g[i]) ** 2 for i in rows)
+            w = w - 0.1 * sum((x[i] @ w - g[i]) * x[i] for i in rows) / len(rows)
+        np.testing.assert_allclose(found.weights[done + 1], w, rtol=1e-12)
+        np.testing.assert_allclose(found.errors[done], error, rtol=1e-12)
+
+
+@pytest.mark.parametrize("side", [streetlights, torch_streetlights], ids=["numpy", "torch"])
+def test_what_never_changes_has_no_correlation(side: Any) -> None:
+    """Not even where the mean of a constant, rounded, is not the constant; all others are NumPy's."""
+    rng = np.random.default_rng(0)
+    x, g = np.c_[rng.standard_normal((7, 2)), np.full(7, 0.1)], rng.standard_normal((7, 2))
+    inputs, goals = (x, g) if side is streetlights else (torch.tensor(x), torch.tensor(g))
+    found = np.asarray(side.correlation(inputs, goals))
+    np.testing.assert_allclose(found[:2], np.corrcoef(x[:, :2].T, g.T)[:2, 2:])
+    assert found[2].tolist() == [0, 0]
+
+
+def test_the_hidden_layer_makes_the_correlation_that_the_lights_lack() -> None:
+    """Chapter 6's reason for depth: no light tells anything, two hidden units together tell all."""
+    x, g = np.array(deep_network.LIGHTS, np.float64), np.array(deep_network.WALK, np.float64)
+    assert not streetlights.correlation(x, g).any()
+    network, errors = deep_network.learn(deep_network.first_weights(), x, g)
+    hidden = deep_network.hidden_layer(network, x)
+    assert np.abs(streetlights.correlation(hidden, g)).max() > 0.5
+    assert streetlights.correlation(hidden @ network.output, g).item() > 0.9999
+    assert errors[-1] < 1e-4
+    # Three weights alone stay where they can be wrong by a half everywhere.
+    assert streetlights.descend(np.zeros(3), x, g[:, 0], rounds=200).errors[-1] > 0.9
+
+
+def test_the_counter_and_the_weights_have_opposite_strengths() -> None:
+    """The counter learns what no weighted sum can; of a pattern it has not seen it knows nothing."""
+    x, g = np.array(deep_network.LIGHTS, np.float64), np.array(deep_network.WALK, np.float64)[:, 0]
+    counts = counting.count(x, g > 0.5)
+    np.testing.assert_array_equal(counting.probability(counts, x), g)
+    assert np.isnan(counting.probability(counts, np.zeros((1, 3)))).all()
+    twice = counting.count(np.tile(x, (3, 1)), np.r_[g, g, 1 - g] > 0.5)
+    assert len(twice.patterns) == len(counts.patterns)
+    np.testing.assert_allclose(counting.probability(twice, x), (2 * g + (1 - g)) / 3)
+
+
+def test_plus_plus_draws_in_proportion_to_the_squared_distance() -> None:
+    """With 0, 1 and 3 on a line, from 0 the others have 1 and 9 of ten chances; none is drawn twice."""
+    points = np.array([[0.0], [1.0], [3.0]])
+    for draw, expected in ((0.0, 1.0), (0.099, 1.0), (0.101, 3.0), (0.999, 3.0)):
+        assert kmeans.plus_plus(points, np.array([0.3, draw])).tolist() == [[0.0], [expected]]
+    every = kmeans.plus_plus(points, np.array([0.9, 0.0, 0.999]))
+    assert sorted(every[:, 0]) == [0.0, 1.0, 3.0]
+
+
+@given(st.integers(0, 1000), st.integers(1, 6))
+def test_kmeans_is_scikit_learns(seed: int, k: int) -> None:
+    """A second witness: the same labels and sum from the same start; and no round makes the sum larger."""
+    rng = np.random.default_rng(seed)
+    points = rng.standard_normal((60, 3))
+    centres = kmeans.plus_plus(points, rng.random(k))
+    found = kmeans.kmeans(points, centres)
+    theirs = KMeans(k, init=centres, n_init=1, algorithm="lloyd", tol=0).fit(points)
+    np.testing.assert_array_equal(found.labels, theirs.labels_)
+    np.testing.assert_allclose(found.centres, theirs.cluster_centers_, rtol=1e-9)
+    assert found.sums[-1] == pytest.approx(theirs.inertia_)
+    assert (np.diff(found.sums) <= 1e-9).all()
+
+
+def test_a_group_that_nobody_belongs_to_keeps_its_centre() -> None:
+    points, lonely = np.array([[0.0, 0.0], [1.0, 0.0]]), [50.0, 50.0]
+    found = kmeans.kmeans(points, np.array([[0.0, 0.0], lonely]))
+    assert found.centres.tolist() == [[0.5, 0.0], lonely]
+
+
+@given(st.integers(0, 1000), st.floats(0.1, 30))
+def test_dp_means_opens_groups_while_that_is_worth_the_penalty(seed: int, penalty: float) -> None:
+    """In the end no point is further than √λ from its centre; four clusters are found without being told."""
+    rng = np.random.default_rng(seed)
+    points = rng.standard_normal((40, 2))
+    found = kmeans.dp_means(points, penalty)
+    assert kmeans.distances(points, found.centres).min(axis=1).max() <= penalty
+    assert len(kmeans.dp_means(clusters(rng), 12.0).centres) == 4
+    assert len(kmeans.dp_means(points, 1e6).centres) == 1
+    assert len(kmeans.dp_means(points, 0.0).centres) == 40
+
+
+def test_stacked_layers_are_one_matrix() -> None:
+    """Chapter 3's stack is linear: it predicts what the product of its matrices does."""
+    rng = np.random.default_rng(0)
+    first, second, x = rng.standard_normal((4, 3)), rng.standard_normal((2, 4)), rng.standard_normal(3)
+    np.testing.assert_allclose(prediction.stacked(x, [first, second]), second @ first @ x)

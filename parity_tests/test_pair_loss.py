@@ -1,0 +1,92 @@
+"""Where the losses of pairs have corners: coinciding points, margins exactly met, one pair, zeros.
+
+Parity everywhere else is proved in ``test_layers.py``.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from gdl_numpy import nn
+
+Floats = tuple[float, ...]
+
+
+def rows(*values: Floats, dtype: str = "float32") -> np.ndarray:
+    return np.array(values, dtype)
+
+
+def test_a_triplet_that_meets_the_margin_is_left_alone() -> None:
+    """Loss and gradient are 0 at the margin exactly; just inside it the gradient is whole."""
+    loss = nn.TripletMarginLoss(margin=2.0, eps=0.0)
+    anchor, positive = rows((0, 0), (0, 0)), rows((3, 0), (3, 0))
+    assert loss(anchor, positive, rows((0, 5), (0, 6))) == 0
+    assert all((grad == 0).all() for grad in loss.backward())
+    loss(anchor, positive, rows((0, 5), (0, 4.99)))
+    pull, push = loss.backward()[1:]
+    np.testing.assert_array_equal(pull, [[0, 0], [0.5, 0]])
+    np.testing.assert_array_equal(push, [[0, 0], [0, -0.5]])
+
+
+def test_swapped_and_own_negative_at_one_distance_share_the_gradient() -> None:
+    loss = nn.TripletMarginLoss(margin=9.0, eps=0.0, swap=True)
+    assert loss(rows((-1, 0)), rows((1, 0)), rows((0, 1))) == pytest.approx(11 - math.sqrt(2))
+    _, _, negative = loss.backward()
+    np.testing.assert_allclose(negative, [[0, -math.sqrt(0.5)]], atol=1e-7)
+
+
+@pytest.mark.parametrize("alike", [0, 1])
+def test_coinciding_points_are_not_pushed_anywhere(alike: int) -> None:
+    """There is no direction; unlike, they lose the whole margin."""
+    loss, x = nn.ContrastiveLoss(margin=2.0), rows((1, 2), (0, 0))
+    assert loss(x, x.copy(), np.array([alike, alike])) == (0 if alike else 4)
+    for grad in loss.backward():
+        np.testing.assert_array_equal(grad, np.zeros((2, 2)))
+
+
+def test_unlike_points_a_margin_apart_are_left_alone() -> None:
+    loss = nn.ContrastiveLoss(margin=5.0)
+    assert loss(rows((0, 0)), rows((3, 4)), np.array([0])) == 0
+    assert all((grad == 0).all() for grad in loss.backward())
+
+
+@pytest.mark.parametrize("temperature", [0.01, 0.5, 100.0])
+def test_one_pair_has_nothing_to_be_told_from(temperature: float) -> None:
+    loss = nn.NTXentLoss(temperature)
+    assert loss(rows((1, 2, 3)), rows((-1, 0.5, 2))) == 0
+    for grad in loss.backward():
+        np.testing.assert_array_equal(grad, np.zeros((1, 3)))
+
+
+def test_similarities_that_overflow_without_care() -> None:
+    """1 / temperature = 1,000: e¹⁰⁰⁰ is infinite. Right answers cost nothing, wrong ones 1,000 each."""
+    loss, z = nn.NTXentLoss(1e-3), rows((1, 0), (0, 1))
+    assert loss(z, z.copy()) == 0
+    assert loss(z, z[::-1].copy()) == pytest.approx(1000)
+    assert all(np.isfinite(grad).all() for grad in loss.backward())
+
+
+def test_chance_costs_the_logarithm_of_the_others() -> None:
+    """Where all are alike, each guesses among 2N - 1."""
+    loss, z = nn.NTXentLoss(0.02, "none"), np.full((4, 3), 7.0)
+    np.testing.assert_allclose(loss(z, z.copy()), np.full(8, math.log(7)))
+
+
+def test_vectors_of_zeros_give_no_nan(dtype: str) -> None:
+    """Neither alone nor among others, in any loss or on the way to it."""
+    z, other = np.zeros((2, 3), dtype), rows((0, 0, 0), (1, 2, 3), dtype=dtype)
+    for loss, targets in (
+        (nn.NTXentLoss(), ()),
+        (nn.ContrastiveLoss(), (np.array([0, 1]),)),
+        (nn.CosineEmbeddingLoss(), (np.array([1, -1]),)),
+        (nn.TripletMarginLoss(), (other + 1,)),
+    ):
+        for second in (z, other):
+            assert np.isfinite(loss(z, second, *targets))
+            assert all(np.isfinite(grad).all() for grad in loss.backward())
+    normalize = nn.Normalize()
+    np.testing.assert_array_equal(normalize(z), z)
+    assert np.isfinite(normalize.backward(np.ones((2, 3), dtype))).all()  # type: ignore[arg-type]

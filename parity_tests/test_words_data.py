@@ -1,0 +1,485 @@
+"""The data of the models of words: every batch is what its definition says, word for word."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from itertools import permutations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
+
+from gdl_numpy import data
+from gdl_numpy.data import UNKNOWN, Documents, LabelledTexts, ReviewDataset, Vocabulary, hold_out, words_of
+from gdl_numpy.data.documents import paragraphs
+from gdl_numpy.data.material import blanks, masked_words, reviews, shuffled_sentences
+from gdl_numpy.data.pretext_text import ORDERS, MaskedWords, ShuffledSentences
+from gdl_numpy.data.python_docs_topics import OBJECTS, STATEMENTS
+from gdl_numpy.data.words import Bags, Blanks, bag_of_words
+
+if TYPE_CHECKING:
+    from gdl_numpy.data.examples import ExampleFeed
+
+# Few words, so that documents have some in common; and ends of sentences.
+some_texts = st.lists(
+    st.lists(st.sampled_from(["a", "b", "c", "don't", "\ufffd", ".", "!"]), max_size=9).map(" ".join),
+    max_size=6,
+)
+any_text = st.text(st.characters(exclude_categories=()) | st.sampled_from("aB'’ \n.<br/>_İß"))
+
+
+def ids_of(documents: Documents, row: int) -> list[int]:
+    ids: list[int] = documents.ids[documents.offsets[row] : documents.offsets[row + 1]].tolist()
+    return ids
+
+
+def bags_in(ids: np.ndarray, offsets: np.ndarray) -> list[list[int]]:
+    assert offsets[0] == 0
+    return [bag.tolist() for bag in np.split(ids, offsets[1:])]
+
+
+# --- words -------------------------------------------------------------------------------------------------
+
+
+def test_words_are_in_lower_case_with_marks_set_off() -> None:
+    assert words_of("Great film.<br /><br />I don’t mind; it's «good»...") == (
+        "great film . i don't mind ; it's « good » . . ."
+    )
+    assert words_of("10/10 _Titanic_ 'twas rock'n'roll, the boys'") == (
+        "10 / 10 _ titanic _ ' twas rock'n'roll , the boys '"
+    )
+    assert words_of(" \n ") == ""
+
+
+@given(text=any_text)
+def test_words_are_read_as_they_were_written(text: str) -> None:
+    """What is shown to people, and typed again, is the same document."""
+    words = words_of(text)
+    assert words_of(words) == words
+    assert words == " ".join(words.split())
+    if words:
+        assert Vocabulary.build(words, "spaces", unknown=False).split(words) == words.split()
+
+
+def test_paragraphs_are_what_blank_lines_divide() -> None:
+    assert paragraphs("\n\na\nb\n \t\n\n  c\n\n\n") == ["a\nb", "  c"]
+    assert paragraphs(" \n \n") == []
+
+
+# --- documents ---------------------------------------------------------------------------------------------
+
+
+@example(texts=["b a c", "c b a"], max_size=2, unknown=True)  # equally frequent: the first in the text stays
+@given(texts=some_texts, max_size=st.none() | st.integers(2, 6), unknown=st.booleans())
+def test_documents_are_their_texts_in_any_vocabulary(
+    texts: list[str], max_size: int | None, unknown: bool
+) -> None:
+    """The fast way, one table from one vocabulary to another, gives what encoding the words gives."""
+    documents = Documents.of(texts)
+    assert [documents.text(row) for row in range(len(documents))] == texts
+    together = " ".join(filter(None, texts))
+    assume(together and (not unknown or together.strip("\ufffd ")))
+    vocabulary = documents.frequent(max_size, unknown)
+    assert vocabulary == Vocabulary.build(together, "spaces", unknown, max_size)
+    assume(unknown or max_size is None)
+    translated = documents.translate(vocabulary)
+    for row, text in enumerate(texts):
+        assert ids_of(translated, row) == vocabulary.encode(text).tolist()
+
+
+def test_a_word_without_a_place_in_a_vocabulary_is_refused() -> None:
+    documents = Documents.of(["a b"])
+    with pytest.raises(ValueError, match="lacks 'b'"):
+        documents.translate(Vocabulary(("a",), "spaces", unknown=False))
+    with pytest.raises(ValueError, match="max_size must be at least 2"):
+        documents.frequent(1)
+    with pytest.raises(ValueError, match="at least one word, and there is none"):
+        Documents.of(["", "\ufffd"]).frequent()
+    with pytest.raises(ValueError, match="offsets must go up from 0 to 2"):
+        Documents(documents.vocabulary, documents.ids, np.array([0, 1]))
+
+
+@given(texts=some_texts, rows=st.lists(st.integers(0, 5), max_size=8))
+def test_documents_are_gathered_selected_and_made_distinct(texts: list[str], rows: list[int]) -> None:
+    documents = Documents.of(texts)
+    rows = [row for row in rows if row < len(texts)]
+    ids, offsets = documents.gather(np.array(rows, np.int64))
+    assert ids.dtype == offsets.dtype == np.int64
+    if rows:
+        assert bags_in(ids, offsets) == [ids_of(documents, row) for row in rows]
+    selected = documents.select(np.array(rows, np.int64))
+    assert [selected.text(row) for row in range(len(selected))] == [texts[row] for row in rows]
+    distinct = documents.distinct()
+    assert len(distinct) == len(documents)
+    for row in range(len(documents)):
+        assert ids_of(distinct, row) == sorted(set(ids_of(documents, row)))
+    first, others = documents.split(len(texts) // 2)
+    assert [part.text(row) for part in (first, others) for row in range(len(part))] == texts
+
+
+@given(texts=some_texts)
+def test_sentences_end_with_their_marks(texts: list[str]) -> None:
+    """Put together they are their documents again; only the last of a document may lack a mark."""
+    documents = Documents.of(texts)
+    sentences, document_of = documents.sentences()
+    found: dict[int, list[str]] = {row: [] for row in range(len(texts))}
+    for row, document in enumerate(document_of.tolist()):
+        found[document].append(sentences.text(row))
+    for row, text in enumerate(texts):
+        assert " ".join(found[row]) == text
+        for sentence in found[row][:-1]:
+            assert sentence[-1] in ".!"
+            assert not any(mark in sentence.rstrip(".! ") for mark in ".!")
+
+
+# --- labelled texts ----------------------------------------------------------------------------------------
+
+
+def small_reviews(n: int = 20) -> ReviewDataset:
+    texts = [f"w{row} is {'good' if row % 2 else 'bad'} . so it is ! yes" for row in range(n)]
+    return ReviewDataset.of("small", texts, np.arange(n) % 2, np.arange(n) >= n // 2)
+
+
+def test_the_vocabulary_is_of_the_training_texts() -> None:
+    dataset = small_reviews()
+    assert "w9" in dataset.vocabulary().symbols
+    assert "w10" not in dataset.vocabulary().symbols
+    assert dataset.test.texts[0] == "w10 is bad . so it is ! yes"
+    assert dataset.sha256 == small_reviews().sha256 != small_reviews(18).sha256
+
+
+@pytest.mark.usefixtures("unchecked_types")
+def test_labels_are_one_for_each_text_and_0_or_1() -> None:
+    documents = Documents.of(["a", "b"])
+    with pytest.raises(ValueError, match="2 texts but 1 labels"):
+        LabelledTexts(documents, np.array([1]))
+    with pytest.raises(ValueError, match="labels must be 0 or 1, got 2"):
+        LabelledTexts(documents, np.array([1, 2]))
+
+
+def test_texts_and_labels_are_held_out_together() -> None:
+    """As images are: in their old order, each in exactly one of the two."""
+    train = small_reviews(40).train
+    rest, held_out = hold_out(train, 0.25, seed=3)
+    assert (len(rest), len(held_out)) == (15, 5)
+    assert sorted(rest.texts + held_out.texts) == sorted(train.texts)
+    for part in (rest, held_out):
+        numbers = [int(text.split()[0][1:]) for text in part.texts]
+        assert numbers == sorted(numbers)
+        np.testing.assert_array_equal(part.labels, np.array(numbers) % 2)
+    with pytest.raises(ValueError, match=r"holds out all 20 examples"):
+        hold_out(train, 0.99, seed=0)
+
+
+def test_topics_have_labels_that_a_bag_of_words_can_learn() -> None:
+    """Better than always saying the more frequent one, and each paragraph is there once."""
+    dataset = data.load("python_docs_topics")
+    assert data.available("python_docs_topics")
+    every = dataset.train.texts + dataset.test.texts
+    assert len(every) > 1500
+    assert len(set(every)) == len(every)
+    assert min(len(text.split()) for text in every) >= 5
+    assert set(STATEMENTS.split()).isdisjoint(OBJECTS.split())
+    for part in (dataset.train, dataset.test):
+        assert 0.45 < part.labels.mean() < 0.6
+    assert abs(len(dataset.test) - len(every) / 5) <= 1
+    vocabulary = dataset.vocabulary()
+    train, test = (
+        bag_of_words(part.documents.translate(vocabulary)) for part in (dataset.train, dataset.test)
+    )
+    model = LogisticRegression(max_iter=1000).fit(train, dataset.train.labels)
+    assert model.score(test, dataset.test.labels) > 0.8
+
+
+# --- bags --------------------------------------------------------------------------------------------------
+
+TEXTS = ["b a b x", "", "x y", "c", "a b c a !", "c c . a b . b", "a a a"]
+LABELS = np.array([1, 0, 0, 1, 1, 0, 1])
+VOCABULARY = Vocabulary((UNKNOWN, "!", ".", "a", "b", "c"), "spaces")
+
+
+def known(text: str) -> list[int]:
+    return [id_ for id_ in VOCABULARY.encode(text).tolist() if id_]
+
+
+@pytest.fixture
+def documents() -> Documents:
+    return Documents.of(TEXTS).translate(VOCABULARY)
+
+
+@pytest.mark.parametrize("distinct", [True, False])
+@pytest.mark.parametrize("seed", [None, 4])
+def test_bags_are_the_known_words_of_each_document(
+    documents: Documents, distinct: bool, seed: int | None
+) -> None:
+    """A document without any is an empty bag, wherever in the batch it is."""
+    feed = Bags(documents, LABELS, 3, seed, distinct)
+    feed.set_epoch(2)
+    order = range(7) if seed is None else data.epoch_order(7, seed, 2).tolist()
+    seen = []
+    for (ids, offsets), targets in feed:
+        assert ids.dtype == offsets.dtype == np.int64
+        assert targets.dtype == np.float32
+        assert offsets.shape == targets.shape
+        seen += list(zip(bags_in(ids, offsets), targets.tolist(), strict=True))
+    bags = [sorted(set(known(text))) if distinct else known(text) for text in TEXTS]
+    assert seen == [(bags[row], LABELS[row]) for row in order]
+    assert json.loads(json.dumps(feed.describe()))["distinct"] == distinct
+
+
+def test_a_bag_of_words_is_a_row_of_zeros_and_ones(documents: Documents) -> None:
+    bags = bag_of_words(documents)
+    assert bags.dtype == np.float32
+    expected = [[float(id_ in known(text)) for id_ in range(len(VOCABULARY))] for text in TEXTS]
+    np.testing.assert_array_equal(bags, expected)
+
+
+# --- blanks ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("window", [1, 2, 9])
+@pytest.mark.parametrize("seed", [None, 0, 5])
+def test_blanks_are_each_word_once_with_those_around_it(
+    documents: Documents, window: int, seed: int | None
+) -> None:
+    """No word of another document, no unknown one, never the word itself; alone in its document, no blank."""
+    expected = []
+    for words in map(known, TEXTS):
+        for place, word in enumerate(words):
+            context = words[max(0, place - window) : place] + words[place + 1 : place + 1 + window]
+            if context:
+                expected.append((word, context))
+    feed = Blanks(documents, 4, window, negatives=3, seed=seed)
+    feed.set_epoch(1)
+    seen = []
+    for (ids, offsets, candidates), targets in feed:
+        assert ids.dtype == offsets.dtype == candidates.dtype == np.int64
+        assert targets.dtype == np.float32
+        assert candidates.shape == targets.shape == (len(offsets), 4)
+        np.testing.assert_array_equal(targets, [[1, 0, 0, 0]] * len(offsets))
+        assert set(candidates.ravel().tolist()) <= {word for word, _ in expected}
+        seen += list(zip(candidates[:, 0].tolist(), bags_in(ids, offsets), strict=True))
+    if seed is None:
+        assert seen == expected
+    else:
+        assert sorted(seen) == sorted(expected)
+        assert seen == [expected[row] for row in data.epoch_order(len(expected), seed, 1)]
+
+
+def test_words_to_choose_from_are_drawn_as_often_as_they_occur() -> None:
+    """Within five standard deviations of the binomial distribution."""
+    documents = Documents.of(["a " * 70 + "b " * 25 + "c " * 5])
+    draws = np.concatenate(
+        [candidates[:, 1:] for (_, _, candidates), _ in Blanks(documents, 16, negatives=50)]
+    )
+    n = draws.size
+    for id_, fraction in zip((1, 2, 3), (0.7, 0.25, 0.05), strict=True):
+        deviation = np.sqrt(n * fraction * (1 - fraction))
+        assert abs(np.count_nonzero(draws == id_) - n * fraction) < 5 * deviation
+
+
+def test_frequent_words_are_thinned_out_as_the_paper_says() -> None:
+    documents = Documents.of(["a " * 9000 + "b " * 900 + "c " * 100])
+    feed = Blanks(documents, 1000, subsample=0.04)
+    counts = Counter(np.concatenate([candidates[:, 0] for (_, _, candidates), _ in feed]).tolist())
+    assert counts[3] == 100
+    for id_, n, fraction in ((1, 9000, 0.9), (2, 900, 0.09)):
+        stays = np.sqrt(0.04 / fraction)
+        assert abs(counts[id_] - n * stays) < 5 * np.sqrt(n * stays * (1 - stays))
+    assert len(list(feed)) == len(feed)
+    with pytest.raises(ValueError, match=r"Blanks: subsample must be more than 0, or None, got 0"):
+        Blanks(documents, 1000, subsample=0.0)
+
+
+# --- masks and sentences -----------------------------------------------------------------------------------
+
+
+def test_masked_words_are_each_known_word_in_its_place(documents: Documents) -> None:
+    mask = len(VOCABULARY)
+    expected = []
+    for text in TEXTS:
+        ids = [mask, mask, *VOCABULARY.encode(text).tolist(), mask, mask]
+        for place in range(2, len(ids) - 2):
+            if ids[place]:
+                around = [*ids[place - 2 : place], mask, *ids[place + 1 : place + 3]]
+                expected.append((around, ids[place]))
+    seen = []
+    for inputs, targets in MaskedWords(documents, 4, window=2):
+        assert inputs.dtype == targets.dtype == np.int64
+        seen += list(zip(inputs.tolist(), targets.tolist(), strict=True))
+    assert seen == expected
+    feed = MaskedWords(documents, 4, window=2, seed=3)
+    feed.set_epoch(1)
+    shuffled = [
+        pair for inputs, targets in feed for pair in zip(inputs.tolist(), targets.tolist(), strict=True)
+    ]
+    assert shuffled == [expected[row] for row in data.epoch_order(len(expected), 3, 1)]
+
+
+def test_sentences_can_be_put_in_order_by_their_targets() -> None:
+    """All six orders come, each example is three sentences of one document that follow each other."""
+    texts = [" ".join(f"w{document} s{n} ." for n in range(5)) for document in range(20)] + ["one . two ."]
+    documents = Documents.of(texts)
+    assert [tuple(order) for order in ORDERS] == list(permutations(range(3)))
+    feed = ShuffledSentences(*documents.sentences(), 7, seed=1)
+    assert feed.n == 60
+    feed.set_epoch(3)
+    orders, starts = Counter[int](), []
+    for (ids, offsets), targets in feed:
+        assert offsets.shape == (3 * len(targets),)
+        assert targets.dtype == np.int64
+        sentences = [documents.vocabulary.decode(bag).split(" ") for bag in bags_in(ids, offsets)]
+        for row, target in enumerate(targets.tolist()):
+            shown = sentences[3 * row : 3 * row + 3]
+            straight = [shown[place] for place in np.argsort(ORDERS[target])]
+            start = int(straight[0][1][1:])
+            assert straight == [[straight[0][0], f"s{start + n}", "."] for n in range(3)]
+            starts.append((straight[0][0], start))
+            orders[target] += 1
+    assert sorted(starts) == sorted((f"w{document}", n) for document in range(20) for n in range(3))
+    assert set(orders) == set(range(6))
+
+
+# --- what all feeds promise --------------------------------------------------------------------------------
+
+
+def feeds(
+    documents: Documents, batch_size: int = 2, seed: int | None = 6, **devices: int
+) -> list[ExampleFeed]:
+    return [
+        Bags(documents, LABELS, batch_size, seed, True, **devices),
+        Blanks(documents, batch_size, seed=seed, **devices),
+        MaskedWords(documents, batch_size, seed=seed, **devices),
+        ShuffledSentences(documents, np.zeros(7, np.int64), batch_size, seed, **devices),
+    ]
+
+
+def rows_of(batch: tuple[Any, np.ndarray]) -> list[Any]:
+    """A batch, example by example, in what can be compared."""
+    inputs, targets = batch
+    if not isinstance(inputs, tuple):
+        return list(zip(inputs.tolist(), targets.tolist(), strict=True))
+    ids, offsets, *others = inputs
+    bags = bags_in(ids, offsets)
+    each = len(bags) // len(targets)
+    grouped = [bags[each * row : each * (row + 1)] for row in range(len(targets))]
+    return list(zip(grouped, *(other.tolist() for other in others), targets.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("which", range(4), ids=["Bags", "Blanks", "MaskedWords", "ShuffledSentences"])
+def test_a_batch_depends_on_seed_epoch_and_place_alone(documents: Documents, which: int) -> None:
+    """A resumed run, and the torch side, get the same whichever batches were looked at before."""
+    feed, other = feeds(documents)[which], feeds(documents)[which]
+    feed.set_epoch(2)
+    batches = [rows_of(batch) for batch in feed]
+    assert len(batches) == len(feed)
+    np.random.default_rng(0).random(9)
+    list(other)
+    other.set_epoch(2)
+    assert [rows_of(other[number]) for number in reversed(range(len(feed)))] == batches[::-1]
+    other.set_epoch(3)
+    assert [rows_of(batch) for batch in other] != batches
+    other_seed = feeds(documents, seed=7)[which]
+    other_seed.set_epoch(2)
+    assert [rows_of(batch) for batch in other_seed] != batches
+    with pytest.raises(IndexError, match=f"batch must be from 0 to {len(feed) - 1}, got {len(feed)}"):
+        feed[len(feed)]
+    unshuffled = feeds(documents, seed=None)[which]
+    before = [rows_of(batch) for batch in unshuffled]
+    unshuffled.set_epoch(5)
+    assert [rows_of(batch) for batch in unshuffled] == before
+    assert not feed.continues
+    assert json.loads(json.dumps(feed.describe())) == feed.describe()
+
+
+def test_each_batch_of_each_epoch_has_random_numbers_of_its_own(documents: Documents) -> None:
+    """Also others than those that shuffle the epoch."""
+    drawn = []
+    for seed in (1, 2):
+        feed = feeds(documents, seed=seed)[0]
+        for epoch in range(3):
+            feed.set_epoch(epoch)
+            drawn += [feed.generator(number).random() for number in range(3)]
+            drawn.append(np.random.default_rng((seed, epoch)).random())
+    assert len(set(drawn)) == len(drawn) == 24
+
+
+@pytest.mark.parametrize("which", range(4), ids=["Bags", "Blanks", "MaskedWords", "ShuffledSentences"])
+@pytest.mark.parametrize("devices", [2, 3])
+def test_devices_share_the_batch_that_one_would_take(documents: Documents, which: int, devices: int) -> None:
+    """Row by row in turn, what is drawn included; where they cannot, some of the first come again."""
+    one = feeds(documents, batch_size=2 * devices)[which]
+    shares = [
+        feeds(documents, batch_size=2, num_replicas=devices, rank=rank)[which] for rank in range(devices)
+    ]
+    assert {len(share) for share in shares} == {len(one)}
+    for feed in (one, *shares):
+        feed.set_epoch(1)
+    for whole, *parts in zip(one, *shares, strict=True):
+        rows, dealt = rows_of(whole), [rows_of(part) for part in parts]
+        assert len({len(part) for part in dealt}) == 1
+        together = [row for turn in zip(*dealt, strict=True) for row in turn]
+        assert together[: len(rows)] == rows
+        assert len(together) - len(rows) < devices
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda d: Bags(d, LABELS[:3], 2), "Bags: 7 documents but 3 labels"),
+        (lambda d: Bags(d, LABELS, 0), "Bags: batch_size must be at least 1, got 0"),
+        (lambda d: Bags(d, LABELS, 2, -1), "Bags: seed must be 0 or more, or None, got -1"),
+        (lambda d: Bags(d, LABELS, 2, num_replicas=0), "Bags: num_replicas must be at least 1, got 0"),
+        (lambda d: Bags(d, LABELS, 2, num_replicas=2, rank=2), "Bags: rank must be from 0 to 1, got 2"),
+        (lambda d: Blanks(d, 2, window=0), "Blanks: window must be at least 1, got 0"),
+        (lambda d: Blanks(d, 2, window=-1), "Blanks: window must be at least 1, got -1"),
+        (lambda d: Blanks(d, 2, negatives=0), "Blanks: negatives must be at least 1, got 0"),
+        (lambda d: Blanks(d.select(np.array([1, 2, 3])), 2), "Blanks: no document has two words"),
+        (lambda d: MaskedWords(d, 2, window=0), "MaskedWords: window must be at least 1, got 0"),
+        (lambda d: MaskedWords(d.select(np.array([1, 2])), 2), "MaskedWords: the text has no word"),
+        (lambda d: ShuffledSentences(d, np.arange(7), 2), "ShuffledSentences: no document has three"),
+        (lambda d: ShuffledSentences(d, np.arange(6), 2), "7 sentences but 6 in document_of"),
+    ],
+)
+def test_what_makes_no_batches_is_refused(documents: Documents, make: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make(documents)
+
+
+# --- material ----------------------------------------------------------------------------------------------
+
+SENTENCES = data.SentenceDataset("sentences", ("a b.", "b c!", "c a."), ("a.", "b d.", "c."), ("a b.",) * 3)
+
+
+@pytest.mark.parametrize(
+    "dataset", [small_reviews(60), data.load("python_docs"), SENTENCES], ids=lambda d: d.name
+)
+@pytest.mark.parametrize("make", [blanks, masked_words, shuffled_sentences])
+def test_any_texts_are_material_for_tasks_of_their_own(dataset: Any, make: Any) -> None:
+    """With the vocabulary of those to learn from, and the same validation each time."""
+    material = make(dataset, 2, max_words=50)
+    assert material.arguments["vocab_size"] == len(material.vocabulary) <= 50
+    assert material.validation is not None
+    for feed in (material.train, material.validation, material.test):
+        assert len(feed) > 0
+        inputs, _ = feed[0]
+        ids = inputs[0] if isinstance(inputs, tuple) else inputs
+        assert 0 <= ids.min() <= ids.max() <= len(material.vocabulary)
+    assert (material.train.seed, material.validation.seed, material.test.seed) == (0, None, None)
+    assert (dataset.name == "sentences") == (material.identity == {})
+
+
+def test_reviews_are_material_with_some_held_out() -> None:
+    dataset = small_reviews(60)
+    material = reviews(dataset, 4, validation=0.2, seed=1)
+    assert [feed and feed.describe()["examples"] for feed in (material.train, material.validation)] == [24, 6]
+    assert material.test.describe()["examples"] == 30
+    assert material.vocabulary == dataset.vocabulary()
+    assert material.identity == {"text_sha256": dataset.sha256}
+    assert reviews(dataset, 4, validation=0).validation is None
+    assert reviews(dataset, 4, max_words=5).arguments == {"vocab_size": 5}
+    assert blanks(dataset, 4, validation=0).validation is None

@@ -1,0 +1,214 @@
+"""`words.py` shows what a checkpoint's words know, in a table or a picture; what cannot be is one line."""
+
+from __future__ import annotations
+
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from gdl_numpy.checkpoint import save_model
+from gdl_numpy.data import Documents, Vocabulary, load
+from gdl_numpy.models import MLP, FillInTheBlank, SentimentClassifier
+from gdl_numpy.word_picture import NAMED, draw_words, most_telling
+from gdl_numpy.word_vectors import WordVectors, most_alike
+from parity_tests.test_imports import NO_TORCH
+
+SCRIPT = Path(__file__).parent.parent / "scripts" / "words.py"
+script = runpy.run_path(str(SCRIPT))
+TOPICS = ("--data", "python_docs_topics")
+
+
+def run(*words: str | Path | float) -> int:
+    """Runs the script within this process; returns its exit code."""
+    code: int = script["main"]([str(word) for word in words])
+    return code
+
+
+def cells(table: str) -> list[list[str]]:
+    """What is in the rows of a table, without its header."""
+    rows = [line.strip("│").split("│") for line in table.splitlines() if line.startswith("│")]
+    return [[cell.strip() for cell in row] for row in rows]
+
+
+@pytest.fixture(scope="module")
+def vocabulary() -> Vocabulary:
+    return load("python_docs_topics").vocabulary(300)
+
+
+def build(kind: Any, vocabulary: Vocabulary) -> Any:
+    """A model with opinions."""
+    model = kind(len(vocabulary), 5, rng=0).eval()
+    model.embedding.weight.data *= 10
+    return model
+
+
+@pytest.fixture(params=[SentimentClassifier, FillInTheBlank], ids=lambda kind: kind.__name__)
+def either(request: pytest.FixtureRequest, vocabulary: Vocabulary, tmp_path: Path) -> Path:
+    save_model(tmp_path / "m.safetensors", build(request.param, vocabulary), vocabulary)
+    return tmp_path / "m.safetensors"
+
+
+@pytest.fixture
+def sentiment(vocabulary: Vocabulary, tmp_path: Path) -> Path:
+    save_model(tmp_path / "m.safetensors", build(SentimentClassifier, vocabulary), vocabulary)
+    return tmp_path / "m.safetensors"
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_neighbours_are_those_of_the_vectors(
+    either: Path, metric: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of each word that is asked for, side by side; marks of rich's own language are words too."""
+    words = WordVectors.load(either)
+    assert run(either, "nearest", "class", "[", "-n", 4, "--metric", metric) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    first, second = (words.nearest(word, 4, metric) for word in ("class", "["))
+    assert cells(out) == [
+        [a.word, f"{a.score:.3f}", b.word, f"{b.score:.3f}"] for a, b in zip(first, second, strict=True)
+    ]
+    assert "class" in out.splitlines()[1]
+
+
+def test_analogies_are_those_of_the_vectors(either: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = WordVectors.load(either)
+    assert run(either, "analogy", "class", "method", "--minus", "function", "--minus", "a", "-n", 3) == 0
+    out = capsys.readouterr().out
+    assert "class + method − function − a" in out
+    found = words.analogy(["class", "method"], ["function", "a"], 3)
+    assert cells(out) == [[word, f"{score:.3f}"] for word, score in found]
+
+
+@pytest.mark.parametrize("flag", ["--distinct", "--every"])
+def test_a_prediction_is_the_models(
+    flag: str, sentiment: Path, vocabulary: Vocabulary, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Words that it does not know are named and left out; repeated ones count once, unless asked for."""
+    assert run(sentiment, "predict", "A class, a qwertzu class.", flag) == 0
+    out, err = capsys.readouterr()
+    assert err == "words.py: not known, left out: qwertzu\n"
+    ids = vocabulary.encode("a class , a class .")
+    model = build(SentimentClassifier, vocabulary)
+    (logit,) = model(np.unique(ids) if flag == "--distinct" else ids, np.array([0]))
+    label, probability = (
+        ("positive", 1 / (1 + np.exp(-logit))) if logit > 0 else ("negative", 1 / (1 + np.exp(logit)))
+    )
+    line, table = out.split("\n", 1)
+    assert line == f"{label}, {probability:.1%} (logit {logit:+.2f})"
+    assert sorted(word for word, _ in cells(table)) == sorted([",", ".", "a", "class"])
+    added = [float(value) for _, value in cells(table)]
+    assert added == sorted(added, reverse=True)
+
+
+def test_similar_reviews_are_those_with_the_nearest_means(
+    either: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a text, and of one of the reviews, which is then not its own neighbour."""
+    train = load("python_docs_topics").train
+    words = WordVectors.load(either)
+    means = words.of_documents(train.documents)
+    text = "the class of an object"
+    assert run(either, "similar", text, *TOPICS, "-n", 3) == 0
+    rows, scores = most_alike(means, words.of_documents(Documents.of([text]))[0], 3)
+    found = cells(capsys.readouterr().out)
+    assert [row[:2] for row in found] == [[str(r), f"{s:.3f}"] for r, s in zip(rows, scores, strict=True)]
+    assert [row[2] for row in found] == [["negative", "positive"][label] for label in train.labels[rows]]
+    assert run(either, "similar", "--review", 2, *TOPICS, "-n", 3, "--metric", "euclidean") == 0
+    out = capsys.readouterr().out
+    rows, _ = most_alike(means, means[2], 4, "euclidean")
+    assert [row[0] for row in cells(out)] == [str(row) for row in rows if row != 2]
+    assert out.startswith(f"like review 2, {['negative', 'positive'][train.labels[2]]}: ")
+
+
+def test_the_picture_is_drawn(either: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(either, "plot", *TOPICS, "-n", 50, "--out", tmp_path / "p.svg") == 0
+    assert capsys.readouterr().out == f"drawn in {tmp_path / 'p.svg'}\n"
+    assert (tmp_path / "p.svg").read_text().count("<use ") > 50
+
+
+def test_the_picture_is_of_the_two_main_directions() -> None:
+    """Words in a plane are drawn as they lie there, but turned; the first of them have names."""
+    rng = np.random.default_rng(0)
+    plane = rng.normal(size=(60, 2)) * [3, 1]
+    vectors = plane @ np.linalg.qr(rng.normal(size=(7, 2)))[0].T + rng.normal(size=7)
+    axes = Figure().subplots()
+    words = [f"w{i}" for i in range(60)]
+    sentiment = rng.normal(size=60)
+    points = draw_words(axes, vectors, words, sentiment)
+    drawn = np.asarray(points.get_offsets())
+    distances = np.linalg.norm(plane[:, None] - plane, axis=2)
+    np.testing.assert_allclose(np.linalg.norm(drawn[:, None] - drawn, axis=2), distances, atol=1e-12)
+    assert drawn[:, 0].std() > drawn[:, 1].std()
+    np.testing.assert_array_equal(points.get_array(), sentiment)
+    assert [text.get_text() for text in axes.texts] == words[:NAMED]
+    assert points.get_clim() == (-np.abs(sentiment).max(), np.abs(sentiment).max())
+
+
+def test_the_most_telling_take_turns() -> None:
+    sentiment = np.array([0.0, 3, -2, 1, -5])
+    assert most_telling(sentiment, 4).tolist() == [1, 4, 3, 2]
+    assert most_telling(sentiment, 100).tolist() == [1, 4, 3, 2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nearest", "klass"], "words lacks 'klass': did you mean 'class'"),
+        (["nearest", "class", "-n", "0"], "Input should be greater than or equal to 1"),
+        (["analogy", "class", "--minus", "qwertzu"], "words lacks 'qwertzu'"),
+        (["predict", "qwertzu"], "'qwertzu' has no word that the model knows: give another text"),
+        (["predict", ""], "'' has no word that the model knows"),
+        (["similar", *TOPICS], "give either a text or --review"),
+        (["similar", "class", "--review", "1", *TOPICS], "give either a text or --review"),
+        (["similar", "qwertzu", *TOPICS], "'qwertzu' has no word that the model knows"),
+        (["similar", "--review", "99999", *TOPICS], "--review must be less than"),
+        (["similar", "class", "--data", "digits"], "digits has no labelled texts: choose other --data"),
+        (["plot", "--out", "words.txt"], "Format 'txt' is not supported"),
+        (["neerest"], "No such command 'neerest'"),
+        ([], "Missing command"),
+    ],
+)
+def test_what_cannot_be_is_one_line(
+    arguments: list[str], message: str, sentiment: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(sentiment, *arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("words.py: ")
+    assert err.count("\n") == 1
+    assert message in err
+
+
+def test_other_checkpoints_are_refused(
+    tmp_path: Path, vocabulary: Vocabulary, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_model(tmp_path / "mlp.safetensors", MLP(rng=0))
+    save_model(tmp_path / "blanks.safetensors", build(FillInTheBlank, vocabulary), vocabulary)
+    for path, arguments, message in (
+        (tmp_path / "none.safetensors", ["nearest", "class"], "none.safetensors"),
+        (tmp_path / "mlp.safetensors", ["nearest", "class"], "no vocabulary"),
+        (tmp_path / "mlp.safetensors", ["predict", "class"], "MLP predicts no sentiment"),
+        (tmp_path / "blanks.safetensors", ["predict", "class"], "FillInTheBlank predicts no sentiment"),
+    ):
+        assert run(path, *arguments) == 2
+        err = capsys.readouterr().err
+        assert message in err
+        assert err.count("\n") == 1
+
+
+def test_no_torch_is_needed(sentiment: Path) -> None:
+    """In a fresh interpreter, as people run it."""
+    code = (
+        NO_TORCH
+        + f"import runpy; sys.argv[0] = {str(SCRIPT)!r}; runpy.run_path({str(SCRIPT)!r}, None, '__main__')"
+    )
+    command = [sys.executable, "-W", "error", "-c", code, str(sentiment), "nearest", "class"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert len(cells(result.stdout)) == 10

@@ -1,0 +1,153 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: py:percent
+# ---
+
+# %% [markdown]
+# # Chapter 6: Building your first deep neural network
+#
+# Three streetlights abroad: which of them says that one may walk? Where one light does, its weight finds it.
+# Where no single light does, a hidden layer makes inputs that do.
+
+# %%
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+import gdl_torch.basics.deep_network
+import gdl_torch.basics.streetlights
+from gdl_numpy.basics import deep_network, streetlights
+from gdl_numpy.chapter import Chapter
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from gdl_numpy.chapter import Side
+
+chapter = Chapter(6, "Building your first deep neural network")
+# Each side's functions, and how it makes its arrays.
+SIDES: list[tuple[Side, Any, Any, Any]] = [
+    ("NumPy", streetlights, deep_network, partial(np.array, dtype=np.float64)),
+    (
+        "torch",
+        gdl_torch.basics.streetlights,
+        gdl_torch.basics.deep_network,
+        partial(torch.tensor, dtype=torch.float64),
+    ),
+]
+
+# %% [markdown]
+# ## One light, twenty times; then all six, one at a time
+
+# %%
+chapter.say("The first light alone, 20 rounds")
+for side, shallow, _, array in SIDES:
+    light, walk = array(streetlights.LIGHTS[:1]), array(streetlights.WALK[:1])
+    found = shallow.descend(array(streetlights.WEIGHTS), light, walk, 0.1, 20)
+    row = (found.errors[-1].item(), found.predictions[-1, 0].item())
+    chapter.published("Error:{} Prediction:{}", row, (None, "-0.002882303761517324"), side)
+
+chapter.say("\nAll six, a step after each, 40 rounds")
+for side, shallow, _, array in SIDES:
+    lights, walk = array(streetlights.LIGHTS), array(streetlights.WALK)
+    found = shallow.descend(array(streetlights.WEIGHTS), lights, walk, 0.1, 40)
+    for round_ in (0, 9, 19, 29):
+        chapter.published("Error:{}", found.errors[round_].item(), None, side)
+    chapter.published("Error:{}", found.errors[-1].item(), "0.00053373677328488", side)
+
+# %% [markdown]
+# ## Stochastic, mini-batch and full gradient descent
+#
+# A step after each light, after each three, after all six. The fewer examples a step waits for, the more
+# steps there are in a round; the more, the straighter its way.
+
+# %%
+rounds = chapter.passes(40, full=400)
+chapter.say(f"\nBatches, {rounds} rounds")
+curves: dict[str, np.ndarray] = {}
+for name, batch_size in (("stochastic", 1), ("mini-batches of 3", 3), ("full batch", 6)):
+    for side, shallow, _, array in SIDES:
+        lights, walk = array(streetlights.LIGHTS), array(streetlights.WALK)
+        found = shallow.descend(array(streetlights.WEIGHTS), lights, walk, 0.1, rounds, batch_size)
+        weights = "  ".join(f"{weight:.4f}" for weight in found.weights[-1].tolist())
+        row = (f"{found.errors[-1].item():.10f}", weights)
+        chapter.published(f"{name}: Error:{{}} Weights:{{}}", row, None, side)
+        curves[name] = np.asarray(found.errors)
+
+# %% [markdown]
+# ## The deep network
+#
+# Four lights, of which none correlates with walking. Sixty rounds; the error of every tenth.
+
+# %%
+PUBLISHED = (
+    "0.6342311598444467",
+    "0.35838407676317513",
+    "0.0830183113303298",
+    "0.006467054957103705",
+    "0.0003292669000750734",
+    "1.5055622665134859e-05",
+)
+chapter.say("\nThe deep network, seed 1")
+errors: dict[str, np.ndarray] = {}
+for side, _, deep, array in SIDES:
+    lights, walk = array(deep_network.LIGHTS), array(deep_network.WALK)
+    network, found = deep.learn(deep.first_weights(), lights, walk, 0.2, 60)
+    for error, book in zip(found[9::10].tolist(), PUBLISHED, strict=True):
+        chapter.published("Error:{}", error, book, side)
+    errors[side] = np.asarray(found)
+
+# %% [markdown]
+# ## Correlation: what there is to learn from
+#
+# A weight grows with the correlation of its input with the goal: above, the middle light's is 1. Among the
+# deep network's lights there is none; its hidden units have some, and more once they have learned.
+
+# %%
+lights, walk = np.array(deep_network.LIGHTS, np.float64), np.array(deep_network.WALK, np.float64)
+before = deep_network.first_weights()
+after, _ = deep_network.learn(before, lights, walk, 0.2, 60)
+tables = {
+    "six lights": (
+        np.array(streetlights.LIGHTS, np.float64),
+        np.array(streetlights.WALK, np.float64)[:, None],
+    ),
+    "four lights": (lights, walk),
+    "hidden, before": (deep_network.hidden_layer(before, lights), walk),
+    "hidden, after": (deep_network.hidden_layer(after, lights), walk),
+    "output, before": (deep_network.hidden_layer(before, lights) @ before.output, walk),
+    "output, after": (deep_network.hidden_layer(after, lights) @ after.output, walk),
+}
+chapter.say("\nCorrelation with walking")
+correlations = {name: streetlights.correlation(*data)[:, 0] for name, data in tables.items()}
+for name, values in correlations.items():
+    chapter.say(f"       {name:<16}" + "".join(f"{value:8.4f}" for value in values))
+
+# %%
+figure = Figure(figsize=(13, 4), layout="constrained")
+panels: list[Axes] = list(figure.subplots(1, 3, width_ratios=(1, 1, 1.2)))
+for name, curve in curves.items():
+    panels[0].semilogy(range(1, rounds + 1), curve, ".-", markersize=4, label=name)
+panels[0].set(title="six lights: error by size of batch", xlabel="round", ylabel="Σ (prediction − goal)²")
+panels[0].legend()
+panels[1].semilogy(range(1, 61), errors["NumPy"], color="#08306b", linewidth=4, alpha=0.4, label="NumPy")
+panels[1].semilogy(range(1, 61), errors["torch"], "--", color="#d94801", label="torch")
+panels[1].set(title="four lights: the deep network", xlabel="round")
+panels[1].legend()
+grid = np.full((len(tables), 4), np.nan)
+for place, values in enumerate(correlations.values()):
+    grid[place, : len(values)] = values
+    for column, value in enumerate(values):
+        panels[2].text(column, place, f"{value:.2f}", ha="center", va="center")
+panels[2].imshow(grid, cmap="RdBu", vmin=-1.5, vmax=1.5, aspect="auto")
+panels[2].set(title="correlation with walking", xticks=range(4), yticks=range(len(tables)))
+panels[2].set_yticklabels(tables)
+panels[2].set_xlabel("light, or unit")
+chapter.picture(figure)
+chapter.finish()

@@ -1,0 +1,170 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: py:percent
+# ---
+
+# %% [markdown]
+# # Chapter 9: Modeling probabilities and nonlinearities
+#
+# What makes a function an activation function, which ones there are, and what the last layer should be: with
+# tanh and a softmax, on batches of a hundred, chapter 8's network does better on the same thousand digits.
+
+# %%
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+import gdl_torch.replays
+from gdl_numpy import nn, replays
+from gdl_numpy.chapter import Chapter
+from parity_tests.harness.verdict import judge_terms
+
+if TYPE_CHECKING:
+    from gdl_numpy.chapter import Side
+
+chapter = Chapter(9, "Modeling probabilities and nonlinearities")
+mnist = chapter.load("mnist")
+train = replays.as_in_the_book(mnist.train.inputs[:1000], mnist.train.targets[:1000])
+test = replays.as_in_the_book(mnist.test.inputs, mnist.test.targets)
+SIDES: dict[Side, Any] = {"NumPy": replays, "torch": gdl_torch.replays}
+ORANGE, BLUE, GREY = "#d94801", "#08306b", "#737373"
+
+# %% [markdown]
+# ## The constraints
+#
+# An activation function is defined everywhere and continuous; it never turns round (else two inputs would
+# compete for one output, and learning would not know which way to go); it is no straight line (else layers
+# would collapse into one); and it and its slope are cheap. The slopes below come from the output alone, as
+# the book has them, and agree with the backward passes of gdl_numpy.nn and torch.
+
+# %%
+x = np.linspace(-4, 4, 801)
+ACTIVATIONS: dict[str, tuple[nn.Module, torch.nn.Module, str, Any]] = {
+    "ReLU": (nn.ReLU(), torch.nn.ReLU(), "y > 0", lambda y: (y > 0).astype(float)),
+    "sigmoid": (nn.Sigmoid(), torch.nn.Sigmoid(), "y (1 − y)", lambda y: y * (1 - y)),
+    "tanh": (nn.Tanh(), torch.nn.Tanh(), "1 − y²", lambda y: 1 - y**2),
+}
+curves: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+chapter.say(
+    f"{'':9}{'slope':12}{'at −1':>8}{'at 0':>8}{'at 1':>8}   bounded  never falls  apart from nn, torch"
+)
+for name, (layer, torch_layer, formula, slope_of) in ACTIVATIONS.items():
+    y = layer(x)
+    slope = slope_of(y)
+    tensor = torch.from_numpy(x).requires_grad_()
+    torch_layer(tensor).sum().backward()
+    assert tensor.grad is not None
+    apart = [np.abs(slope - other).max() for other in (layer.backward(np.ones_like(x)), tensor.grad.numpy())]
+    at = "".join(f"{slope[np.searchsorted(x, place)]:8.3f}" for place in (-1, 0, 1))
+    bounded, rises = np.ptp(layer(1e6 * x)) <= 2, bool((np.diff(y) >= 0).all())
+    chapter.say(f"{name:9}{formula:12}{at}   {bounded!s:8} {rises!s:12} {apart[0]:.1g}, {apart[1]:.1g}")
+    curves[name] = y, slope
+chapter.say("softmax  (p − y) of its input and cross-entropy together: see below")
+
+# %% [markdown]
+# ## Similar inputs, and why the last layer is a softmax
+#
+# A 2 and a 3 share much of their ink. A network with a sigmoid for each digit and squared error has to bring
+# 3's output down for every 2, whatever they share, and so unlearns the shared strokes. A softmax asks only
+# which of the ten is the likeliest: outputs that are already right, however large or small, cost nothing.
+
+# %%
+means = [train[0][train[1][:, digit] == 1].mean(axis=0) for digit in (2, 3)]
+overlap = means[0] @ means[1] / np.linalg.norm(means[0]) / np.linalg.norm(means[1])
+chapter.say(f"\ncosine between the average 2 and the average 3: {overlap:.2f}")
+raw = np.zeros((1, 10))
+raw[0, 4] = 100  # the weighted sums of a network that is sure of a 4, and right
+label = np.eye(10)[[4]]
+sigmoid = nn.Sigmoid()(raw)
+p = replays.listing.softmax(raw)
+chapter.say(f"sure and right, sigmoid: squared error of each output {np.round((sigmoid - label) ** 2, 2)[0]}")
+chapter.say(f"sure and right, softmax: p − y of each output        {np.abs(np.round(p - label, 2))[0]}")
+raw[0, [2, 3]], raw[0, 4] = (4, 3), 0  # a 2 that looks rather like a 3
+label = np.eye(10)[[2]]
+sigmoid, p = nn.Sigmoid()(raw), replays.listing.softmax(raw)
+pull = 2 * (sigmoid - label) * sigmoid * (1 - sigmoid)
+chapter.say(
+    f"a 2 like a 3, sigmoid, squared error: pull on the 2 {pull[0, 2]:+.3f}, on the 3 {pull[0, 3]:+.3f}"
+)
+chapter.say(
+    f"a 2 like a 3, softmax, cross-entropy: pull on the 2 {p[0, 2] - 1:+.3f}, on the 3 {p[0, 3]:+.3f}"
+)
+
+# %% [markdown]
+# ## The listing as printed
+#
+# The training accuracy is the one met on the way, under the dropout masks.
+
+
+# %%
+def replay(side: Side, title: str, **options: Any) -> tuple[list[replays.Record], Any]:
+    """All records, and the trained listing; prints a line for every tenth pass."""
+    chapter.say(f"\n{title}")
+    listing = SIDES[side].SoftmaxMLP(**options)
+    records = list(SIDES[side].replay(listing, train, test, chapter.passes(31, full=300), every=1))
+    for record in records:
+        if record["I"] % 10 == 0 or record is records[-1]:
+            texts = record.texts()
+            chapter.published(record.template, texts.values(), [None] * len(texts), side)
+    return records, listing
+
+
+replay("torch", "as printed")
+printed, trained = replay("NumPy", "as printed")
+
+# %% [markdown]
+# ## Is it the gradient?
+#
+# At first nearly. The printed way back through tanh takes 1 − h² of what dropout made of tanh's output t.
+# Where a unit is kept that is 1 − 4t², and right is 2 (1 − t²): a slope of half the size, and for |t| above a
+# half of the wrong sign. At the start all t are near 0, and the direction is off by a degree; then they grow.
+
+# %%
+example = (train[0][:100], train[1][:100])
+for listing, when in ((replays.SoftmaxMLP(), "at the start"), (trained, f"after {len(printed)} passes")):
+    chapter.say(f"\n{when}")
+    masked = (*example, *listing.masks(100))
+    for term, verdict in judge_terms(listing, gdl_torch.replays.SoftmaxMLP(), masked):
+        chapter.say(verdict)
+        if not term:
+            chapter.say(f"    {verdict.report}")
+    hidden = np.abs(np.tanh(example[0] @ listing.W1.data))
+    chapter.say(f"    hidden units with |t| > ½: {(hidden > 0.5).mean():.1%}")
+
+# %% [markdown]
+# ## The right gradient
+#
+# δ₂ is divided by 100·100: the gradient of the mean cross-entropy is 100 times as large, and α = 2 so in
+# truth 0.02. First the right gradient with steps of that size, then with α = 2 times the mean's gradient.
+
+# %%
+terms = replays.SoftmaxMLP.terms
+replay("torch", "the gradient, with steps of the same size", corrected=terms)
+right, _ = replay("NumPy", "the gradient, with steps of the same size", corrected=terms)
+large, _ = replay("NumPy", "the gradient of the mean, times 2", corrected=terms, alpha=200.0)
+
+# %%
+figure = Figure((11, 4), layout="constrained")
+panel, curve_panel = figure.subplots(1, 2)
+for (name, (y, slope)), colour in zip(curves.items(), (GREY, ORANGE, BLUE), strict=True):
+    panel.plot(x, y, color=colour, label=name)
+    panel.plot(x, slope, "--", color=colour, label=f"its slope, {ACTIVATIONS[name][2]}")
+panel.set_ylim(-1.1, 1.6)
+panel.set_title("Activations and their slopes")
+for records, colour, name in (
+    (printed, ORANGE, "as printed"),
+    (right, BLUE, "gradient, same steps"),
+    (large, GREY, "gradient of the mean, α 2"),
+):
+    curve_panel.plot([record["Test-Acc"] for record in records], color=colour, label=name)
+curve_panel.set(xlabel="pass", title="Test accuracy")
+for drawn in (panel, curve_panel):
+    drawn.grid(alpha=0.3)
+    drawn.legend(fontsize="small")
+chapter.picture(figure)
+chapter.finish()

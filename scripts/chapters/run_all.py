@@ -1,0 +1,84 @@
+"""Run every chapter and print one line for each: how many of the book's published values come out.
+
+    python scripts/chapters/run_all.py                  (or make chapters)
+    python scripts/chapters/run_all.py --passes 2       quickly
+
+A chapter whose data set is not there is left out, and its line says so. Exit code 1 if a chapter fails or
+misses a published value.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Column, Table
+
+from gdl_numpy.chapter import SIDES
+
+SCRIPTS = sorted(Path(__file__).parent.glob("ch[0-9][0-9]_*.py"))
+
+
+def run_chapter(script: Path, arguments: list[str]) -> tuple[dict[str, Any], str]:
+    """Returns what a script wrote of itself, and what it complained about where it failed."""
+    with TemporaryDirectory() as folder:
+        summary = Path(folder) / "summary.json"
+        command = [sys.executable, str(script), *arguments, "--json", str(summary)]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        row = json.loads(summary.read_text()) if summary.exists() else {}
+    wrote = row and (result.returncode == 0 or any(row[side][0] < row[side][1] for side in SIDES))
+    complaint = (result.stderr.strip() or f"exit code {result.returncode}").splitlines()[-1]
+    return row, "" if wrote else complaint
+
+
+def line_of(script: Path, row: dict[str, Any], failure: str, seconds: float) -> list[str]:
+    """The cells of a chapter's line."""
+    number, title = (
+        (str(row["chapter"]), row["title"]) if row else (script.stem[2:4].lstrip("0"), script.name)
+    )
+    if failure or row["skipped"]:
+        said = f"[red]failed: {escape(failure)}" if failure else f"[yellow]skipped: needs {row['skipped']}"
+        return [number, f"{title}\n{said}[/]", "", "", f"{seconds:.1f}"]
+    counts = []
+    for side in SIDES:
+        reproduced, reached = row[side]
+        colour = "red" if reproduced < reached else "green"
+        counts.append(f"[{colour}]{reproduced} of {reached}[/]" if reached else "–")
+    later = f"\n[dim]only with --full: {', '.join(row['not_run'])}[/]" if row["not_run"] else ""
+    return [number, title + later, *counts, f"{seconds:.1f}"]
+
+
+def main(arguments: list[str]) -> int:
+    """Runs them all, each with these arguments; returns the exit code."""
+    table = Table(
+        Column("", justify="right"),
+        "chapter",
+        *(Column(side, justify="right", no_wrap=True) for side in SIDES),
+        Column("seconds", justify="right"),
+        title="Published values reproduced",
+    )
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = max(console.width, 100)  # a file has no edge to wrap at
+    ok = True
+    with Live(table, console=console, vertical_overflow="visible"):
+        for script in SCRIPTS:
+            start = time.perf_counter()
+            row, failure = run_chapter(script, arguments)
+            table.add_row(*line_of(script, row, failure, time.perf_counter() - start))
+            ok = ok and not failure and all(row[side][0] == row[side][1] for side in SIDES)
+    if not console.is_terminal:  # where a live table ends without an end of line
+        console.print()
+    return 0 if ok else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

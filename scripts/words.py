@@ -1,0 +1,259 @@
+"""What a trained model of words knows: words and reviews that are alike, analogies, sentiment, a picture.
+
+    python scripts/words.py runs/blanks/model.safetensors nearest beautiful terrible
+    python scripts/words.py runs/blanks/model.safetensors analogy terrible good --minus bad
+    python scripts/words.py runs/sentiment/model.safetensors predict "A beautiful, touching film."
+    python scripts/words.py runs/sentiment/model.safetensors similar --review 7 --data imdb
+    python scripts/words.py runs/sentiment/model.safetensors plot
+
+The checkpoint is a SentimentClassifier's or a FillInTheBlank's, as train.py writes it and gdl_torch exports
+it; no torch is needed. Exit code 2, and one line that says why, for bad usage and words that are not known.
+"""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+import typer
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Column, Table
+
+from gdl_numpy.checkpoint import load_model, load_vocabulary
+from gdl_numpy.command_line import run
+from gdl_numpy.data import Documents, ReviewDataset, load, words_of
+from gdl_numpy.files import replacing
+from gdl_numpy.models import SentimentClassifier
+from gdl_numpy.nn import Sigmoid
+from gdl_numpy.word_picture import draw_words, most_telling
+from gdl_numpy.word_vectors import WordVectors, log_odds, most_alike, word_sentiment
+
+if TYPE_CHECKING:
+    from gdl_numpy.data import Vocabulary
+    from gdl_numpy.word_vectors import Metric, Neighbour
+
+SHOWN = 70  # characters of a review in the table
+SENTIMENTS = ("negative", "positive")
+app = typer.Typer(add_completion=False, no_args_is_help=True)
+
+Count = Annotated[int, typer.Option("--count", "-n", min=1, help="How many to show.")]
+Near = Annotated[
+    Literal["cosine", "euclidean"], typer.Option("--metric", help="What is near; the book's is euclidean.")
+]
+Data = Annotated[str, typer.Option(help="Data set, of reviews with labels.")]
+DataDir = Annotated[Path | None, typer.Option(help="Its folder; else $GDL_DATA, else the user's cache.")]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint's model and words, read when they are asked for: --help needs none."""
+
+    path: Path
+
+    @cached_property
+    def model(self) -> Any:
+        return load_model(self.path)
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        return load_vocabulary(self.path)
+
+    @cached_property
+    def vectors(self) -> WordVectors:
+        return WordVectors.of(self.model, self.vocabulary)
+
+    def read(self, text: str) -> Documents:
+        """The words of a text that the model knows, as the one document; on stderr, those it does not know.
+
+        Raises:
+            ValueError: it knows none.
+        """
+        words = words_of(text)
+        documents = Documents.of([text]).translate(self.vocabulary)
+        documents = documents.keep(documents.is_known)
+        if not len(documents.ids):
+            raise ValueError(f"{words[:SHOWN]!r} has no word that the model knows: give another text")
+        if missing := self.vocabulary.unknown_in(words):
+            typer.echo(f"words.py: not known, left out: {' '.join(missing)}", err=True)
+        return documents
+
+
+@app.callback()
+def words(
+    context: typer.Context,
+    checkpoint: Annotated[Path, typer.Argument(help="A SentimentClassifier's or a FillInTheBlank's file.")],
+) -> None:
+    """Show what a trained model of words knows."""
+    context.obj = Checkpoint(checkpoint)
+
+
+@app.command()
+def nearest(
+    context: typer.Context,
+    word: Annotated[list[str], typer.Argument(help="One or more.")],
+    n: Count = 10,
+    metric: Near = "cosine",
+) -> None:
+    """Show the words most like a word."""
+    vectors: WordVectors = context.obj.vectors
+    print_neighbours({each: vectors.nearest(each, n, metric) for each in word}, metric)
+
+
+@app.command()
+def analogy(
+    context: typer.Context,
+    plus: Annotated[list[str], typer.Argument(help="Words to add.")],
+    minus: Annotated[list[str] | None, typer.Option(help="A word to subtract; can be given again.")] = None,
+    n: Count = 10,
+    metric: Near = "cosine",
+) -> None:
+    """Show the words nearest to a sum of words: `analogy king woman --minus man`."""
+    title = " − ".join([" + ".join(plus), *(minus or [])])
+    print_neighbours({title: context.obj.vectors.analogy(plus, minus or [], n, metric)}, metric)
+
+
+def print_neighbours(columns: dict[str, list[Neighbour]], metric: Metric) -> None:
+    """A pair of columns for each list: the words, and how near they are."""
+    score = "cosine" if metric == "cosine" else "distance"
+    table = Table()
+    for title in columns:
+        table.add_column(escape(title), overflow="fold")
+        table.add_column(score, justify="right")
+    for row in zip(*columns.values(), strict=True):
+        table.add_row(*(cell for word, near in row for cell in (escape(word), f"{near:.3f}")))
+    console().print(table)
+
+
+@app.command()
+def predict(
+    context: typer.Context,
+    text: Annotated[str, typer.Argument(help="Text of a review.")],
+    distinct: Annotated[
+        bool, typer.Option("--distinct/--every", help="Each word once, or as often as it is there.")
+    ] = True,
+) -> None:
+    """Say whether a review is positive, and what each of its words adds, taken alone."""
+    model = context.obj.model
+    if not isinstance(model, SentimentClassifier):
+        raise ValueError(f"{type(model).__name__} predicts no sentiment: give a SentimentClassifier's file")
+    documents = context.obj.read(text)
+    alone = documents.distinct()
+    ids = alone.ids if distinct else documents.ids
+    logit = float(model(ids, np.zeros(1, np.int64))[0])
+    likely = float(Sigmoid()(np.array([abs(logit)]))[0])
+    typer.echo(f"{SENTIMENTS[logit > 0]}, {likely:.1%} (logit {logit:+.2f})")
+    added = word_sentiment(model)[alone.ids]
+    table = Table("word", Column("adds alone", justify="right"))
+    for place in np.argsort(-added, kind="stable"):
+        table.add_row(escape(alone.vocabulary.symbols[alone.ids[place]]), f"{added[place]:+.2f}")
+    console().print(table)
+
+
+@app.command()
+def similar(
+    context: typer.Context,
+    text: Annotated[str | None, typer.Argument(help="Text of a review.")] = None,
+    review: Annotated[
+        int | None, typer.Option(min=0, help="Instead of a text, a training review's number.")
+    ] = None,
+    n: Count = 5,
+    metric: Near = "cosine",
+    data: Data = "imdb",
+    data_dir: DataDir = None,
+) -> None:
+    """Show the training reviews most like a text: those with the nearest mean of their words' vectors."""
+    if (text is None) is (review is None):
+        raise ValueError("similar: give either a text or --review")
+    vectors: WordVectors = context.obj.vectors
+    query = None if text is None else context.obj.read(text)
+    train = load_reviews(data, data_dir).train
+    if review is not None:
+        if review >= len(train):
+            raise ValueError(f"--review must be less than {len(train)}, the number of reviews; got {review}")
+        query = train.documents.select(np.array([review]))
+        typer.echo(f"like review {review}, {SENTIMENTS[train.labels[review]]}: {beginning(query, 0)}\n")
+    assert query is not None
+    means = vectors.of_documents(train.documents)
+    others = np.arange(len(train)) != (-1 if review is None else review)
+    rows, scores = most_alike(means, vectors.of_documents(query)[0], n, metric, others)
+    table = Table("review", Column("cosine" if metric == "cosine" else "distance", justify="right"), "is", "")
+    for row, score in zip(rows.tolist(), scores, strict=True):
+        label = SENTIMENTS[train.labels[row]]
+        table.add_row(str(row), f"{score:.3f}", label, escape(beginning(train.documents, row)))
+    console().print(table)
+
+
+def beginning(documents: Documents, document: int) -> str:
+    return textwrap.shorten(documents.text(document), SHOWN, placeholder=" …")
+
+
+@app.command()
+def plot(
+    context: typer.Context,
+    n: Annotated[int, typer.Option("--count", "-n", min=3, help="Words, those that tell the most.")] = 400,
+    data: Data = "imdb",
+    data_dir: DataDir = None,
+    out: Annotated[
+        Path, typer.Option(metavar="FILE", dir_okay=False, help="Where the picture goes; or a .svg or .pdf.")
+    ] = Path("words.png"),
+) -> None:
+    """Draw word vectors in two dimensions, coloured by sentiment.
+
+    A SentimentClassifier says the sentiment of each word itself; for a FillInTheBlank it is how much more
+    often a word is in the positive reviews of --data than in the negative ones.
+    """
+    model, vectors = context.obj.model, context.obj.vectors
+    size = len(vectors.vocabulary)
+    if isinstance(model, SentimentClassifier):
+        sentiment = telling = word_sentiment(model)[:size]
+        meaning = "what the word alone adds to the logit"
+    else:
+        train = load_reviews(data, data_dir).train
+        sentiment, telling = log_odds(train.documents.translate(vectors.vocabulary), train.labels)
+        meaning = f"log odds of the word in {data}'s positive reviews"
+    unknown = int(vectors.vocabulary.unknown)
+    chosen = unknown + most_telling(telling[unknown:], n)
+    figure = Figure((10, 8), layout="constrained")
+    axes = figure.subplots()
+    axes.set_title(f"{len(chosen)} words as {type(model).__name__} has them")
+    names = [vectors.vocabulary.symbols[word] for word in chosen]
+    points = draw_words(axes, vectors.vectors[chosen], names, sentiment[chosen])
+    figure.colorbar(points, ax=axes, label=meaning, shrink=0.7)
+    with replacing(out) as temporary:
+        figure.savefig(temporary, dpi=150)
+    typer.echo(f"drawn in {out}")
+
+
+def load_reviews(name: str, data_dir: Path | None) -> ReviewDataset:
+    """A data set of reviews.
+
+    Raises:
+        ValueError: it is none.
+    """
+    dataset = load(name, data_dir)
+    if not isinstance(dataset, ReviewDataset):
+        raise ValueError(f"{dataset.name} has no labelled texts: choose other --data, such as imdb")
+    return dataset
+
+
+def console() -> Console:
+    shown = Console(highlight=False)
+    if not shown.is_terminal:
+        shown.width = max(shown.width, 110)  # a file has no edge to wrap at
+    return shown
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the command line; returns the exit code."""
+    return run(app, "words.py", arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
