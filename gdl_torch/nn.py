@@ -57,8 +57,10 @@ class ContrastiveLoss(nn.Module):
         target: Shaped[Tensor, " batch"],
     ) -> Float[Tensor, "*batch"]:
         difference = x1 - x2
-        d = torch.linalg.vector_norm(difference, dim=1)
-        losses = torch.where(target == 1, difference.square().sum(dim=1), F.relu(self.margin - d).square())
+        alike = target == 1
+        # Of the unlike only: torch.where passes zeros to what it did not select, and 0 times a nan is nan.
+        d = torch.linalg.vector_norm(difference.masked_fill(alike[:, None], 0), dim=1)
+        losses = torch.where(alike, difference.square().sum(dim=1), F.relu(self.margin - d).square())
         return reduce(losses, self.reduction)
 
     def extra_repr(self) -> str:

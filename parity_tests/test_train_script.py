@@ -28,6 +28,7 @@ from gdl_numpy.history import History, Metrics, TextMetrics
 from gdl_numpy.models import MODELS
 from gdl_numpy.nn import CrossEntropyLoss
 from gdl_numpy.training import evaluate
+from gdl_torch import models as torch_models
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "train.py"
 script = runpy.run_path(str(SCRIPT))
@@ -226,8 +227,11 @@ REFUSALS = {
     "classes": (["MLP", "--out-features", "5"], "MLP has 5 outputs, but digits has 10 classes"),
     "device": (["MLP", "--device", "cuda"], "--device cuda is for --backend torch"),
     "nothing to resume": (["MLP", "--resume"], "there is no run to resume in"),
-    "images to read": (["LSTMLanguageModel", "--data", "digits"], "reads text, but digits is images"),
-    "text to look at": (["CNN", "--data", "python_docs"], "looks at images, but python_docs is text"),
+    "images to read": (
+        ["LSTMLanguageModel", "--data", "digits"],
+        "takes running text or sentences, but digits is images",
+    ),
+    "text to look at": (["CNN", "--data", "python_docs"], "takes images, but python_docs is running text"),
     "a text's flag": (["MLP", "--chunk", "3"], "--chunk"),
     "images' flag": (["RNNLanguageModel", "--validation", "0.2"], "--validation"),
     "chunk": (["LSTMLanguageModel", "--chunk", "0"], "--chunk"),
@@ -251,7 +255,7 @@ REFUSALS = {
     "images' task": (["MLP", "--task", "2"], "--task"),
     "all held out": (["MLP", "--validation", "0.9999"], "validation=0.9999 holds out all 1,437 examples"),
     "no such file": (["LSTMLanguageModel", "--data", "no.txt"], "there is no file no.txt"),
-    "file of text": (["CNN", "--data", __file__], "looks at images, but test_train_script.py is text"),
+    "file of text": (["CNN", "--data", __file__], "takes images, but test_train_script.py is running text"),
     "vocab size": (["LSTMLanguageModel", "--vocab-size", "9"], "--vocab-size must be the data's"),
     "hidden size": (["LSTMLanguageModel", "--hidden-size", "0"], "hidden_size"),
     "nonlinearity": (["RNNLanguageModel", "--nonlinearity", "sigmoid"], "nonlinearity"),
@@ -376,12 +380,15 @@ def test_sentences_are_shuffled_by_the_seed() -> None:
 def test_the_seed_of_a_run_decides_the_order_of_sentences(backend: str, tmp_path: Path) -> None:
     """With the first weights given by another seed, the runs would differ anyway: so look at the batches."""
     flags = script["TextFlags"](data="babi", seed=5, batch_size=50, backend=script["Backend"](backend))
-    material = script["material_for"]("RNNLanguageModel", flags)
-    run = script["Run"](None, material, flags, tmp_path)
+    material = flags.material(MODELS["RNNLanguageModel"], {}, script["dataset_for"](flags))
+    model = script["build_model"]("RNNLanguageModel", {"vocab_size": None}, material, flags)
+    run = script["Run"](model, material, flags, tmp_path)
     batches = list(material.train)
     assert material.train.seed == 5
     if backend == "torch":
-        for batch, (inputs, targets) in zip(batches, run.data_module().train_dataloader(), strict=True):
+        for batch, (inputs, targets) in zip(
+            batches, run.data_module(torch_models.RNNLanguageModel).train_dataloader(), strict=True
+        ):
             np.testing.assert_equal((inputs.numpy(), targets.numpy()), batch)
 
 

@@ -296,7 +296,7 @@ def table(rows: Sequence[Row], steps: int) -> Table:
         Column("ms a\nstep", justify="right"),
         "verdict",
         box=None,
-        padding=(0, 2, 1, 0),
+        padding=(0, 1, 1, 0),
         header_style="bold",
         title="The same weights and the same batches through both sides",
         title_justify="left",

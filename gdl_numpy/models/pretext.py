@@ -66,7 +66,7 @@ class ImagePretext(HasTrunk):
     def backward(
         self, grad_output: Float[np.ndarray, "batch ..."]
     ) -> Float[np.ndarray, "batch channels height width"] | None:
-        grad = self.head.backward(grad_output.reshape(len(grad_output), -1))
+        grad = self.head.backward(grad_output.reshape(len(grad_output), self.head.out_features))
         return None if grad is None else self.trunk.backward(grad)
 
 

@@ -74,13 +74,14 @@ class SentenceOrder(ReadsIds):
         if len(offsets) % 3:
             raise ValueError(f"SentenceOrder expects three sentences an example, got {len(offsets)} in all")
         sentences = self.embedding(ids, offsets)
-        logits: np.ndarray = self.layers(sentences.reshape(len(offsets) // 3, -1))
+        threes = sentences.reshape(len(offsets) // 3, 3 * self.embedding.embedding_dim)
+        logits: np.ndarray = self.layers(threes)
         return logits
 
     def backward(self, grad_output: Float[np.ndarray, "batch orders"]) -> None:
         grad = self.layers.backward(grad_output)
         assert grad is not None  # the table's gradient goes through it
-        self.embedding.backward(grad.reshape(3 * len(grad), -1))
+        self.embedding.backward(grad.reshape(3 * len(grad), self.embedding.embedding_dim))
 
 
 class MaskedWord(ReadsIds):

@@ -54,16 +54,15 @@ class TripletMarginLoss(Loss):
         check_rows(self, anchor=anchor, positive=positive, negative=negative)
         near, d_near = self._distance(anchor, positive)
         far, d_far = self._distance(anchor, negative)
-        swapped, share = (
-            None,
-            np.ones_like(d_far),
-        )  # share: how much of the lesser distance's gradient d(a, n) has
+        # The lesser distance's gradient goes to whichever is the lesser, half to each where they are equal.
+        swapped, share, share_swapped = None, np.ones_like(d_far), np.zeros_like(d_far)
         if self.swap:
             swapped, d_swapped = self._distance(positive, negative)
-            share = np.heaviside(d_swapped - d_far, d_far.dtype.type(0.5))  # a half where both are the lesser
+            equal = (d_far == d_swapped) * d_far.dtype.type(0.5)
+            share, share_swapped = (d_far < d_swapped) + equal, (d_swapped < d_far) + equal
             d_far = np.minimum(d_far, d_swapped)
         losses = np.maximum(self.margin + d_near - d_far, 0)
-        self.save_for_backward(near, far, swapped, share, losses)
+        self.save_for_backward(near, far, swapped, share, share_swapped, losses)
         return self.reduce(losses, len(losses))
 
     def _distance(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -84,12 +83,12 @@ class TripletMarginLoss(Loss):
         self, grad_output: float | Float[np.ndarray, " batch"] | None = None
     ) -> tuple[Float[np.ndarray, "batch size"], ...]:
         """The gradients of anchor, positive and negative."""
-        near, far, swapped, share, losses = self.saved
+        near, far, swapped, share, share_swapped, losses = self.saved
         scale = self.grad_losses(grad_output, losses.shape, losses.dtype, len(losses)) * (losses > 0)
         pull, push = scale[:, None] * near, (scale * share)[:, None] * far
         if swapped is None:
             return pull - push, -pull, push
-        push_swapped = (scale * (1 - share))[:, None] * swapped
+        push_swapped = (scale * share_swapped)[:, None] * swapped
         return pull - push, -pull - push_swapped, push + push_swapped
 
     def extra_repr(self) -> str:
