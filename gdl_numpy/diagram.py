@@ -17,6 +17,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
+from gdl_numpy.models.language_model import look_up_
 from gdl_numpy.nn import Module
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class Recorder:
 
 def layers_of(module: Module, *inputs: np.ndarray) -> list[Layer]:
     """Runs a copy of the module in eval mode; returns its innermost layers in the order in which they ran."""
-    module = copy.deepcopy(module).eval()
+    module = look_up_(copy.deepcopy(module).eval())
     recorder = Recorder(named_inputs(module.forward, inputs))
 
     def forward(name: str, layer: Module, original: Callable[..., Any], *given: Any) -> Any:

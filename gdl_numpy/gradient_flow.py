@@ -15,8 +15,8 @@ import numpy as np
 
 from gdl_numpy.models import LSTMLanguageModel, RNNLanguageModel
 from gdl_numpy.nn import CrossEntropyLoss, Module, ReLU, Sigmoid
-from gdl_numpy.objective import TextObjective
-from gdl_numpy.optim import SGD, clip_grad_norm_
+from gdl_numpy.optim import SGD
+from gdl_numpy.tasks import LanguageModelling
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -130,14 +130,11 @@ def gradient_norms(
         They may be inf and nan: that is what exploding means.
     """
     model = copy.deepcopy(model)
-    loss, optimizer = CrossEntropyLoss(), SGD(model.parameters(), lr)
-    objective = TextObjective(model, loss, continues=True)
+    task, optimizer = LanguageModelling(model), SGD(model.parameters(), lr)
+    task.begin(continues=True)
     norms, losses = [], []
     with np.errstate(over="ignore", invalid="ignore"):
-        for inputs, targets in batches:
-            losses.append(loss(objective.predict(inputs), targets))
-            optimizer.zero_grad()
-            objective.backward(loss.backward())
-            norms.append(clip_grad_norm_(model.parameters(), clip_norm))
-            optimizer.step()
+        for batch in batches:
+            losses.append(task.step(optimizer, batch, clip_norm))
+            norms.append(task.grad_norm)
     return np.array(norms), np.array(losses)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import math
-import sys
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from gdl_numpy.files import replacing
@@ -17,68 +15,10 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
+    from gdl_numpy.tasks import Metrics
+
 # Metrics that get a panel of their own; bits per token are the loss in another unit.
 PANELS = ("loss", "accuracy", "perplexity")
-LARGEST_EXPONENT = math.log(sys.float_info.max)
-
-
-@dataclass(frozen=True)
-class LossMetrics:
-    """How good a model is on some examples, where there is no right or wrong.
-
-    Attributes:
-        loss: mean loss of an example.
-    """
-
-    loss: float
-
-    def row(self) -> dict[str, float]:
-        """Every metric by its name, those that follow from others too."""
-        return asdict(self)
-
-    def __str__(self) -> str:
-        return f"loss {self.loss:.4f}"
-
-
-@dataclass(frozen=True)
-class Metrics(LossMetrics):
-    """How good a model is on some examples.
-
-    Attributes:
-        loss: mean loss of an example.
-        accuracy: fraction of the targets that were predicted, from 0 to 1.
-    """
-
-    accuracy: float
-
-    def __str__(self) -> str:
-        return f"loss {self.loss:.4f}, accuracy {self.accuracy:.2%}"
-
-
-@dataclass(frozen=True)
-class TextMetrics(Metrics):
-    """How well a language model predicts some text.
-
-    Attributes:
-        loss: mean cross-entropy of a symbol, in nats.
-        accuracy: fraction of the symbols that were thought the most likely, from 0 to 1.
-    """
-
-    @property
-    def perplexity(self) -> float:
-        """e^loss: among how many equally likely symbols the model would be as much at a loss."""
-        return math.inf if self.loss > LARGEST_EXPONENT else math.exp(self.loss)
-
-    @property
-    def bits_per_token(self) -> float:
-        """The loss in bits: bits a character, where the symbols are characters."""
-        return self.loss / math.log(2)
-
-    def row(self) -> dict[str, float]:
-        return asdict(self) | {"perplexity": self.perplexity, "bits_per_token": self.bits_per_token}
-
-    def __str__(self) -> str:
-        return f"loss {self.loss:.4f}, perplexity {self.perplexity:.3g}, accuracy {self.accuracy:.2%}"
 
 
 class History:
@@ -96,7 +36,7 @@ class History:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def append(self, train: LossMetrics, validation: LossMetrics | None, lr: float, seconds: float) -> None:
+    def append(self, train: Metrics, validation: Metrics | None, lr: float, seconds: float) -> None:
         """Adds the row of an epoch that is done."""
         row = {"epoch": len(self) + 1, "lr": lr, "seconds": seconds}
         row |= {f"train_{name}": value for name, value in train.row().items()}

@@ -2,11 +2,11 @@
 
     model = MLP(rng=0)
     optimizer = SGD(model.parameters(), lr=0.1)
-    history = fit(model, CrossEntropyLoss(), optimizer, Batches(digits.train, 100, seed=0), epochs=10)
+    history = fit(Classification(model), optimizer, Batches(digits.train, 100, seed=0), epochs=10)
 
 and language models in the same way:
 
-    history = fit(model, CrossEntropyLoss(), optimizer, Streams(ids, batch_size=32, chunk=25), epochs=10)
+    history = fit(LanguageModelling(model), optimizer, Streams(ids, batch_size=32, chunk=25), epochs=10)
 
 A run can be stopped at any moment and resumed. After every epoch `fit` saves all that the next one depends
 on. What an unfinished epoch learned is given up, on purpose: its batches (a pure function of seed and epoch)
@@ -16,6 +16,7 @@ ends with the same weights, bit for bit, as one that was never stopped.
 
 from __future__ import annotations
 
+import copy
 import time
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, field, fields
@@ -31,79 +32,49 @@ from gdl_numpy.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from gdl_numpy.history import History, LossMetrics
-from gdl_numpy.models.language_model import LanguageModel
-from gdl_numpy.objective import count, objective_for
+from gdl_numpy.history import History
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from jaxtyping import Int
-
     from gdl_numpy.data.batches import Feed
     from gdl_numpy.data.vocabulary import Vocabulary
-    from gdl_numpy.nn import Loss, Module
+    from gdl_numpy.nn import Module
     from gdl_numpy.optim import Optimizer
+    from gdl_numpy.tasks import Metrics, Task
 
 
-def compare(
-    model: Module,
-    loss: Loss,
-    inputs: Any,
-    targets: Int[np.ndarray, "batch ..."],
-) -> LossMetrics:
-    """Predicts a batch, a language model from its first state, and compares with the targets, class ids."""
-    return objective_for(model, loss).compare(inputs, targets)
-
-
-def train_step(
-    model: Module,
-    loss: Loss,
-    optimizer: Optimizer,
-    inputs: Any,
-    targets: Int[np.ndarray, "batch ..."],
-    clip_norm: float | None = None,
-) -> LossMetrics:
-    """Predicts a batch, compares, and learns from it: one step of the optimizer.
-
-    Returns:
-        the metrics of the prediction, made before the step.
-    """
-    return objective_for(model, loss).learn(optimizer, inputs, targets, clip_norm)
-
-
-def evaluate(model: Module, loss: Loss, batches: Feed, *, progress: bool = False) -> LossMetrics:
-    """Returns the metrics of a model over all batches, in eval mode (no dropout), which it leaves again.
+def evaluate(task: Task, batches: Feed, *, progress: bool = False) -> Metrics:
+    """Returns how good a model is over all batches, in eval mode (no dropout), which it leaves again.
 
     Args:
-        model: maps a batch's inputs to logits.
-        loss: with reduction "mean".
-        batches: what to go through. A language model starts in its first state, and carries its state from
-            batch to batch where they continue one another.
+        task: with the model, and a loss with reduction "mean".
+        batches: what to go through.
         progress: show a bar, which disappears at the end.
 
     Returns:
-        the means over all targets that are not −100.
+        the means over all targets that count.
 
     Raises:
-        ValueError: there is nothing to go through.
+        ValueError: there is nothing to go through, or another reduction.
     """
-    objective = objective_for(model, loss, batches.continues)
-    mean = _Mean(objective.metrics)
-    was_training = model.training
-    model.eval()
+    check_reduction("evaluate", task)
+    mean = _Mean(task.metrics_class)
+    was_training = task.training
+    task = copy.copy(task)  # with the same model; a training that is under way keeps its own state
+    task.eval().begin(batches.continues)
     try:
         for inputs, targets in tqdm(batches, desc="evaluate", unit="step", leave=False, disable=not progress):
-            mean.add(objective.compare(inputs, targets), count(targets))
+            task(inputs, targets)
+            mean.add(task.metrics, task.count)
     finally:
-        model.train(was_training)
+        task.train(was_training)
     return mean.metrics
 
 
 def fit(
-    model: Module,
-    loss: Loss,
+    task: Task,
     optimizer: Optimizer,
     train: Feed,
     *,
@@ -116,18 +87,15 @@ def fit(
     lr_decay: float = 1.0,
     vocabulary: Vocabulary | None = None,
     progress: bool = True,
-    on_step: Callable[[int, LossMetrics], None] | None = None,
+    on_step: Callable[[int, Metrics], None] | None = None,
     on_epoch: Callable[[History], None] | None = None,
 ) -> History:
-    """Trains a model, in place.
+    """Trains a task's model, in place.
 
-    A language model goes through batches that continue one another by truncated backpropagation: it starts
-    each epoch in its first state, and each batch in the state that the one before left it in. What is
-    reported of an epoch are means over all targets that are not −100.
+    What is reported of an epoch are means over all targets that count.
 
     Args:
-        model: maps a batch's inputs to logits.
-        loss: with reduction "mean".
+        task: with the model, and a loss with reduction "mean"; begins anew with each epoch.
         optimizer: over the model's parameters.
         train: the batches to learn from; `set_epoch` is called with 0, 1, … before each pass through them.
         epochs: passes in all, those of a resumed run included.
@@ -138,7 +106,7 @@ def fit(
         resume: go on from `checkpoint` with a model, optimizer and batches made by the same arguments.
         clip_norm: largest norm of the gradient of all parameters together.
         lr_decay: the learning rate of epoch e = 0, 1, … is `optimizer.lr · lr_decayᵉ`.
-        vocabulary: what the ids of a language model stand for; kept in the checkpoint.
+        vocabulary: what the ids that a model reads stand for; kept in the checkpoint.
         progress: show a bar for each epoch.
         on_step: called after each step with the number of steps since the first epoch and the step's metrics.
         on_epoch: called after each epoch, once that is saved.
@@ -156,23 +124,24 @@ def fit(
         raise ValueError(f"fit: patience must be 1 or more and needs validation, got patience={patience}")
     if clip_norm is not None and not clip_norm > 0:
         raise ValueError(f"fit: clip_norm must be more than 0, got {clip_norm}")
-    lr = optimizer.lr
+    check_reduction("fit", task)
+    model, lr = task.model, optimizer.lr
     run = _Run(model, optimizer, train, vocabulary)
     run.begin(checkpoint, resume)
     history = run.history
     if len(history) > epochs:
         raise ValueError(f"fit: {checkpoint} has {len(history)} epochs already, more than epochs={epochs}")
 
-    with _in_training(model):
+    with _in_training(task):
         while len(history) < epochs and not history.stalled(patience):
             epoch, start = len(history), time.perf_counter()
             train.set_epoch(epoch)
             optimizer.lr = lr * lr_decay**epoch
             with _bar(f"epoch {epoch + 1}/{epochs}", len(train), progress) as bar:
-                learned = _train_epoch(model, loss, optimizer, train, clip_norm, on_step, bar)
+                learned = _train_epoch(task, optimizer, train, clip_norm, on_step, bar)
                 held_out = None
                 if validation is not None:
-                    held_out = evaluate(model, loss, validation, progress=progress)
+                    held_out = evaluate(task, validation, progress=progress)
                     bar.set_postfix_str(f"{learned}; validation {held_out}")
             history.append(learned, held_out, optimizer.lr, time.perf_counter() - start)
             if patience is not None and history.best_epoch == len(history):
@@ -190,36 +159,38 @@ def _bar(title: str, steps: int, shown: bool) -> Any:  # tqdm's class is generic
     return tqdm(total=steps, desc=title, unit="step", dynamic_ncols=True, disable=not shown)
 
 
+def check_reduction(function: str, task: Task) -> None:
+    """Raises ValueError for a loss that is no mean: those of batches could not be averaged."""
+    reduction = getattr(task.loss, "reduction", "mean")
+    if reduction != "mean":
+        raise ValueError(f'{function} expects a loss with reduction "mean", got {reduction!r}')
+
+
 @contextmanager
-def _in_training(model: Module) -> Iterator[None]:
+def _in_training(task: Task) -> Iterator[None]:
     """Puts a model in training mode, where it skips what only others need; at the end, back as it was."""
-    was_training, needed_input_grad = model.training, model.needs_input_grad
-    model.train().requires_input_grad_(False)
-    projected_once = False
-    if isinstance(model, LanguageModel):
-        projected_once, model.project_once = model.project_once, True
+    was_training, needed_input_grad = task.training, task.needs_input_grad
+    task.train().requires_input_grad_(False)
     try:
         yield
     finally:
-        model.train(was_training).requires_input_grad_(needed_input_grad)
-        if isinstance(model, LanguageModel):
-            model.project_once = projected_once
+        task.train(was_training).requires_input_grad_(needed_input_grad)
 
 
 def _train_epoch(
-    model: Module,
-    loss: Loss,
+    task: Task,
     optimizer: Optimizer,
     batches: Feed,
     clip_norm: float | None,
-    on_step: Callable[[int, LossMetrics], None] | None,
+    on_step: Callable[[int, Metrics], None] | None,
     bar: Any,
-) -> LossMetrics:
-    objective = objective_for(model, loss, batches.continues)  # a new one: it starts without a state
-    mean = _Mean(objective.metrics)
-    for inputs, targets in batches:
-        metrics = objective.learn(optimizer, inputs, targets, clip_norm)
-        mean.add(metrics, count(targets))
+) -> Metrics:
+    mean = _Mean(task.metrics_class)
+    task.begin(batches.continues)
+    for batch in batches:
+        task.step(optimizer, batch, clip_norm)
+        metrics = task.metrics
+        mean.add(metrics, task.count)
         bar.set_postfix_str(str(mean.metrics), refresh=False)
         bar.update()
         if on_step is not None:
@@ -230,18 +201,18 @@ def _train_epoch(
 class _Mean:
     """The mean over targets, of metrics that are means over batches of different sizes."""
 
-    def __init__(self, kind: type[LossMetrics]) -> None:
+    def __init__(self, kind: type[Metrics]) -> None:
         self.kind = kind
         self.total = np.zeros(len(fields(kind)))
         self.count = 0
 
-    def add(self, metrics: LossMetrics, count: int) -> None:
+    def add(self, metrics: Metrics, count: int) -> None:
         if count:  # the mean of nothing is nan, and 0 · nan as well
             self.total += np.multiply(astuple(metrics), count)
             self.count += count
 
     @property
-    def metrics(self) -> LossMetrics:
+    def metrics(self) -> Metrics:
         if not self.count:
             raise ValueError("no examples to train on or to evaluate")
         return self.kind(*(self.total / self.count).tolist())

@@ -20,8 +20,7 @@ from gdl_numpy import nn
 from gdl_numpy.command_line import Backend, Device
 from gdl_numpy.data import Dataset, ReviewDataset, SentenceDataset, TextDataset, material
 from gdl_numpy.lookup import lookup
-from gdl_numpy.models import LOSSES, LanguageModel
-from gdl_numpy.nn import CrossEntropyLoss, Loss
+from gdl_numpy.models import LanguageModel
 from gdl_numpy.optim import OPTIMIZERS
 
 if TYPE_CHECKING:
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
     from gdl_numpy.data import AnyDataset
     from gdl_numpy.data.material import Material
+    from gdl_numpy.tasks import Task
 
 DEFAULT_CHUNK = 25  # as in chapter 14
 ENCODER_LOSSES = ("NTXentLoss", "TripletMarginLoss", "ContrastiveLoss", "CosineEmbeddingLoss")
@@ -153,9 +153,10 @@ class Flags:
         names = inspect.signature(make).parameters
         return make(dataset, **{name: value for name, value in given if name in names and value is not None})
 
-    def loss(self, model: type[Any]) -> Loss:
-        """What the model is trained by."""
-        return LOSSES.get(model.__name__, CrossEntropyLoss)()
+    def task_of(self, model: Any) -> Task:
+        """What the model is trained for."""
+        task: Task = model.task(model)
+        return task
 
     @property
     def torch_arguments(self) -> dict[str, Any]:
@@ -228,9 +229,9 @@ class ViewFlags(ImageFlags):
     def make(self, model: type[Any], arguments: Mapping[str, Any], dataset: Dataset) -> Material:
         return self.call(material.views, arguments, dataset)
 
-    def loss(self, model: type[Any]) -> Loss:
-        made: Loss = getattr(nn, self.loss_name)(**self.loss_arguments)
-        return made
+    def task_of(self, model: Any) -> Task:
+        task: Task = model.task(model, getattr(nn, self.loss_name)(**self.loss_arguments))
+        return task
 
     @property
     def loss_arguments(self) -> dict[str, float]:

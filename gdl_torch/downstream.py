@@ -17,9 +17,9 @@ from torch.utils.data import DataLoader
 from gdl_numpy.downstream.encoding import BATCH_SIZE, in_batches
 from gdl_numpy.downstream.fine_tuning import LABELLED_BATCH, STEPS, epoch_bar, schedule
 from gdl_numpy.downstream.probe import linear_probe
-from gdl_torch.classifier import Classifier
 from gdl_torch.data.loading import Batch, EpochSampler, TensorBatches, as_is, ignore_advice_on_workers
 from gdl_torch.models.trunk import HasTrunk, Trunk
+from gdl_torch.tasks import Classification
 from gdl_torch.training import fit
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def on_arrays(module: nn.Module) -> Callable[[np.ndarray], np.ndarray]:
     return function
 
 
-class FineTuned(HasTrunk, Classifier):
+class FineTuned(HasTrunk, Classification):
     """A trunk, and a linear head for classes.
 
     Args:
@@ -80,7 +80,7 @@ class FineTuned(HasTrunk, Classifier):
     """
 
     def __init__(self, trunk: Trunk, num_classes: int, *, optimizer: str = "Adam", lr: float = 1e-3) -> None:
-        super().__init__(num_classes, optimizer, lr)
+        super().__init__(optimizer, lr)
         self.trunk = trunk
         self.head = nn.Linear(trunk.out_features, num_classes)
 

@@ -26,7 +26,7 @@ from gdl_numpy.checkpoint import load_model as load_numpy_model
 from gdl_numpy.data import Vocabulary
 from gdl_numpy.lookup import lookup
 from gdl_torch.models import MODELS
-from gdl_torch.symbols import ReadsSymbols
+from gdl_torch.tasks import ReadsTokens
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gdl_numpy.nn import Module
-    from gdl_torch.module import Model
+    from gdl_torch.tasks import Task
 
 NARROW = (torch.float16, torch.bfloat16)
 
 
-def save_model(path: str | Path, model: Model) -> None:
+def save_model(path: str | Path, model: Task) -> None:
     """Write a model's arguments and weights to `path`, for `load_model` here and in `gdl_numpy.checkpoint`.
 
     The vocabulary of a model of words or characters, where it has one, goes along.
@@ -48,23 +48,23 @@ def save_model(path: str | Path, model: Model) -> None:
     Raises:
         CheckpointError: the file cannot be written.
     """
-    vocabulary = model.vocabulary if isinstance(model, ReadsSymbols) else None
+    vocabulary = model.vocabulary if isinstance(model, ReadsTokens) else None
     _save(path, type(model), model.hparams, model.state_dict(), vocabulary)
 
 
-def load_model(path: str | Path) -> Model:
+def load_model(path: str | Path) -> Task:
     """Build the model that a .safetensors file of either side holds, in eval mode, with its vocabulary.
 
     Raises:
         CheckpointError: the file cannot be used, or holds no model that is known here.
     """
     model = from_numpy(load_numpy_model(path)).eval()
-    if isinstance(model, ReadsSymbols) and "vocabulary" in load_checkpoint(path)[1]:
+    if isinstance(model, ReadsTokens) and "vocabulary" in load_checkpoint(path)[1]:
         model.vocabulary = load_vocabulary(path)
     return model
 
 
-def from_numpy(model: Module, **hparams: Any) -> Model:
+def from_numpy(model: Module, **hparams: Any) -> Task:
     """Build the torch model with a NumPy model's arguments, dtype and a copy of its weights.
 
     Args:
@@ -75,7 +75,7 @@ def from_numpy(model: Module, **hparams: Any) -> Model:
         ValueError: `gdl_torch.models` has no model of that name.
     """
     torch_class: Any = lookup("model", type(model).__name__, MODELS)
-    torch_model: Model = torch_class(**describe_model(model)["hparams"], **hparams)
+    torch_model: Task = torch_class(**describe_model(model)["hparams"], **hparams)
     state = {name: torch.from_numpy(array) for name, array in model.state_dict().items()}
     torch_model.to(next(iter(state.values())).dtype).load_state_dict(state)
     return torch_model

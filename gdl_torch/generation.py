@@ -17,7 +17,7 @@ import torch
 from gdl_numpy.checkpoint import CheckpointError
 from gdl_numpy.generation import Sampler, write
 from gdl_torch.export import export_checkpoint, load_model
-from gdl_torch.language_model import LanguageModel
+from gdl_torch.models import LanguageModel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 
 from gdl_numpy.gradient_flow import ACTIVATIONS, START, WEIGHT, check_reach
-from gdl_torch.language_model import detached
 from gdl_torch.models import LSTMLanguageModel, RNNLanguageModel
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float64, Int, Int64
     from torch import Tensor
 
-    from gdl_torch.language_model import LanguageModel
+    from gdl_torch.models import LanguageModel
 
 
 def demonstration(
@@ -102,11 +101,11 @@ def gradient_norms(
     model = copy.deepcopy(model)
     device = next(model.parameters()).device
     optimizer = torch.optim.SGD(model.parameters(), lr)
-    state, norms, losses = None, [], []
-    for inputs, targets in batches:
-        logits, state = model(torch.from_numpy(np.array(inputs)).to(device), state)
-        state = detached(state)
-        loss = F.cross_entropy(logits.movedim(-1, 1), torch.from_numpy(np.array(targets)).to(device))
+    model.begin(continues=True)
+    norms, losses = [], []
+    for batch in batches:
+        inputs, targets = (torch.from_numpy(np.array(ids)).to(device) for ids in batch)
+        loss = model.compare(inputs, targets).loss
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         norms.append(float(torch.nn.utils.clip_grad_norm_(model.parameters(), clip_norm)))

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Shaped
 
 Reduction = Literal["mean", "sum", "none"]
+ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid, "tanh": nn.Tanh}
 
 
 class Normalize(nn.Module):

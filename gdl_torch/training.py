@@ -6,6 +6,7 @@ import signal
 import time
 import warnings
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +16,14 @@ import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
 
 from gdl_numpy.checkpoint import CheckpointError
-from gdl_numpy.history import History, LossMetrics, Metrics, TextMetrics
+from gdl_numpy.history import History
 from gdl_torch.export import read_checkpoint
-from gdl_torch.module import Model
+from gdl_torch.tasks import Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+
+    from gdl_numpy.tasks import Metrics
 
 CHECKPOINT = "checkpoint.ckpt"
 BEST = "best.ckpt"
@@ -32,7 +35,7 @@ SETTINGS = (
 
 
 def fit(
-    model: Model,
+    model: Task,
     optimizer: torch.optim.Optimizer,
     data: pl.LightningDataModule,
     *,
@@ -50,8 +53,7 @@ def fit(
     """Trains a model, in place.
 
     Args:
-        model: logs `train_loss` and `val_loss`, what can be right or wrong `train_acc` and `val_acc` too, and
-            a language model `train_perplexity` and `val_perplexity`.
+        model: with its task.
         optimizer: over the model's parameters; takes the place of the model's own.
         data: gives the batches of epoch e the order that belongs to e, as those of `gdl_torch.data` do.
         epochs: passes in all, those of a resumed run included.
@@ -102,27 +104,27 @@ def fit(
 
 
 def evaluate(
-    model: Model, data: pl.LightningDataModule, *, accelerator: str = "auto", progress: bool = False
-) -> LossMetrics:
+    model: Task, data: pl.LightningDataModule, *, accelerator: str = "auto", progress: bool = False
+) -> Metrics:
     """Returns the metrics of a model on the test examples of `data`."""
     with _plain_ctrl_c():
         (logged,) = _trainer(accelerator, progress).test(model, datamodule=data, verbose=False)
-    return _metrics(logged, "test")
+    return _metrics(model, logged, "test")
 
 
-def _run(trainer: pl.Trainer, model: Model, data: pl.LightningDataModule, checkpoint: Path | None) -> None:
+def _run(trainer: pl.Trainer, model: Task, data: pl.LightningDataModule, checkpoint: Path | None) -> None:
     """Trains, goes on from the checkpoint if there is one, and writes others beside it."""
     with _plain_ctrl_c(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*exists and is not empty")
         trainer.fit(model, datamodule=data, ckpt_path=checkpoint, weights_only=True)
 
 
-def _metrics(logged: Mapping[str, float], stage: str) -> LossMetrics:
+def _metrics(task: Task, logged: Mapping[str, float], stage: str) -> Metrics:
     """What a model logged in a stage; perplexity and bits follow from the loss, as they do in NumPy."""
-    if f"{stage}_acc" not in logged:
-        return LossMetrics(logged[f"{stage}_loss"])
-    kind = TextMetrics if f"{stage}_perplexity" in logged else Metrics
-    return kind(logged[f"{stage}_loss"], logged[f"{stage}_acc"])
+    names = {"loss": "loss", "accuracy": "acc"}
+    values = {field.name: logged[f"{stage}_{names[field.name]}"] for field in fields(task.metrics_class)}
+    metrics: Metrics = task.metrics_class(**values)
+    return metrics
 
 
 def _trainer(
@@ -210,8 +212,9 @@ class _Recorder(Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         logged = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        train = _metrics(logged, "train")
-        validation = _metrics(logged, "val") if "val_loss" in logged else None
+        assert isinstance(pl_module, Task)
+        train = _metrics(pl_module, logged, "train")
+        validation = _metrics(pl_module, logged, "val") if "val_loss" in logged else None
         lr = trainer.optimizers[0].param_groups[0]["lr"]
         self.history.append(train, validation, lr, time.perf_counter() - self.start)
         if self.on_epoch is not None:
@@ -227,7 +230,7 @@ def _settings(optimizer: torch.optim.Optimizer, data: pl.LightningDataModule) ->
     return {"optimizer": type(optimizer).__name__, **of_data}
 
 
-def _take_back(path: Path, model: Model, settings: dict[str, Any]) -> History:
+def _take_back(path: Path, model: Task, settings: dict[str, Any]) -> History:
     """Puts a checkpoint's weights into the model, and returns its history.
 
     Raises:

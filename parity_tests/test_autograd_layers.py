@@ -15,7 +15,7 @@ import gdl_torch.models
 from gdl_numpy import autograd, models, nn, optim
 from gdl_numpy.autograd import Tensor
 from gdl_numpy.autograd.language_model import LanguageModel, detached
-from gdl_torch.language_model import detached as torch_detached
+from gdl_torch.tasks import detached as torch_detached
 from parity_tests.disturbance import assert_within, moved_by_rounding, nothing
 from parity_tests.harness import check
 from parity_tests.harness.evaluate import twin

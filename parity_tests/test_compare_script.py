@@ -18,8 +18,7 @@ from matplotlib import image
 from gdl_numpy import nn, optim
 from gdl_numpy.data import Batches, SentenceDataset, Streams, TextDataset, Vocabulary, load
 from gdl_numpy.models import MLP, RNNLanguageModel
-from gdl_numpy.objective import TextObjective
-from gdl_numpy.training import train_step
+from gdl_numpy.tasks import Classification, LanguageModelling
 from gdl_torch import models as torch_models
 from parity_tests.harness.model_cases import MODELS
 from parity_tests.harness.pair import Pair
@@ -83,11 +82,11 @@ def test_json_and_plot(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
         assert report["worst"]["output"]["layer"] == "layers.4"
         assert report["worst"]["training"]["layer"] == "step 3"
 
-    model, loss = MLP(64, rng=4).astype(np.float64), nn.CrossEntropyLoss()
-    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    task = Classification(MLP(64, rng=4).astype(np.float64))
+    optimizer = optim.SGD(task.parameters(), lr=0.1)
     batches = Batches(load("digits").train, 20, seed=4)
     plain = [
-        train_step(model, loss, optimizer, inputs.astype(np.float64), targets).loss
+        task.step(optimizer, (inputs.astype(np.float64), targets))
         for (inputs, targets), _ in zip(batches, range(3), strict=False)
     ]
     for row, tolerance in zip(content["rows"], (1e-5, 1e-12), strict=True):
@@ -110,10 +109,10 @@ def test_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = load("python_docs")
     vocabulary = Vocabulary.build(text.text)
     model = RNNLanguageModel(len(vocabulary), 128, 128, rng=0).astype(np.float64)
-    loss, optimizer = nn.CrossEntropyLoss(), optim.SGD(model.parameters(), MODELS["RNNLanguageModel"].lr)
-    objective = TextObjective(model, loss, continues=True)
+    task, optimizer = LanguageModelling(model), optim.SGD(model.parameters(), MODELS["RNNLanguageModel"].lr)
+    task.begin(continues=True)
     batches = islice(Streams(vocabulary.encode(text.train), 16, 16), 3)
-    plain = [objective.learn(optimizer, inputs, targets).loss for inputs, targets in batches]
+    plain = [task.step(optimizer, batch) for batch in batches]
     for side in ("numpy", "torch"):
         np.testing.assert_allclose(row["reports"][0]["losses"][side], plain, rtol=1e-12)
 

@@ -13,7 +13,8 @@ from matplotlib import rc_context
 import gdl_torch.diagram
 from gdl_numpy import diagram, nn
 from gdl_numpy.models import MLP, LSTMLanguageModel
-from parity_tests.harness.evaluate import as_arguments, as_dtype
+from gdl_numpy.tasks import as_arguments
+from parity_tests.harness.evaluate import as_dtype
 from parity_tests.harness.model_cases import MODELS
 
 if TYPE_CHECKING:

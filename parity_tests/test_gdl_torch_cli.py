@@ -29,10 +29,10 @@ from gdl_numpy.checkpoint import save_model as save_numpy_model
 from gdl_numpy.data import available, epoch_order, load, load_task, read_text_file
 from gdl_numpy.nn import Linear, Tanh
 from gdl_torch.__main__ import main
-from gdl_torch.classifier import Classifier
 from gdl_torch.data import BabiDataModule, DigitsDataModule, PaddedBabiDataModule, PythonDocsDataModule
 from gdl_torch.export import app, export_checkpoint, from_numpy, load_model, read_checkpoint, save_model
 from gdl_torch.models import CNN, MLP
+from gdl_torch.tasks import Classification
 from parity_tests.disturbance import assert_within, moved_by_rounding
 from parity_tests.harness.bounds import ELEMENTARY
 from parity_tests.harness.rounding import gamma, unit_roundoff
@@ -87,7 +87,7 @@ def test_fit_by_flags_leaves_logs_configuration_and_checkpoint(trained: Path, ck
         "epoch", "step", "train_loss_step", "train_loss_epoch", "train_acc", "val_loss", "val_acc",
     }  # fmt: skip
     assert "hidden_features" in (trained / "config.yaml").read_text()
-    model = Classifier.load_from_checkpoint(ckpt, weights_only=True)
+    model = Classification.load_from_checkpoint(ckpt, weights_only=True)
     assert isinstance(model, MLP)
     assert (model.hparams["in_features"], model.hparams["hidden_features"]) == (64, [20])
     assert model.layers[1].weight.shape == (20, 64)

@@ -25,7 +25,7 @@ from gdl_numpy.generation import Sampler
 from gdl_numpy.models import CNN, MLP, LSTMLanguageModel, RNNLanguageModel, TransitionMatrixLM
 from gdl_torch import generation as torch_generation
 from gdl_torch.export import export_checkpoint, from_numpy
-from gdl_torch.language_model import LanguageModel as TorchLanguageModel
+from gdl_torch.models import LanguageModel as TorchLanguageModel
 from parity_tests.harness.bounds import error_bound
 from parity_tests.harness.rounding import comparison_roundoff
 from parity_tests.test_imports import BLOCKER

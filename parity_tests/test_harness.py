@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from gdl_numpy import models, nn, optim, training
+from gdl_numpy import models, nn, optim
 from gdl_numpy.nn import conv, pooling
+from gdl_numpy.tasks import Task
 from gdl_torch import models as torch_models
 from gdl_torch import nn as torch_nn
 from parity_tests.harness import ParityReport, check
@@ -558,9 +559,9 @@ def test_training_on_a_batch_for_each_step() -> None:
     assert done == [1, 2, 3]
 
     plain = copy.deepcopy(own).astype(np.float64)
-    optimizer = optim.SGD(plain.parameters(), lr=0.1)
+    task, optimizer = Task(plain, losses[0]), optim.SGD(plain.parameters(), lr=0.1)
     for step, (inputs, targets) in enumerate([*batches, batches[0]], start=1):
-        loss = training.train_step(plain, losses[0], optimizer, inputs, targets).loss
+        loss = task.step(optimizer, (inputs, targets))
         (compared,) = (c for c in report.comparisons if (c.layer, c.tensor) == (f"step {step}", "loss"))
         assert compared.expected == pytest.approx(loss, rel=1e-12)
 

@@ -17,11 +17,12 @@ import torch
 import gdl_torch.training
 from gdl_numpy.checkpoint import CheckpointError, load_vocabulary
 from gdl_numpy.data import Sentences, Streams, TextDataset, Vocabulary
-from gdl_numpy.history import History, LossMetrics, TextMetrics
+from gdl_numpy.history import History
 from gdl_numpy.models import LanguageModel, LSTMLanguageModel, RNNLanguageModel, TransitionMatrixLM
 from gdl_numpy.nn import CrossEntropyLoss
 from gdl_numpy.optim import SGD, Adam, clip_grad_norm_
-from gdl_numpy.training import evaluate, fit, train_step
+from gdl_numpy.tasks import LanguageMetrics, Metrics
+from gdl_numpy.training import evaluate, fit
 from gdl_torch.data import TextDataModule
 from gdl_torch.export import from_numpy, read_checkpoint
 
@@ -80,8 +81,7 @@ def test_fit_is_truncated_backpropagation_written_out(
     model, twin = new_model(kind, **arguments), new_model(kind, **arguments)
     train = streams(DATA.train, kind.ahead)
     fit(
-        model,
-        CrossEntropyLoss(),
+        model.task(model),
         Adam(model.parameters()),
         train,
         epochs=2,
@@ -92,7 +92,6 @@ def test_fit_is_truncated_backpropagation_written_out(
     ids = VOCABULARY.encode(DATA.train)
     length = (len(ids) - kind.ahead) // STREAMS
     columns = np.stack([ids[b * length : (b + 1) * length + kind.ahead] for b in range(STREAMS)], axis=1)
-    twin.project_once = True  # as fit has it: the same function, summed in another order
     loss, optimizer = CrossEntropyLoss(), Adam(twin.parameters())
     for _ in range(2):
         state = None
@@ -122,10 +121,10 @@ def is_fresh(model: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> list[bool
 
 
 def test_the_state_begins_anew_with_each_epoch_and_each_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
-    model, loss = new_model(), CrossEntropyLoss()
+    model = new_model()
     fresh = is_fresh(model, monkeypatch)
     train, validation = streams(DATA.train), streams(DATA.validation)
-    fit(model, loss, Adam(model.parameters()), train, epochs=2, validation=validation, progress=False)
+    fit(model.task(model), Adam(model.parameters()), train, epochs=2, validation=validation, progress=False)
     epoch = [True] + [False] * (len(train) - 1) + [True] + [False] * (len(validation) - 1)
     assert len(train) > 2 < len(validation)
     assert fresh == 2 * epoch
@@ -134,7 +133,7 @@ def test_the_state_begins_anew_with_each_epoch_and_each_evaluation(monkeypatch: 
 def test_sentences_have_nothing_to_do_with_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     model = new_model()
     fresh = is_fresh(model, monkeypatch)
-    evaluate(model, CrossEntropyLoss(), Sentences([VOCABULARY.encode("his tin hat.")] * 5, 2))
+    evaluate(model.task(model), Sentences([VOCABULARY.encode("his tin hat.")] * 5, 2))
     assert fresh == [True] * 3
 
 
@@ -143,8 +142,7 @@ def test_evaluation_does_not_disturb_training() -> None:
     watched, alone = new_model(), new_model()
     for model, validation in ((watched, streams(DATA.validation)), (alone, None)):
         fit(
-            model,
-            CrossEntropyLoss(),
+            model.task(model),
             Adam(model.parameters()),
             streams(DATA.train),
             epochs=2,
@@ -156,11 +154,10 @@ def test_evaluation_does_not_disturb_training() -> None:
 
 @models
 def test_the_model_is_left_as_it_was(kind: type[Any]) -> None:
-    """`project_once` is for training; whoever looks at a model afterwards finds it as it was made."""
+    """Whoever looks at a model after its training finds it as it was made."""
     model = new_model(kind).eval()
-    fit(model, CrossEntropyLoss(), SGD(model.parameters()), streams(DATA.train, kind.ahead), epochs=1)
+    fit(model.task(model), SGD(model.parameters()), streams(DATA.train, kind.ahead), epochs=1)
     assert not model.training
-    assert not model.project_once
     assert model.needs_input_grad
 
 
@@ -171,8 +168,7 @@ def test_the_mean_is_that_over_all_targets(last_only: bool) -> None:
     sentences = [rng.integers(0, 3, length) for length in (2, 12, 3, 5, 2, 9, 4)]
     model = new_model(dtype=np.float64)
     model.decoder.bias.data[1] = 5  # its guess every time, and right about every third
-    loss = CrossEntropyLoss()
-    found = evaluate(model, loss, Sentences(sentences, 3, last_only=last_only))
+    found = evaluate(model.task(model), Sentences(sentences, 3, last_only=last_only))
 
     losses, right = [], []
     for sentence in sentences:
@@ -181,21 +177,20 @@ def test_the_mean_is_that_over_all_targets(last_only: bool) -> None:
         for scores, target in zip(logits[scored], sentence[1:][scored], strict=True):
             losses.append(float(np.log(np.exp(scores).sum()) - scores[target]))
             right.append(scores.argmax() == target)
-    assert isinstance(found, TextMetrics)
+    assert isinstance(found, LanguageMetrics)
     assert found.loss == pytest.approx(np.mean(losses), rel=1e-12)
     assert 0 < found.accuracy == np.mean(right)
     assert found.perplexity == pytest.approx(math.exp(np.mean(losses)), rel=1e-12)
     assert found.bits_per_token == pytest.approx(np.mean(losses) / math.log(2), rel=1e-12)
 
 
-def test_train_step_starts_without_a_state() -> None:
+def test_a_step_starts_without_a_state() -> None:
     """Twice the same batch at a learning rate of 0 is twice the same loss."""
-    model, loss = new_model(dropout=0.0), CrossEntropyLoss()
-    inputs, targets = next(iter(streams(DATA.train)))
-    optimizer = SGD(model.parameters(), lr=0.0)
-    first = train_step(model, loss, optimizer, inputs, targets)
-    assert first == train_step(model, loss, optimizer, inputs, targets)
-    assert isinstance(first, TextMetrics)
+    model = new_model(dropout=0.0)
+    batch = next(iter(streams(DATA.train)))
+    task, optimizer = model.task(model), SGD(model.parameters(), lr=0.0)
+    assert task.step(optimizer, batch) == task.step(optimizer, batch)
+    assert isinstance(task.metrics, LanguageMetrics)
     gradient = math.sqrt(sum(float(np.sum(p.grad**2)) for p in model.parameters()))
     assert gradient > 0
 
@@ -206,7 +201,7 @@ class Interrupt:
     def __init__(self, at: int) -> None:
         self.at = at
 
-    def __call__(self, step: int, metrics: LossMetrics) -> None:
+    def __call__(self, step: int, metrics: Metrics) -> None:
         if step == self.at:
             raise KeyboardInterrupt
 
@@ -223,8 +218,7 @@ def numpy_run(
     model = model or new_model()
     settings: dict[str, Any] = {"lr_decay": 0.9, "clip_norm": 1.0, "vocabulary": VOCABULARY}
     history = fit(
-        model,
-        CrossEntropyLoss(),
+        model.task(model),
         optimizer(model.parameters(), lr=0.02),
         streams(DATA.train, model.ahead),
         epochs=epochs,
@@ -316,7 +310,7 @@ def test_both_sides_end_with_the_same_losses_and_weights(kind: type[Any], tmp_pa
 
     data = LettersDataModule(STREAMS, CHUNK)
     found = gdl_torch.training.evaluate(from_numpy(model), data, accelerator="cpu")
-    expected = evaluate(model, CrossEntropyLoss(), streams(DATA.test, kind.ahead))
+    expected = evaluate(model.task(model), streams(DATA.test, kind.ahead))
     assert found.row() == pytest.approx(expected.row(), rel=4 * rounding)
 
 
@@ -342,8 +336,7 @@ def test_a_run_does_not_go_on_with_another_text(tmp_path: Path) -> None:
     longer_chunks = Streams(VOCABULARY.encode(DATA.train), STREAMS, CHUNK + 1)
     with pytest.raises(CheckpointError, match=r"'chunk': 7.*not.*'chunk': 8"):
         fit(
-            model,
-            CrossEntropyLoss(),
+            model.task(model),
             Adam(model.parameters()),
             longer_chunks,
             epochs=2,
@@ -356,14 +349,14 @@ def test_a_run_does_not_go_on_with_another_text(tmp_path: Path) -> None:
 def test_nothing_to_learn_from() -> None:
     model = new_model()
     with pytest.raises(ValueError, match="no examples to train on"):
-        fit(model, CrossEntropyLoss(), SGD(model.parameters()), Sentences([], 3), epochs=1, progress=False)
+        fit(model.task(model), SGD(model.parameters()), Sentences([], 3), epochs=1, progress=False)
 
 
 def test_history_of_a_text_has_perplexity_and_bits(tmp_path: Path) -> None:
     """A loss too large for e to its power is an infinite perplexity, and no error."""
     history = History()
     for loss in (math.log(64), 1000.0, math.nan):
-        history.append(TextMetrics(loss, 0.25), TextMetrics(loss + 1, 0.2), lr=0.1, seconds=1.5)
+        history.append(LanguageMetrics(loss, 0.25), LanguageMetrics(loss + 1, 0.2), lr=0.1, seconds=1.5)
     first, second, third = history.rows
     assert first["train_perplexity"] == pytest.approx(64)
     assert first["train_bits_per_token"] == pytest.approx(6)

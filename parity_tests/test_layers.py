@@ -9,12 +9,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from gdl_numpy.tasks import as_arguments
 from parity_tests.harness import ParityReport, check
 from parity_tests.harness.cases import LAYERS, LayerCase
 from parity_tests.harness.central import central_differences
 from parity_tests.harness.evaluate import (
     Arrays,
-    as_arguments,
     as_dtype,
     flatten,
     is_floating,

@@ -22,15 +22,15 @@ from torch import Tensor, nn
 from torch.utils.data import SubsetRandomSampler
 
 from gdl_numpy.data import Batches, Split, epoch_order
-from gdl_numpy.history import Metrics
 from gdl_numpy.models import MODELS
 from gdl_numpy.nn import CrossEntropyLoss, Module
 from gdl_numpy.optim import OPTIMIZERS, Optimizer, clip_grad_norm_
+from gdl_numpy.tasks import Classification, ClassificationMetrics
 from gdl_numpy.training import evaluate, fit
-from gdl_torch.classifier import Classifier
 from gdl_torch.data import DigitsDataModule, EpochSampler, ImageDataModule, TensorBatches
 from gdl_torch.export import from_numpy
 from gdl_torch.models import CNN, MLP
+from gdl_torch.tasks import Classification as TorchClassification
 from parity_tests.disturbance import assert_within, moved_by_rounding, nothing
 from parity_tests.harness.evaluate import dropout_choices
 from parity_tests.harness.rounding import gamma, unit_roundoff
@@ -87,9 +87,9 @@ class Recipe:
             built.load_state_dict(self.start)
         return built
 
-    def torch_model(self) -> Classifier:
+    def torch_model(self) -> TorchClassification:
         model = from_numpy(self.numpy_model(), optimizer=self.optimizer, lr=self.lr)
-        assert isinstance(model, Classifier)
+        assert isinstance(model, TorchClassification)
         return model
 
     def numpy_optimizer(self, model: Module) -> Optimizer:
@@ -230,8 +230,7 @@ def test_the_same_parameters_after_every_step(recipe: Recipe, device: str, digit
     model = recipe.numpy_model()
     by_fit: list[State] = []
     fit(
-        model,
-        CrossEntropyLoss(),
+        Classification(model),
         recipe.numpy_optimizer(model),
         batches_of(digits),
         epochs=recipe.epochs,
@@ -455,8 +454,8 @@ def test_validation_and_test_metrics_are_those_of_evaluate(digits: DigitsDataMod
     found = dict(run.validate(torch_model, datamodule=digits, verbose=False)[0])
     found |= run.test(torch_model, datamodule=digits, verbose=False)[0]
     for stage, split in (("val", digits.validation), ("test", digits.test)):
-        expected = evaluate(numpy_model, CrossEntropyLoss(), DoubleBatches(split, 100))
-        assert isinstance(expected, Metrics)
+        expected = evaluate(Classification(numpy_model), DoubleBatches(split, 100))
+        assert isinstance(expected, ClassificationMetrics)
         # No sum is longer than 1,150 terms, all of them positive.
         np.testing.assert_allclose(found[f"{stage}_loss"], expected.loss, rtol=float(gamma(2000, U)))
         np.testing.assert_allclose(found[f"{stage}_acc"], expected.accuracy, rtol=1e-6)  # counts, in float32
@@ -474,12 +473,12 @@ def test_early_stopping_stops_with_fit_but_keeps_the_last_weights(digits: Digits
     validation = DoubleBatches(digits.validation, 100)
     optimizer = recipe.numpy_optimizer(ours)
     history = fit(
-        ours, CrossEntropyLoss(), optimizer, batches_of(digits), epochs=30, validation=validation, patience=2,
+        Classification(ours), optimizer, batches_of(digits), epochs=30, validation=validation, patience=2,
         progress=False,
     )  # fmt: skip
     assert run.current_epoch == len(history) < 30
     assert history.best_epoch == len(history) - 2
-    best = evaluate(ours, CrossEntropyLoss(), validation).loss
+    best = evaluate(Classification(ours), validation).loss
     assert best == pytest.approx(float(stopping.best_score), rel=1e-6)
     assert float(run.callback_metrics["val_loss"]) > best * 1.001
 

@@ -19,19 +19,18 @@ from torch.utils.data import DataLoader
 
 from gdl_numpy.checkpoint import CheckpointError, load_vocabulary
 from gdl_numpy.data import SentenceDataset, Sentences, Streams, TextDataset, Vocabulary, load
-from gdl_numpy.history import TextMetrics
 from gdl_numpy.models import MODELS
 from gdl_numpy.nn import CrossEntropyLoss
 from gdl_numpy.optim import SGD
+from gdl_numpy.tasks import LanguageMetrics
 from gdl_numpy.training import evaluate, fit
 from gdl_torch import training
 from gdl_torch.__main__ import main
 from gdl_torch.data import DigitsDataModule, PythonDocsDataModule, SentenceDataModule, TextDataModule
 from gdl_torch.data.loading import Batch, ignore_advice_on_workers
 from gdl_torch.export import export_checkpoint, from_numpy, load_model, save_model
-from gdl_torch.language_model import LanguageModel
-from gdl_torch.metrics import Mean
-from gdl_torch.models import MLP, LSTMLanguageModel, RNNLanguageModel, TransitionMatrixLM
+from gdl_torch.models import MLP, LanguageModel, LSTMLanguageModel, RNNLanguageModel, TransitionMatrixLM
+from gdl_torch.tasks import Mean
 from parity_tests.disturbance import assert_within, moved_by_rounding, nothing
 from parity_tests.harness.rounding import gamma, unit_roundoff
 from parity_tests.test_lightning import Losses, trainer
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from gdl_torch.module import Model
+    from gdl_torch.tasks import Task
     from parity_tests.disturbance import Disturb, State
 
 pytestmark = [
@@ -185,7 +184,7 @@ def test_gdl_numpy_training_does_the_same(recipe: Recipe) -> None:
         by_fit.append({name: array.copy() for name, array in model.state_dict().items()})
 
     optimizer = SGD(model.parameters(), lr=recipe.lr)
-    fit(model, CrossEntropyLoss(), optimizer, streams, epochs=recipe.epochs, progress=False, on_step=keep)
+    fit(model.task(model), optimizer, streams, epochs=recipe.epochs, progress=False, on_step=keep)
     expected = [{name: step[name] for name in by_fit[0]} for step in run_numpy(recipe, data)]
     assert_within(by_fit, expected, allowed(recipe, data))
 
@@ -195,7 +194,7 @@ def cut(state: Any) -> Any:
 
 
 def truncated(
-    model: Model, batches: Sequence[Sequence[Tensor]], epochs: int, accumulate: int, max_norm: float
+    model: Task, batches: Sequence[Sequence[Tensor]], epochs: int, accumulate: int, max_norm: float
 ) -> list[State]:
     """Truncated backpropagation through time as anyone would write it in plain torch."""
     optimizer = torch.optim.SGD(model.parameters(), model.lr)
@@ -420,8 +419,8 @@ def test_what_is_logged_are_means_over_an_epochs_targets(recipe: Recipe) -> None
     found |= run.test(model, datamodule=data, verbose=False)[0]
     for stage, text in (("val", data.texts.validation), ("test", data.texts.test)):
         streams = Streams(data.vocabulary.encode(text), data.batch_size, data.chunk, model.ahead)
-        expected = evaluate(numpy_model, CrossEntropyLoss(), streams)
-        assert isinstance(expected, TextMetrics)
+        expected = evaluate(numpy_model.task(numpy_model), streams)
+        assert isinstance(expected, LanguageMetrics)
         rtol = 4 * float(gamma(900, U)) * max(1, expected.loss)
         for name, value in (
             ("loss", expected.loss),

@@ -10,8 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdl_numpy.mining import hardest_triplets, pairs_from_labels, triplets_from_labels
-from gdl_torch import mining as torch_mining
+from gdl_numpy.tasks.mining import hardest_triplets, pairs_from_labels, triplets_from_labels
+from gdl_torch.tasks import mining as torch_mining
 
 if TYPE_CHECKING:
     from collections.abc import Callable

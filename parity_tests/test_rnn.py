@@ -16,9 +16,9 @@ from gdl_numpy import models, nn
 from gdl_numpy.models.rnn import Transition
 from gdl_numpy.nn.recurrent import Rows
 from gdl_torch.models.rnn import Transition as TorchTransition
+from gdl_torch.tasks import LanguageModelling
 from parity_tests.disturbance import assert_within, moved_by_rounding, nothing
 from parity_tests.harness import check
-from parity_tests.harness.as_trained import Streamed
 from parity_tests.harness.bounds import error_bound
 from parity_tests.harness.cases import PACKING
 from parity_tests.harness.central import central_differences
@@ -185,17 +185,17 @@ def test_a_chunk_that_is_the_whole_text_truncates_nothing(case: ModelCase) -> No
     hparams = case.variants[0]
     model = models.MODELS[case.name](**hparams, rng=0, dtype=np.float64)
     ids, _ = case.example(hparams, 3, np.random.default_rng(0))
-    for comparison in central_differences(Streamed(model, carry=False), ids):
+    for comparison in central_differences(model, ids):
         assert comparison.ok, str(comparison)
 
     grads = np.random.default_rng(1).standard_normal((len(ids), hparams["vocab_size"], 3))
 
     def gradient(chunk: int) -> np.ndarray:
         model.zero_grad()
-        streamed = Streamed(model)
+        task = case.task(model, continues=True)
         for start in range(0, len(ids), chunk):
-            streamed(ids[start : start + chunk])
-            streamed.backward(grads[start : start + chunk])
+            task.predict(ids[start : start + chunk])
+            task.predict_backward(grads[start : start + chunk])
         return dense(model.embedding.weight.grad)
 
     assert not np.allclose(gradient(len(ids)), gradient(2))
@@ -207,9 +207,11 @@ def test_chunk_by_chunk_against_torch(case: ModelCase, dtype: str, device: str, 
     hparams = case.variants[0]
     rng = np.random.default_rng(0)
     (inputs, targets), *others = (case.example(hparams, 3, rng) for _ in range(6))
-    own, other = case.as_trained(*case.build(hparams))
+    own, other = case.build(hparams)
+    assert isinstance(other, LanguageModelling)
+    other.begin(continues=True)
     settings: dict[str, Any] = {"steps": 6, "batches": others, "dtype": dtype, "device": device}
-    agree(check(own, other, inputs, targets, case.losses(), **settings, name=case.name))
+    agree(check(case.task(own, continues=True), other, inputs, targets, **settings, name=case.name))
 
 
 @pytest.mark.parametrize("case", LANGUAGE_MODELS[1:], ids=lambda case: case.name)
@@ -232,7 +234,7 @@ def test_projected_once(case: ModelCase) -> None:
 def test_where_projecting_does_not_apply(case: ModelCase) -> None:
     """With embeddings that are dropped at random, and with fewer ids than symbols."""
     model = models.MODELS[case.name](**{**case.variants[0], "dropout": 0.5}, rng=0)
-    model.project_once = True
+    assert model.project_once
     assert not model.projects(100)
     assert model.eval().projects(100)
     assert not model.projects(11)

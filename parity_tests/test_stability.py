@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from gdl_numpy import nn, optim
 from gdl_numpy.data import Dataset
+from gdl_numpy.tasks import as_arguments
 from parity_tests.harness import ParityReport, check
 from parity_tests.harness.cases import LAYERS, LayerCase
 from parity_tests.harness.evaluate import (
-    as_arguments,
     as_dtype,
     flatten,
     is_floating,
@@ -26,7 +26,6 @@ from parity_tests.harness.evaluate import (
     run_torch,
 )
 from parity_tests.harness.model_cases import MODELS
-from parity_tests.harness.trace import WithLoss
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,12 +96,11 @@ def test_a_model_fed_with_huge_numbers(name: str, activation: str, dtype: str) -
     """A training step on inputs of ±1e4 gives no warning, and finite gradients."""
     case = MODELS[name]
     model = case.build({**case.variants[0], "activation": activation})[0].astype(dtype)
-    model, _ = case.as_trained(model, torch.nn.Identity())
     inputs, targets = case.example(case.variants[0], 5, np.random.default_rng(0))
     huge = tuple(1e4 * np.sign(x).astype(dtype) for x in as_arguments(inputs))
-    with_loss = WithLoss(model, case.losses()[0])
-    assert np.isfinite(with_loss(huge, *as_arguments(as_dtype(targets, dtype))))
-    with_loss.backward(1.0)
+    task = case.task(model)
+    assert np.isfinite(task(huge, as_dtype(targets, dtype)))
+    task.backward()
     for parameter in model.parameters():
         assert isinstance(parameter.grad, np.ndarray)
         assert np.isfinite(parameter.grad).all()
@@ -193,17 +191,12 @@ def test_nothing_is_upcast(case: LayerCase, dtype: str) -> None:
 def test_training_upcasts_nothing(name: str, optimizer: type[optim.Optimizer], dtype: str) -> None:
     """Two steps of a whole model: parameters, gradients and the optimizer's buffers keep their dtype."""
     case = MODELS[name]
-    own, twin = case.build(case.variants[-1])
-    model, _ = case.as_trained(own.astype(dtype), twin, carry=False)
+    model = case.build(case.variants[-1])[0].astype(dtype)
     trainer = optimizer(model.parameters(), lr=0.1, weight_decay=0.1)
-    with_loss = WithLoss(model, case.losses()[0])
-    inputs, targets = as_dtype(case.example(case.variants[-1], 4, np.random.default_rng(0)), dtype)
+    task = case.task(model)
+    batch = as_dtype(case.example(case.variants[-1], 4, np.random.default_rng(0)), dtype)
     for _ in range(2):
-        with_loss(as_arguments(inputs), *as_arguments(targets))
-        model.zero_grad()
-        with_loss.backward(1.0)
-        optim.clip_grad_norm_(model.parameters(), 0.1)
-        trainer.step()
+        task.step(trainer, batch, clip_norm=0.1)
     grads = [parameter.grad for parameter in model.parameters()]
     buffers = [buffer for state in trainer.state for buffer in state.values()]
     for array in (*model.state_dict().values(), *grads, *buffers):

@@ -24,9 +24,9 @@ import typer
 from gdl_numpy.checkpoint import load_model, load_vocabulary
 from gdl_numpy.data import Batches, SentenceDataset, Sentences, Streams, available, load, load_task
 from gdl_numpy.data.material import sentences
-from gdl_numpy.history import History, Metrics, TextMetrics
+from gdl_numpy.history import History
 from gdl_numpy.models import MODELS
-from gdl_numpy.nn import CrossEntropyLoss
+from gdl_numpy.tasks import Classification, ClassificationMetrics, LanguageMetrics, LanguageModelling
 from gdl_numpy.training import evaluate
 from gdl_torch import models as torch_models
 
@@ -76,8 +76,8 @@ def test_a_run_leaves_everything_in_its_folder(
 
     digits = load("digits").test
     model = load_model(tmp_path / "run" / "model.safetensors")
-    found = evaluate(model, CrossEntropyLoss(), Batches(digits, 360))
-    assert isinstance(found, Metrics)
+    found = evaluate(Classification(model), Batches(digits, 360))
+    assert isinstance(found, ClassificationMetrics)
     last_line = capsys.readouterr().out.splitlines()[-1]
     expected = f"MLP on digits, {backend}: test accuracy {found.accuracy:.2%} on 360 examples, after 2 epochs"
     assert expected in last_line
@@ -130,7 +130,7 @@ def test_a_language_model_leaves_the_same_and_its_vocabulary(
         load_vocabulary(tmp_path / "model.safetensors"),
     )
     test = Streams(vocabulary.encode(load("python_docs").test), 100, 100)
-    found = evaluate(model, CrossEntropyLoss(), test)
+    found = evaluate(LanguageModelling(model), test)
     out = capsys.readouterr().out
     last_line = out.splitlines()[-1]
     assert last_line.startswith(f"LSTMLanguageModel on python_docs, {backend}: validation loss ")
@@ -355,7 +355,7 @@ def test_any_history_can_be_drawn(losses: tuple[float, ...], tmp_path: Path) -> 
     """Also one whose every perplexity is infinite, which no logarithmic scale can show."""
     history = History()
     for loss in losses:
-        history.append(TextMetrics(loss, 0.1), TextMetrics(loss, 0.1), 0.1, 1.0)
+        history.append(LanguageMetrics(loss, 0.1), LanguageMetrics(loss, 0.1), 0.1, 1.0)
     history.plot(tmp_path / "history.png", "title")
     assert (tmp_path / "history.png").stat().st_size > 1000
 
@@ -382,7 +382,7 @@ def test_the_seed_of_a_run_decides_the_order_of_sentences(backend: str, tmp_path
     flags = script["TextFlags"](data="babi", seed=5, batch_size=50, backend=script["Backend"](backend))
     material = flags.material(MODELS["RNNLanguageModel"], {}, script["dataset_for"](flags))
     model = script["build_model"]("RNNLanguageModel", {"vocab_size": None}, material, flags)
-    run = script["Run"](model, material, flags, tmp_path)
+    run = script["Run"](model.task(model), material, flags, tmp_path)
     batches = list(material.train)
     assert material.train.seed == 5
     if backend == "torch":

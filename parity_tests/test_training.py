@@ -17,11 +17,12 @@ import torch
 import gdl_torch.training
 from gdl_numpy.checkpoint import CheckpointError, load_checkpoint, load_model, save_model
 from gdl_numpy.data import Batches, hold_out, load
-from gdl_numpy.history import History, LossMetrics, Metrics
+from gdl_numpy.history import History
 from gdl_numpy.models import CNN, MLP
 from gdl_numpy.nn import CrossEntropyLoss
 from gdl_numpy.optim import SGD, Adam
-from gdl_numpy.training import evaluate, fit, train_step
+from gdl_numpy.tasks import Classification, ClassificationMetrics, Metrics
+from gdl_numpy.training import evaluate, fit
 from gdl_torch.data import DigitsDataModule
 from gdl_torch.export import from_numpy
 
@@ -61,7 +62,7 @@ class Interrupt:
     def __init__(self, at: int) -> None:
         self.at = at
 
-    def __call__(self, step: int, metrics: LossMetrics) -> None:
+    def __call__(self, step: int, metrics: Metrics) -> None:
         if step == self.at:
             raise KeyboardInterrupt
 
@@ -73,8 +74,7 @@ def numpy_run(
     train, validation = hold_out(load("digits").train, HELD_OUT, SEED)
     model = new_model(kind)
     history = fit(
-        model,
-        CrossEntropyLoss(),
+        Classification(model),
         Adam(model.parameters(), lr=lr),
         Batches(train, BATCH_SIZE, SEED),
         epochs=epochs,
@@ -181,8 +181,7 @@ def test_both_sides_see_the_same_examples(tmp_path: Path) -> None:
     np.testing.assert_array_equal(train.inputs, data.train.inputs)
     np.testing.assert_array_equal(validation.targets, data.validation.targets)
     history = fit(
-        model,
-        CrossEntropyLoss(),
+        Classification(model),
         SGD(model.parameters(), lr=0.1),
         Batches(train, BATCH_SIZE, SEED),
         epochs=2,
@@ -194,15 +193,15 @@ def test_both_sides_see_the_same_examples(tmp_path: Path) -> None:
         for name in ours.keys() - {"seconds"}:
             # An accuracy moves by 1/431 with one example on the border; the losses are float32 sums.
             assert ours[name] == pytest.approx(theirs[name], abs=3e-3 if "accuracy" in name else 1e-5), name
-    test = evaluate(model, CrossEntropyLoss(), Batches(load("digits").test, BATCH_SIZE))
+    test = evaluate(Classification(model), Batches(load("digits").test, BATCH_SIZE))
     torch_test = gdl_torch.training.evaluate(twin, data, accelerator="cpu")
     assert test.loss == pytest.approx(torch_test.loss, abs=1e-5)
-    assert isinstance(test, Metrics)
-    assert isinstance(torch_test, Metrics)
+    assert isinstance(test, ClassificationMetrics)
+    assert isinstance(torch_test, ClassificationMetrics)
     assert test.accuracy == pytest.approx(torch_test.accuracy, abs=3e-3)
 
 
-def test_train_step_is_one_step_down_the_gradient() -> None:
+def test_a_step_is_one_step_down_the_gradient() -> None:
     """By hand: p - lr · gradient, clipped; old gradients do not count; the metrics are those before it."""
     model, loss = MLP(64, hidden_features=(), rng=0), CrossEntropyLoss()
     inputs, targets = load("digits").train.take(20).inputs, load("digits").train.take(20).targets
@@ -212,8 +211,10 @@ def test_train_step_is_one_step_down_the_gradient() -> None:
     gradients = {name: parameter.grad.copy() for name, parameter in model.named_parameters()}  # type: ignore[union-attr]
     norm = math.sqrt(sum(float(np.sum(gradient**2)) for gradient in gradients.values()))
 
-    metrics = train_step(model, loss, SGD(model.parameters(), lr=0.5), inputs, targets, clip_norm=norm / 2)
-    assert metrics.loss == expected_loss
+    task = Classification(model)
+    assert task.step(SGD(model.parameters(), lr=0.5), (inputs, targets), clip_norm=norm / 2) == expected_loss
+    assert task.metrics.loss == expected_loss
+    assert task.grad_norm == pytest.approx(norm)
     for name, array in model.state_dict().items():
         np.testing.assert_allclose(array, before[name] - 0.5 * gradients[name] / 2, rtol=1e-5, atol=1e-6)
 
@@ -221,16 +222,16 @@ def test_train_step_is_one_step_down_the_gradient() -> None:
 def test_evaluate_counts_every_example_once_and_drops_nothing() -> None:
     """A last, smaller batch weighs less; dropout is off; the model's mode is left as it was."""
     model, test = new_model(), load("digits").test
-    whole = evaluate(model, CrossEntropyLoss(), Batches(test, len(test)))
-    in_parts = evaluate(model, CrossEntropyLoss(), Batches(test, 350))  # 350 and 10
+    whole = evaluate(Classification(model), Batches(test, len(test)))
+    in_parts = evaluate(Classification(model), Batches(test, 350))  # 350 and 10
     assert model.training
     logits = model.eval()(test.inputs)
-    assert isinstance(whole, Metrics)
-    assert isinstance(in_parts, Metrics)
+    assert isinstance(whole, ClassificationMetrics)
+    assert isinstance(in_parts, ClassificationMetrics)
     assert whole.accuracy == in_parts.accuracy == np.mean(logits.argmax(1) == test.targets)
     assert whole.loss == pytest.approx(CrossEntropyLoss()(logits, test.targets))
     assert in_parts.loss == pytest.approx(whole.loss, rel=1e-6)
-    evaluate(model, CrossEntropyLoss(), Batches(test, 350))
+    evaluate(Classification(model), Batches(test, 350))
     assert not model.training
 
 
@@ -238,7 +239,7 @@ def test_fit_leaves_the_model_usable_for_other_things() -> None:
     """The gradient of the input, which training does without, is there again; and so is eval mode."""
     model = new_model().eval()
     batches = Batches(load("digits").train.take(100), 50, seed=0)
-    fit(model, CrossEntropyLoss(), SGD(model.parameters()), batches, epochs=1, progress=False)
+    fit(Classification(model), SGD(model.parameters()), batches, epochs=1, progress=False)
     assert not model.training
     logits = model(batches.split.inputs)
     assert model.backward(np.ones_like(logits)).shape == batches.split.inputs.shape
@@ -253,7 +254,9 @@ def test_a_training_checkpoint_is_a_model_too(tmp_path: Path) -> None:
 def test_nan_is_never_the_best_epoch() -> None:
     history = History()
     for loss in (math.nan, 2.0, 1.0, 1.0, math.nan):
-        history.append(Metrics(loss, 0.5), Metrics(loss, 0.5), lr=0.1, seconds=1.0)
+        history.append(
+            ClassificationMetrics(loss, 0.5), ClassificationMetrics(loss, 0.5), lr=0.1, seconds=1.0
+        )
     assert history.best_epoch == 3
     assert history.stalled(2)
     assert not history.stalled(3)
@@ -267,11 +270,13 @@ def test_history_is_saved_as_json_csv_and_picture(tmp_path: Path) -> None:
     history = History()
     history.save(tmp_path)
     assert json.loads((tmp_path / "history.json").read_text()) == []
-    history.append(Metrics(2.0, 0.25), None, lr=0.1, seconds=1.5)
+    history.append(ClassificationMetrics(2.0, 0.25), None, lr=0.1, seconds=1.5)
     history.plot(tmp_path / "training.png", "without validation")
     history = History()
     for loss in (2.0, 1.0):
-        history.append(Metrics(loss, 0.25), Metrics(loss + 1, 0.2), lr=0.1, seconds=1.5)
+        history.append(
+            ClassificationMetrics(loss, 0.25), ClassificationMetrics(loss + 1, 0.2), lr=0.1, seconds=1.5
+        )
     history.save(tmp_path)
     history.plot(tmp_path / "both.png", "with validation")
     assert json.loads((tmp_path / "history.json").read_text()) == history.rows
@@ -283,12 +288,13 @@ def test_history_is_saved_as_json_csv_and_picture(tmp_path: Path) -> None:
 
 
 def small_fit(**arguments: Any) -> History:
-    """An epoch of two steps; `arguments` replace those of `fit`."""
+    """An epoch of two steps; `arguments` replace those of `fit`, and its task's model and loss."""
     model = new_model()
+    own = {"model": model, "loss": CrossEntropyLoss()}
+    own |= {name: arguments.pop(name) for name in own.keys() & arguments.keys()}
     batches = Batches(load("digits").train.take(100), 50, seed=0)
     defaults: dict[str, Any] = {
-        "model": model,
-        "loss": CrossEntropyLoss(),
+        "task": Classification(own["model"], own["loss"]),
         "optimizer": Adam(model.parameters()),
         "train": batches,
         "epochs": 1,

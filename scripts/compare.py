@@ -14,13 +14,13 @@ Exit code: 0 when all agree; 1 when something does not, with the first disagreem
 from __future__ import annotations
 
 import json
-import statistics
 import sys
 import tempfile
 import time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path  # noqa: TC003 (typer reads the annotations)
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -38,6 +38,7 @@ from gdl_numpy.command_line import Device, run
 from gdl_numpy.data import DATASETS, load
 from gdl_numpy.files import replacing
 from gdl_numpy.lookup import lookup
+from parity_tests.benchmark.turns import alternate
 from parity_tests.harness import Comparison, ParityReport
 from parity_tests.harness.curves import losses, plot
 from parity_tests.harness.model_cases import MODELS
@@ -47,8 +48,7 @@ from parity_tests.harness.report import strict_json
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-# Timing: each side has so many turns, of so many seconds, with a pause before each, since the threads of
-# OpenBLAS and OpenMP go on spinning for a while after their work, on cores that the other side needs.
+# Timing: each side has so many turns, of so many seconds, with a pause before each.
 ROUNDS, TURN, PAUSE = 5, 0.15, 0.15
 app = typer.Typer(add_completion=False)
 
@@ -234,22 +234,11 @@ def one_thread() -> Iterator[None]:
 
 def milliseconds(steps: Mapping[str, Callable[[], None]], bar: Any) -> dict[str, float]:
     """The median time of a step in each side's best turn: other work on the machine only ever slows it."""
-    medians: dict[str, list[float]] = {side: [] for side in steps}
-    for _ in range(ROUNDS):
-        for side, step in steps.items():
-            time.sleep(PAUSE)
-            step()  # wakes the threads
-            times = []
-            now = time.perf_counter()
-            stop = now + TURN
-            while now < stop:
-                start = now
-                step()
-                now = time.perf_counter()
-                times.append(1e3 * (now - start))
-            medians[side].append(statistics.median(times))
+    rounds = []
+    for medians in islice(alternate(steps, TURN, PAUSE), ROUNDS):
+        rounds.append(medians)
         bar.update()
-    return {side: min(found) for side, found in medians.items()}
+    return {side: 1e3 * min(medians[side] for medians in rounds) for side in steps}
 
 
 def worst(reports: Sequence[ParityReport]) -> dict[str, Comparison]:

@@ -30,9 +30,8 @@ from gdl_numpy.command_line import Backend, run
 from gdl_numpy.data import Streams, TextDataset, Vocabulary, load
 from gdl_numpy.files import replacing
 from gdl_numpy.models import LanguageModel, LSTMLanguageModel, RNNLanguageModel
-from gdl_numpy.nn import CrossEntropyLoss
-from gdl_numpy.objective import TextObjective
 from gdl_numpy.optim import Adam
+from gdl_numpy.tasks import LanguageModelling
 from gdl_torch import gradient_flow as torch_gradient_flow
 from gdl_torch.export import from_numpy
 
@@ -161,14 +160,14 @@ def briefly_trained(side: Side, dataset: TextDataset, steps: int, training_steps
     for name, kind in (("RNN", RNNLanguageModel), ("LSTM", LSTMLanguageModel)):
         model = kind(len(vocabulary), **SIZES, rng=0)
         untrained = side.reach(model, text, steps)
-        model.project_once = True
-        objective = TextObjective(model, CrossEntropyLoss(), continues=True)
+        task = LanguageModelling(model)
+        task.begin(continues=True)
         optimizer = Adam(model.parameters(), LR)
         batches = islice(cycle(feed), training_steps)
         with tqdm(batches, f"training the {name}", training_steps, leave=False, disable=None) as bar:
-            for inputs, targets in bar:
-                metrics = objective.learn(optimizer, inputs, targets, TRAINING_CLIP)
-                bar.set_postfix_str(str(metrics), refresh=False)
+            for batch in bar:
+                task.step(optimizer, batch, TRAINING_CLIP)
+                bar.set_postfix_str(str(task.metrics), refresh=False)
         yield Subject(name, side.reach(model, text, steps), untrained)
 
 

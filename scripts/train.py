@@ -33,6 +33,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import typer
 from rich.console import Console
 from rich.table import Column, Table
@@ -40,11 +41,10 @@ from rich.table import Column, Table
 from gdl_numpy import training
 from gdl_numpy.checkpoint import describe_model, save_model
 from gdl_numpy.command_line import Backend, Device, run
-from gdl_numpy.data import DATASETS, AnyDataset, load, load_task, read_text_file
-from gdl_numpy.history import History, LossMetrics, Metrics, TextMetrics
+from gdl_numpy.data import DATASETS, IGNORED, AnyDataset, load, load_task, read_text_file
+from gdl_numpy.history import History
 from gdl_numpy.lookup import lookup
 from gdl_numpy.models import MODELS
-from gdl_numpy.objective import count
 from gdl_numpy.optim import OPTIMIZERS
 from gdl_numpy.run_folder import claim, reclaim
 from gdl_numpy.training_flags import Flags, TextFlags, flags_of
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 
     from gdl_numpy.data.material import Material
     from gdl_numpy.nn import Module
+    from gdl_numpy.tasks import Metrics, Task
 
 # Arguments of models that the data decides, where no flag does.
 FROM_DATA = ("in_features", "in_shape", "out_features", "vocab_size", "patch_size")
@@ -87,16 +88,22 @@ class Run:
     """A training run, whichever backend does it.
 
     Attributes:
-        model: NumPy's; has the first weights, and the trained ones in the end.
+        task: NumPy's; its model has the first weights, and the trained ones in the end.
         material: what it learns from.
         flags: how.
         out: the folder of the run.
     """
 
-    model: Module
+    task: Task
     material: Material
     flags: Flags
     out: Path
+
+    @property
+    def model(self) -> Module:
+        """What is trained, with NumPy's weights."""
+        model: Module = self.task.model
+        return model
 
     @property
     def fit_arguments(self) -> dict[str, Any]:
@@ -110,13 +117,11 @@ class Run:
             "on_epoch": lambda history: history.save(self.out),
         }
 
-    def on_numpy(self) -> tuple[History, LossMetrics]:
+    def on_numpy(self) -> tuple[History, Metrics]:
         """Trains with NumPy; returns what happened and how good the model is on the test examples."""
-        loss = self.flags.loss(type(self.model))
         optimizer = OPTIMIZERS[self.flags.optimizer]
         history = training.fit(
-            self.model,
-            loss,
+            self.task,
             optimizer(self.model.parameters(), **self.flags.optimizer_arguments),
             self.material.train,
             validation=self.material.validation,
@@ -124,9 +129,9 @@ class Run:
             vocabulary=self.material.vocabulary,
             **self.fit_arguments,
         )
-        return history, training.evaluate(self.model, loss, self.material.test, progress=True)
+        return history, training.evaluate(self.task, self.material.test, progress=True)
 
-    def on_torch(self) -> tuple[History, LossMetrics]:
+    def on_torch(self) -> tuple[History, Metrics]:
         """The same with Lightning's Trainer."""
         import torch
 
@@ -188,7 +193,7 @@ def train(model_name: str, model_arguments: dict[str, Any], flags: Flags) -> Non
         reclaim(out, settings)
     else:
         claim(out, settings, flags.overwrite)
-    run = Run(model, material, flags, out)
+    run = Run(flags.task_of(model), material, flags, out)
     title = f"{model_name} on {material.name}, {flags.backend}"
     try:
         history, test = run.on_torch() if flags.backend is Backend.torch else run.on_numpy()
@@ -256,7 +261,7 @@ def draw(history: History, out: Path, title: str) -> None:
         history.plot(out / "history.png", title)
 
 
-def report(history: History, test: LossMetrics, run: Run, title: str) -> None:
+def report(history: History, test: Metrics, run: Run, title: str) -> None:
     """Prints the results: a table, and what counts in a line."""
     epoch = (run.flags.patience and history.best_epoch) or len(history)
     row = history.rows[epoch - 1] if epoch else {}
@@ -265,27 +270,23 @@ def report(history: History, test: LossMetrics, run: Run, title: str) -> None:
     files = "model.safetensors, history.json, history.csv, history.png"
     console.print(f"saved in {run.out}: {files}", soft_wrap=True)
 
-    result = f"test loss {test.loss:.4f}"
-    if isinstance(test, TextMetrics):
-        result += f" nats a {run.material.unit}"
-        if "validation_loss" in row:
-            result = f"validation loss {row['validation_loss']:.4f}, {result}"
-        tested = f"{sum(count(targets) for _, targets in run.material.test):,} {run.material.unit}s"
-    else:
-        if isinstance(test, Metrics):
-            result = f"test accuracy {test.accuracy:.2%}"
-        tested = f"{run.material.test.describe()['examples']:,} examples"
+    unit, test_examples = "example", run.material.test.describe().get("examples", 0)
+    if test.per_token:
+        unit = run.material.unit
+        test_examples = sum(np.count_nonzero(targets != IGNORED) for _, targets in run.material.test)
+    result = f"test {test.summary(unit)}"
+    if test.decisive == "loss" and "validation_loss" in row:
+        result = f"validation loss {row['validation_loss']:.4f}, {result}"
     seconds = sum(row["seconds"] for row in history.rows)
     after = f"after {len(history)} epochs in {seconds:.1f} s"
-    console.print(f"{title}: {result} on {tested}, {after}", soft_wrap=True)
+    console.print(f"{title}: {result} on {test_examples:,} {unit}s, {after}", soft_wrap=True)
 
 
-def table_of(row: dict[str, float], test: LossMetrics, unit: str, title: str) -> Table:
+def table_of(row: dict[str, float], test: Metrics, unit: str, title: str) -> Table:
     """The metrics of an epoch, a row of the history, and those on the test data."""
-    metrics = {"loss": ".4f", "perplexity": ".3f", "bits_per_token": ".4f", "accuracy": ".2%"}
-    metrics = {name: form for name, form in metrics.items() if name in test.row()}
+    metrics = test.columns
     heads = {"bits_per_token": f"bits per\n{unit}"}
-    if isinstance(test, TextMetrics):  # more columns: within 80 characters all the same
+    if len(metrics) > 2:  # within 80 characters all the same
         title = title.replace(" on ", "\non ")
     table = Table(Column(title, no_wrap=True))
     for name in metrics:

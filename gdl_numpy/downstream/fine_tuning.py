@@ -14,8 +14,9 @@ from gdl_numpy.data import Batches
 from gdl_numpy.downstream.encoding import BATCH_SIZE, features_of, in_batches
 from gdl_numpy.downstream.probe import linear_probe
 from gdl_numpy.models.trunk import HasTrunk, Trunk
-from gdl_numpy.nn import CrossEntropyLoss, Linear
+from gdl_numpy.nn import Linear
 from gdl_numpy.optim import Adam
+from gdl_numpy.tasks import Classification
 from gdl_numpy.training import fit
 
 if TYPE_CHECKING:
@@ -100,8 +101,7 @@ def fine_tune(
     tuned.head.load_state_dict({"weight": weight, "bias": bias})
     with epoch_bar(epochs, progress) as on_epoch:
         fit(
-            tuned,
-            CrossEntropyLoss(),
+            Classification(tuned),
             Adam(tuned.parameters(), lr=lr),
             Batches(labelled, LABELLED_BATCH, seed),
             epochs=epochs,

@@ -11,7 +11,6 @@ from gdl_numpy.models.mlp import MLP
 from gdl_numpy.models.pretext import Colorizer, ImagePretext, PatchInpainter, RotationClassifier
 from gdl_numpy.models.pretext_text import MaskedWord, SentenceOrder
 from gdl_numpy.models.rnn import RNNLanguageModel, TransitionMatrixLM
-from gdl_numpy.nn import BCEWithLogitsLoss, Loss, MSELoss, NTXentLoss
 
 # Modules, each with constructor arguments of its own.
 MODELS: dict[str, type[Any]] = {
@@ -33,18 +32,8 @@ MODELS: dict[str, type[Any]] = {
     )
 }
 
-# What each is trained with, where that is not the cross-entropy; an encoder takes the others of its kind too.
-LOSSES: dict[str, type[Loss]] = {
-    "SentimentClassifier": BCEWithLogitsLoss,
-    "FillInTheBlank": BCEWithLogitsLoss,
-    "ContrastiveEncoder": NTXentLoss,
-    "PatchInpainter": MSELoss,
-    "Colorizer": MSELoss,
-}
-
 __all__ = [
     "CNN",
-    "LOSSES",
     "MLP",
     "MODELS",
     "Colorizer",

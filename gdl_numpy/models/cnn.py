@@ -10,6 +10,7 @@ from numpy.typing import DTypeLike
 from gdl_numpy.lookup import lookup
 from gdl_numpy.nn import Conv2d, Dropout, Flatten, Linear, MaxPool2d, Module, Sequential
 from gdl_numpy.nn.activation import ACTIVATIONS
+from gdl_numpy.tasks import Classification
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +37,8 @@ class CNN(Module):
     Raises:
         ValueError: an unknown activation, a dropout outside [0, 1], or images too small to convolve.
     """
+
+    task = Classification
 
     def __init__(
         self,

@@ -11,6 +11,7 @@ from gdl_numpy.lookup import lookup
 from gdl_numpy.models.trunk import HasTrunk, Trunk
 from gdl_numpy.nn import Linear, Module, Normalize, Sequential
 from gdl_numpy.nn.activation import ACTIVATIONS
+from gdl_numpy.tasks import Contrastive
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +38,8 @@ class ContrastiveEncoder(HasTrunk):
     Raises:
         ValueError: an unknown activation, no layer in the trunk or in the head, or images too small.
     """
+
+    task = Contrastive
 
     def __init__(
         self,

@@ -10,6 +10,7 @@ from numpy.typing import DTypeLike
 from gdl_numpy.lookup import lookup
 from gdl_numpy.nn import DotProduct, Dropout, Embedding, EmbeddingBag, Linear, ReadsIds
 from gdl_numpy.nn.activation import ACTIVATIONS
+from gdl_numpy.tasks import BinaryClassification, NegativeSampling
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -35,6 +36,8 @@ class SentimentClassifier(ReadsIds):
     Raises:
         ValueError: sizes below 1, an unknown mode or activation, or a dropout outside [0, 1].
     """
+
+    task = BinaryClassification
 
     def __init__(
         self,
@@ -99,6 +102,8 @@ class FillInTheBlank(ReadsIds):
     Raises:
         ValueError: sizes below 1.
     """
+
+    task = NegativeSampling
 
     def __init__(
         self,

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from gdl_numpy.nn import LSTM, RNN, Dropout, Embedding, Linear, ReadsIds
+from gdl_numpy.nn import LSTM, RNN, Dropout, Embedding, Linear, Module, ReadsIds
 from gdl_numpy.nn.recurrent import Rows
+from gdl_numpy.tasks import LanguageModelling
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,14 +27,16 @@ class LanguageModel(ReadsIds):
     Attributes:
         vocab_size: number of symbols.
         ahead: ``logits[t]`` is the prediction of ``ids[t + ahead]``.
-        project_once: multiply the whole vocabulary's embeddings with the recurrence's input weight, once, and
-            look the products up: the same function, and less work if a batch has more ids than the
-            vocabulary symbols. Dropout of the embeddings rules it out, and then it is not done.
+        project_once: where a batch has more ids than the vocabulary symbols, multiply the whole vocabulary's
+            embeddings with the recurrence's input weight, once, and look the products up: the same function
+            with less work. Not done where dropout changes the embeddings in between.
     """
+
+    task = LanguageModelling
 
     ahead: ClassVar[int] = 1
     vocab_size: int
-    project_once = False
+    project_once = True
 
     def stepper(self) -> Callable[[int, Any], tuple[Logits, Any]]:
         """A function that reads one symbol, for a model that will not change while it is in use.
@@ -109,6 +112,14 @@ class RecurrentLanguageModel(LanguageModel):
             return logits if bias is None else logits + bias.data, state
 
         return step
+
+
+def look_up_(module: Module) -> Module:
+    """Makes all language models in a module look embeddings up first, layer after layer as torch does."""
+    for _, submodule in module.named_modules():
+        if isinstance(submodule, LanguageModel):
+            submodule.project_once = False
+    return module
 
 
 def check_ids(model: LanguageModel, ids: np.ndarray) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import DTypeLike
 from gdl_numpy.lookup import lookup
 from gdl_numpy.nn import Dropout, Flatten, Linear, Module, Sequential
 from gdl_numpy.nn.activation import ACTIVATIONS
+from gdl_numpy.tasks import Classification
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +33,8 @@ class MLP(Module):
     Raises:
         ValueError: an unknown activation, or a dropout outside [0, 1].
     """
+
+    task = Classification
 
     def __init__(
         self,

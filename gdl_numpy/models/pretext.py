@@ -13,6 +13,7 @@ from numpy.typing import DTypeLike
 
 from gdl_numpy.models.trunk import HasTrunk, Trunk
 from gdl_numpy.nn import Linear
+from gdl_numpy.tasks import Classification, Reconstruction
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,6 +77,8 @@ class RotationClassifier(ImagePretext):
     The arguments are those of the trunk; see `ImagePretext`.
     """
 
+    task = Classification
+
     def __init__(
         self,
         in_shape: Sequence[int] = (1, 28, 28),
@@ -104,6 +107,8 @@ class PatchInpainter(ImagePretext):
     Raises:
         ValueError: as for every trunk, or a patch that is not within the image.
     """
+
+    task = Reconstruction
 
     def __init__(
         self,
@@ -136,6 +141,8 @@ class Colorizer(ImagePretext):
 
     The arguments are those of the trunk; see `ImagePretext`. In in_shape there is one channel.
     """
+
+    task = Reconstruction
 
     def __init__(
         self,

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from gdl_numpy.nn import Embedding, EmbeddingBag, Flatten, Linear, ReadsIds, Sequential, Tanh
+from gdl_numpy.tasks import Classification
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -34,6 +35,8 @@ class SentenceOrder(ReadsIds):
     Raises:
         ValueError: sizes below 1.
     """
+
+    task = Classification
 
     def __init__(
         self,
@@ -99,6 +102,8 @@ class MaskedWord(ReadsIds):
     Raises:
         ValueError: sizes below 1.
     """
+
+    task = Classification
 
     def __init__(
         self,

@@ -15,7 +15,7 @@ from gdl_numpy.data import Split, fetch, hold_out, load
 from gdl_torch.data.loading import Batch, EpochSampler, TensorBatches, as_is, ignore_advice_on_workers
 from gdl_torch.models import CNN, MLP, MODELS
 from gdl_torch.models.trunk import HasTrunk
-from gdl_torch.module import Model
+from gdl_torch.tasks import Task
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,7 +44,7 @@ class ImageSetDataModule(pl.LightningDataModule):
     in_shape: ClassVar[tuple[int, int, int]]
     num_classes: ClassVar[int]
     gives: ClassVar[str]  # for people
-    reader: ClassVar[tuple[type[Model], ...]]  # the models of this package that learn from it
+    reader: ClassVar[tuple[type[Task], ...]]  # the models of this package that learn from it
 
     train: Split
     validation: Split
@@ -72,7 +72,7 @@ class ImageSetDataModule(pl.LightningDataModule):
         """How many devices there are, and which of them this one is."""
         return (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
 
-    def can_read(self, model: type[Model], stage: str) -> bool:
+    def can_read(self, model: type[Task], stage: str) -> bool:
         """Whether a model of this package can do with the batches what the stage asks for."""
         return issubclass(model, self.reader)
 
@@ -128,7 +128,7 @@ class ImageDataModule(ImageSetDataModule):
         self.num_workers = num_workers
         self.transform = self.augmentation() if augment is True else augment or None
 
-    def can_read(self, model: type[Model], stage: str) -> bool:
+    def can_read(self, model: type[Task], stage: str) -> bool:
         """A model with a trunk does not learn from labelled images, but says what it sees in them."""
         return super().can_read(model, stage) or (stage == "predict" and issubclass(model, HasTrunk))
 

@@ -22,7 +22,7 @@ from gdl_numpy.data import (
 from gdl_numpy.data.babi import TASKS
 from gdl_torch.data.loading import Batch, EpochSampler, as_is
 from gdl_torch.data.vocabulary import VocabularyDataModule
-from gdl_torch.language_model import LanguageModel
+from gdl_torch.models import LanguageModel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

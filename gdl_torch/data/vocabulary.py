@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 
 from gdl_numpy.data import Part, Vocabulary, fetch, load
 from gdl_torch.data.loading import ignore_advice_on_workers
-from gdl_torch.module import Model
+from gdl_torch.tasks import Task
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +33,7 @@ class VocabularyDataModule(pl.LightningDataModule):
 
     dataset: ClassVar[str]
     gives: ClassVar[str]  # for people
-    reader: ClassVar[type[Model]]  # what models of this package must be to read it
+    reader: ClassVar[type[Task]]  # what models of this package must be to read it
 
     def __init__(self, batch_size: int, data_dir: str | Path | None) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class VocabularyDataModule(pl.LightningDataModule):
     def setup(self, stage: str) -> None:
         """Raises ValueError for a model of this package that cannot read what there is."""
         model = self.trainer and self.trainer.lightning_module
-        if isinstance(model, Model) and not isinstance(model, self.reader):
+        if isinstance(model, Task) and not isinstance(model, self.reader):
             raise ValueError(
                 f"{type(self).__name__} gives {self.gives}, which {type(model).__name__} cannot read: "
                 f"take a {self.reader.__name__}, or other data"

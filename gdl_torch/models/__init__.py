@@ -5,14 +5,15 @@ from __future__ import annotations
 from gdl_torch.models.cnn import CNN
 from gdl_torch.models.contrastive import ContrastiveEncoder
 from gdl_torch.models.embeddings import FillInTheBlank, SentimentClassifier
+from gdl_torch.models.language_model import LanguageModel
 from gdl_torch.models.lstm import LSTMLanguageModel
 from gdl_torch.models.mlp import MLP
 from gdl_torch.models.pretext import Colorizer, PatchInpainter, RotationClassifier
 from gdl_torch.models.pretext_text import MaskedWord, SentenceOrder
 from gdl_torch.models.rnn import RNNLanguageModel, TransitionMatrixLM
-from gdl_torch.module import Model
+from gdl_torch.tasks import Task
 
-MODELS: dict[str, type[Model]] = {
+MODELS: dict[str, type[Task]] = {
     "MLP": MLP,
     "CNN": CNN,
     "TransitionMatrixLM": TransitionMatrixLM,
@@ -36,6 +37,7 @@ __all__ = [
     "ContrastiveEncoder",
     "FillInTheBlank",
     "LSTMLanguageModel",
+    "LanguageModel",
     "MaskedWord",
     "PatchInpainter",
     "RNNLanguageModel",

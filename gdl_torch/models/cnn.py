@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from gdl_numpy.lookup import lookup
-from gdl_torch.classifier import ACTIVATIONS, Classifier
-from gdl_torch.module import check_sizes
+from gdl_torch.nn import ACTIVATIONS
+from gdl_torch.tasks import Classification, check_sizes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 
-class CNN(Classifier):
+class CNN(Classification):
     """Convolutions, then fully connected layers; by default chapter 10's 16 kernels of 3×3 on 28×28 images.
 
     Args:
@@ -53,7 +53,7 @@ class CNN(Classifier):
         optimizer: str = "SGD",
         lr: float = 0.1,
     ) -> None:
-        super().__init__(out_features, optimizer, lr)
+        super().__init__(optimizer, lr)
         check_sizes(
             self,
             in_shape=in_shape,

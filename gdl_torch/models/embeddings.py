@@ -7,17 +7,14 @@ from typing import TYPE_CHECKING, Literal
 from torch import Tensor, nn
 
 from gdl_numpy.lookup import lookup
-from gdl_torch.binary import BinaryClassifier
-from gdl_torch.classifier import ACTIVATIONS
-from gdl_torch.module import check_sizes, check_sparse
-from gdl_torch.nn import DotProduct
-from gdl_torch.symbols import ReadsSymbols
+from gdl_torch.nn import ACTIVATIONS, DotProduct
+from gdl_torch.tasks import BinaryClassification, NegativeSampling, ReadsTokens, check_sizes, check_sparse
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int64
 
 
-class SentimentClassifier(ReadsSymbols, BinaryClassifier):
+class SentimentClassifier(ReadsTokens, BinaryClassification):
     """Is a review positive? The vectors of its words added up, an activation, and a linear layer.
 
     Args:
@@ -74,7 +71,7 @@ class SentimentClassifier(ReadsSymbols, BinaryClassifier):
         return logits
 
 
-class FillInTheBlank(ReadsSymbols, BinaryClassifier):
+class FillInTheBlank(ReadsTokens, NegativeSampling):
     """Which word was left out? The words around it, averaged, against the word itself and some others.
 
     Continuous bag of words with negative sampling (Mikolov et al. 2013; chapter 11): with h the mean of the

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from gdl_torch.language_model import RecurrentLanguageModel
-from gdl_torch.module import check_sizes
+from gdl_torch.models.language_model import RecurrentLanguageModel
+from gdl_torch.tasks import check_sizes
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int64

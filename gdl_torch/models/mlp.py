@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from gdl_numpy.lookup import lookup
-from gdl_torch.classifier import ACTIVATIONS, Classifier
-from gdl_torch.module import check_sizes
+from gdl_torch.nn import ACTIVATIONS
+from gdl_torch.tasks import Classification, check_sizes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 
-class MLP(Classifier):
+class MLP(Classification):
     """Fully connected layers, each hidden one followed by an activation and dropout.
 
     By default chapter 9's 784-100-10.
@@ -46,7 +46,7 @@ class MLP(Classifier):
         optimizer: str = "SGD",
         lr: float = 0.1,
     ) -> None:
-        super().__init__(out_features, optimizer, lr)
+        super().__init__(optimizer, lr)
         check_sizes(self, in_features=in_features, hidden_features=hidden_features, out_features=out_features)
         self.save_hyperparameters()
         make_activation = lookup("activation", activation, ACTIVATIONS)

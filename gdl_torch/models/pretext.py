@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from gdl_numpy.models.pretext import TURNS
-from gdl_torch.classifier import Classifier
 from gdl_torch.models.trunk import HasTrunk, Trunk
-from gdl_torch.reconstruction import Reconstruction
+from gdl_torch.tasks import Classification, Reconstruction
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 
-class RotationClassifier(HasTrunk, Classifier):
+class RotationClassifier(HasTrunk, Classification):
     """By how many quarter turns was the image turned? Logits of 0 to 3 (Gidaris et al. 2018).
 
     Args:
@@ -47,7 +46,7 @@ class RotationClassifier(HasTrunk, Classifier):
         optimizer: str = "SGD",
         lr: float = 0.1,
     ) -> None:
-        super().__init__(TURNS, optimizer, lr)
+        super().__init__(optimizer, lr)
         self.save_hyperparameters()
         self.trunk = Trunk(in_shape, channels, hidden_features, activation)
         self.head = nn.Linear(self.trunk.out_features, TURNS)

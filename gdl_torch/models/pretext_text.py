@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from gdl_numpy.models.pretext_text import ORDERS
-from gdl_torch.classifier import Classifier
-from gdl_torch.module import check_sizes, check_sparse
-from gdl_torch.symbols import ReadsSymbols
+from gdl_torch.tasks import Classification, ReadsTokens, check_sizes, check_sparse
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int64
 
 
-class SentenceOrder(ReadsSymbols, Classifier):
+class SentenceOrder(ReadsTokens, Classification):
     """In which order did three sentences stand? Logits of the six there are.
 
     Each sentence is the mean of its words' vectors; the three together go through a hidden layer.
@@ -46,7 +44,7 @@ class SentenceOrder(ReadsSymbols, Classifier):
         optimizer: str = "SGD",
         lr: float = 0.1,
     ) -> None:
-        super().__init__(ORDERS, optimizer, lr)
+        super().__init__(optimizer, lr)
         check_sizes(self, vocab_size=vocab_size, embedding_dim=embedding_dim, hidden_features=hidden_features)
         check_sparse(self, sparse)
         self.vocab_size = vocab_size
@@ -75,7 +73,7 @@ class SentenceOrder(ReadsSymbols, Classifier):
         return logits
 
 
-class MaskedWord(ReadsSymbols, Classifier):
+class MaskedWord(ReadsTokens, Classification):
     """Which word is under the mask? Logits of every word, from those around it, each in its place.
 
     Args:
@@ -103,7 +101,7 @@ class MaskedWord(ReadsSymbols, Classifier):
         optimizer: str = "SGD",
         lr: float = 0.1,
     ) -> None:
-        super().__init__(vocab_size, optimizer, lr)
+        super().__init__(optimizer, lr)
         check_sizes(
             self,
             vocab_size=vocab_size,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor, nn
 
-from gdl_torch.language_model import LanguageModel, RecurrentLanguageModel, check_lengths
-from gdl_torch.module import check_sizes
+from gdl_torch.models.language_model import LanguageModel, RecurrentLanguageModel, check_lengths
+from gdl_torch.tasks import check_sizes
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int64

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from gdl_numpy.lookup import lookup
-from gdl_torch.classifier import ACTIVATIONS
+from gdl_torch.nn import ACTIVATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from gdl_numpy.replays import character_models
 from gdl_torch import models
 from gdl_torch.generation import generate
-from gdl_torch.language_model import detached
+from gdl_torch.tasks import detached
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,8 +15,8 @@ import torch
 from hypothesis import strategies as st
 
 from gdl_numpy import nn
+from gdl_numpy.tasks import as_arguments
 from gdl_torch import nn as torch_nn
-from parity_tests.harness.evaluate import as_arguments
 from parity_tests.harness.recurrent import PackingLSTM, PackingRNN
 
 PACKING: dict[str, Any] = {"RNN": PackingRNN, "LSTM": PackingLSTM}

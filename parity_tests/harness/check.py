@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import DTypeLike
 from torch import nn
 
+from gdl_numpy.models.language_model import look_up_
 from gdl_numpy.nn import Module
+from gdl_numpy.tasks import Task, as_arguments
 from parity_tests.harness.bounds import DRAWS, error_bound
 from parity_tests.harness.evaluate import (
     Arrays,
     Evaluation,
-    as_arguments,
     as_dtype,
     dropout_choices,
     fixed_dropout,
@@ -28,8 +29,8 @@ from parity_tests.harness.evaluate import (
 )
 from parity_tests.harness.report import Comparison, ParityReport, compare, distance
 from parity_tests.harness.rounding import comparison_roundoff
-from parity_tests.harness.side import Disturbance, NumpySide, OptimizerSpec, TorchSide
-from parity_tests.harness.trace import TorchWithLoss, WithLoss, leaf_layers
+from parity_tests.harness.side import Disturbance, NumpySide, OptimizerSpec, TorchSide, TorchTask
+from parity_tests.harness.trace import leaf_layers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -67,8 +68,10 @@ def check(
     Neither module is changed.
 
     Args:
-        numpy_module: a ``gdl_numpy.nn.Module``, yours or ours, with ``forward`` and ``backward``.
-        torch_module: its twin, with the same state_dict keys, and for models the same names of layers.
+        numpy_module: a ``gdl_numpy.nn.Module``, yours or ours, with ``forward`` and ``backward``. Of a task,
+            the model is compared as it is trained, by the task's own loss.
+        torch_module: its twin, with the same state_dict keys, and for models the same names of layers. A task
+            of ``gdl_torch`` is compared by the function that Lightning trains it by.
         inputs: one array, or a tuple of all arguments of ``forward``.
         targets: what the loss (or the module, if it is itself a loss) takes besides; gets no gradient.
         loss: the two sides' loss; without one, random output gradients take its place.
@@ -88,14 +91,15 @@ def check(
     if dtype is None:
         arrays = [*map(np.asarray, flatten(inputs)), *numpy_module.state_dict().values()]
         dtype = next(a.dtype for a in arrays if is_floating(a))
-    exact = [
-        (rounded(batch_inputs, dtype), rounded(batch_targets, dtype))
-        for batch_inputs, batch_targets in [(inputs, targets), *batches]
-    ]
     report = ParityReport(name or type(numpy_module).__name__, np.dtype(dtype).name, device)
     if loss is not None:
-        numpy_module, torch_module = WithLoss(numpy_module, loss[0]), TorchWithLoss(torch_module, loss[1])
-        exact = [((batch_inputs,), batch_targets) for batch_inputs, batch_targets in exact]
+        numpy_module = Task(numpy_module, loss[0])
+    if isinstance(numpy_module, Task):
+        torch_module = TorchTask(torch_module, loss and loss[1])
+    exact = [
+        tuple(rounded(part if not isinstance(numpy_module, Task) else (part,), dtype) for part in batch)
+        for batch in [(inputs, targets), *batches]
+    ]
     with plain_arithmetic(torch_module), np.errstate(over="ignore", invalid="ignore"):
         checker = _Checker(
             numpy_module,
@@ -126,9 +130,10 @@ class _Checker:
     ) -> None:
         self.batches, self.dtype, self.device, self.rng = batches, dtype, device, rng
         self.inputs, self.targets = batches[0]
-        self.has_loss, self.first_nan = isinstance(numpy_module, WithLoss), ""
+        self.has_loss, self.first_nan = isinstance(numpy_module, Task), ""
         self.u = comparison_roundoff(dtype)
         self.original = copy.deepcopy(numpy_module).astype(dtype)
+        look_up_(self.original)
         layers = leaf_layers(self.original)
         torch_layers = {name for name, _ in torch_module.named_modules()}
         if absent := [name for name in layers if name not in torch_layers]:
@@ -192,7 +197,11 @@ class _Checker:
 
     def split(self, name: str, arguments: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         """A layer's arguments that get a gradient, and those that do not: targets, which only a loss has."""
-        inputs = len(arguments) - (len(self.targets) if name in ("", "loss") else 0)
+        inputs = len(arguments)
+        if name == "":
+            inputs -= len(self.targets)
+        elif name == "loss":
+            inputs = self.truth.trace[name].differentiated
         return arguments[:inputs], arguments[inputs:]
 
     def update_bounds(self) -> None:

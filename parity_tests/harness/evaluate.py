@@ -49,11 +49,6 @@ class Evaluation:
         return inputs | {f"grad {name}": grad for name, grad in self.grad_params.items()}
 
 
-def as_arguments(value: Any) -> tuple[Any, ...]:
-    """What a call takes: a tuple is all its arguments, anything else the only one, None none."""
-    return value if isinstance(value, tuple) else () if value is None else (value,)
-
-
 def flatten(value: Any) -> list[Any]:
     """The leaves of nested tuples and lists, in order; None is no leaf."""
     if value is None:
@@ -117,7 +112,8 @@ def run_torch(
     arguments = list(unflatten(tuple(inputs), iter(leaves)))
     while arguments and arguments[-1] is None:  # not given, and perhaps not known to torch's layer
         arguments.pop()
-    output = module(*arguments, *(to_torch(target, device) for target in targets))
+    compared = unflatten(tuple(targets), iter([to_torch(leaf, device) for leaf in flatten(targets)]))
+    output = module(*arguments, *compared)
     outputs = flatten(output)
     grads = [to_torch(grad, device) for grad in grad_outputs([to_numpy(leaf) for leaf in outputs])]
     module.zero_grad()

@@ -63,11 +63,11 @@ def sentences(hparams: Mapping[str, Any], batch: int, rng: np.random.Generator) 
 
 
 def views(shape: tuple[int, ...]) -> Example:
-    """Two views of the same images, and no targets."""
+    """Two views of the same images, and labels."""
 
     def example(hparams: Mapping[str, Any], batch: int, rng: np.random.Generator) -> Any:
         x = rng.standard_normal((batch, *shape))
-        return (x, x + 0.3 * rng.standard_normal(x.shape)), None
+        return (x, x + 0.3 * rng.standard_normal(x.shape)), rng.integers(0, 10, batch)
 
     return example
 

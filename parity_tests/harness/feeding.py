@@ -97,9 +97,9 @@ def chunks(steps: int) -> Feeding:
 
 
 def views(dataset: Dataset, batch_size: int, seed: int) -> Fed:
-    """Two views of each image; no targets, since the loss takes nothing but views."""
+    """Two views of each image."""
     found = material.views(dataset, batch_size, validation=0, seed=seed)
-    return Fed(found.arguments, ((inputs, None) for inputs, _ in endless(found.train)))
+    return Fed(found.arguments, endless(found.train))
 
 
 def pretext(task: material.ImageTask, **arguments: int) -> Feeding:

@@ -9,12 +9,10 @@ from typing import Any
 
 import torch
 
-from gdl_numpy import models, nn
+from gdl_numpy import models, nn, tasks
 from gdl_numpy.data import AnyDataset, Dataset, ReviewDataset, SentenceDataset, TextDataset, material
 from gdl_torch import models as torch_models
-from gdl_torch import nn as torch_nn
 from parity_tests.harness import examples, feeding
-from parity_tests.harness.as_trained import Streamed, TogetherEncoded, TorchStreamed, TorchTogetherEncoded
 
 TEXT = (TextDataset, SentenceDataset)
 ANY_TEXT = (ReviewDataset, TextDataset, SentenceDataset)
@@ -67,32 +65,15 @@ class ModelCase:
         parameters = inspect.signature(self.model).parameters
         return {name: size for name, size in fed.sizes.items() if name in parameters}
 
-    def as_trained(
-        self, numpy_module: nn.Module, torch_module: torch.nn.Module, carry: bool = True
-    ) -> tuple[nn.Module, torch.nn.Module]:
-        """The two as training runs them: from a batch's inputs to what the loss takes.
-
-        With ``carry``, a language model begins each batch in the state in which it left the one before.
-        """
-        if isinstance(numpy_module, models.LanguageModel):
-            return Streamed(numpy_module, carry), TorchStreamed(torch_module, carry)
-        if isinstance(numpy_module, models.ContrastiveEncoder):
-            return TogetherEncoded(numpy_module), TorchTogetherEncoded(torch_module)
-        return numpy_module, torch_module
-
     def build(self, hparams: Mapping[str, Any], seed: int = 0) -> tuple[nn.Module, torch.nn.Module]:
         """The model on both sides, with the NumPy side's weights from ``seed``."""
         return self.model(**hparams, rng=seed), torch_models.MODELS[self.name](**hparams)
 
-    @property
-    def loss(self) -> str:
-        """Class name of its loss, on both sides."""
-        return models.LOSSES.get(self.name, nn.CrossEntropyLoss).__name__
-
-    def losses(self) -> tuple[nn.Module, torch.nn.Module]:
-        """Its loss on both sides."""
-        there = torch.nn if hasattr(torch.nn, self.loss) else torch_nn
-        return getattr(nn, self.loss)(), getattr(there, self.loss)()
+    def task(self, model: nn.Module, continues: bool = False) -> tasks.Task:
+        """What the NumPy side trains, for batches that may go on from each other."""
+        task: tasks.Task = self.model.task(model)
+        task.begin(continues)
+        return task
 
 
 MODELS: dict[str, ModelCase] = {

@@ -11,13 +11,11 @@ import torch
 
 from gdl_numpy import nn
 from gdl_numpy.data import AnyDataset, TextDataset
-from gdl_numpy.models import LanguageModel
 from gdl_numpy.optim import SGD
 from parity_tests.harness.check import check
-from parity_tests.harness.evaluate import as_arguments, as_dtype, to_torch, twin
+from parity_tests.harness.evaluate import as_dtype, flatten, to_torch, twin, unflatten
 from parity_tests.harness.model_cases import ModelCase
 from parity_tests.harness.report import Comparison, ParityReport
-from parity_tests.harness.trace import TorchWithLoss, WithLoss
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -75,18 +73,18 @@ class Pair:
     @property
     def unit(self) -> str:
         """What the loss counts."""
-        if self.case.loss != "CrossEntropyLoss":
-            return self.case.loss
-        return f"nats per {'symbol' if issubclass(self.case.model, LanguageModel) else 'example'}"
+        loss = self.case.model.task.default_loss
+        return "nats per target" if issubclass(loss, nn.CrossEntropyLoss) else loss.__name__
 
     def check(self, dtype: str, device: str, on_step: Callable[[int], None]) -> ParityReport:
+        """The report of both sides trained on the batches."""
         (inputs, targets), *others = self.batches
         try:
             return check(
-                *self.case.as_trained(self.numpy_module, self.torch_module, self.carries_state),
+                self.case.task(self.numpy_module, self.carries_state),
+                self.torch_task(),
                 inputs,
                 targets,
-                self.case.losses(),
                 optimizer_args={"lr": self.case.lr},
                 steps=len(self.batches),
                 batches=others,
@@ -100,44 +98,37 @@ class Pair:
             fault = Comparison("", "and torch cannot be compared", "numpy", fault=reason)
             return ParityReport(self.title, dtype, device, [fault])
 
+    def torch_task(self) -> Any:
+        """A copy of the torch side's model, ready for the batches."""
+        task: Any = copy.deepcopy(self.torch_module)
+        if self.carries_state:
+            task.begin(continues=True)
+        return task
+
     def numpy_step(self, dtype: str) -> Callable[[], None]:
         """One training step, on one batch after the other."""
-        loss, _ = self.case.losses()
-        own = copy.deepcopy(self.numpy_module).astype(dtype)
-        if isinstance(own, LanguageModel):
-            own.project_once = True
-        own, _ = self.case.as_trained(own, self.torch_module, self.carries_state)
-        model = WithLoss(own, loss).requires_input_grad_(False)
+        model = copy.deepcopy(self.numpy_module).astype(dtype)
+        task = self.case.task(model, self.carries_state).requires_input_grad_(False)
         optimizer = SGD(model.parameters(), self.case.lr)
-        batches = cycle([as_dtype((as_arguments(x), as_arguments(y)), dtype) for x, y in self.batches])
+        batches = cycle([as_dtype(batch, dtype) for batch in self.batches])
 
         def step() -> None:
-            inputs, targets = next(batches)
-            optimizer.zero_grad()
-            model(inputs, *targets)
-            model.backward(1.0)
-            optimizer.step()
+            task.step(optimizer, next(batches))
 
         return step
 
     def torch_step(self, dtype: str, device: str) -> Callable[[], None]:
         """The same with torch. The batches are on the device already."""
-        _, loss = self.case.losses()
-        other = twin(self.torch_module, self.numpy_module, dtype, device)
-        _, other = self.case.as_trained(self.numpy_module, other, self.carries_state)
-        model = TorchWithLoss(other, loss)
-        optimizer = torch.optim.SGD(model.parameters(), self.case.lr)
+        task: Any = twin(self.torch_task(), self.numpy_module, dtype, device)
+        optimizer = torch.optim.SGD(task.parameters(), self.case.lr)
+        rounded = [as_dtype(batch, dtype) for batch in self.batches]
         batches = cycle(
-            [
-                tuple([to_torch(a, device) for a in as_dtype(as_arguments(part), dtype)] for part in batch)
-                for batch in self.batches
-            ]
+            [unflatten(batch, iter([to_torch(leaf, device) for leaf in flatten(batch)])) for batch in rounded]
         )
 
         def step() -> None:
-            inputs, targets = next(batches)
             optimizer.zero_grad()
-            model(inputs, *targets).backward()
+            task.compare(*next(batches)).loss.backward()
             optimizer.step()
             if device == "cuda":
                 torch.cuda.synchronize()

@@ -13,6 +13,7 @@ from torch import nn
 
 from gdl_numpy import optim
 from gdl_numpy.nn import Module
+from gdl_numpy.tasks import as_arguments
 from parity_tests.harness.evaluate import (
     Evaluation,
     GradOutputs,
@@ -30,7 +31,26 @@ from parity_tests.harness.trace import Signs, Trace, disturb, record, record_tor
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+
 UPDATE_OPERATIONS = 16  # roundings in the longest update of one weight, AdamW's
+
+
+class TorchTask(nn.Module):
+    """The torch twin of ``gdl_numpy.tasks.Task``, from a batch's inputs and targets to the loss.
+
+    A model of ``gdl_torch`` says itself what its loss is: by the function that Lightning's steps call.
+    """
+
+    def __init__(self, model: nn.Module, loss: nn.Module | None = None) -> None:
+        super().__init__()
+        self.has_own_loss = loss is None
+        self.loss: nn.Module = model.loss if loss is None else loss  # type: ignore[assignment]
+        self.model = model
+
+    def forward(self, inputs: Any, targets: Any = None) -> Any:
+        if self.has_own_loss:
+            return self.model.compare(inputs, targets).loss  # type: ignore[operator]
+        return self.loss(*as_arguments(self.model(*as_arguments(inputs))), *as_arguments(targets))
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,13 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 
 from gdl_numpy.nn import Module
+from gdl_numpy.tasks import as_arguments
 from parity_tests.harness.evaluate import (
     Arrays,
     Evaluation,
-    as_arguments,
     dense,
     flatten,
     to_numpy,
@@ -35,12 +34,14 @@ class Call:
         output: as forward returned it.
         outputs: its leaves.
         grad_outputs: the gradient of each of them.
+        differentiated: how many of the inputs, from the first on, got a gradient, or None where none is due.
     """
 
     inputs: tuple[Any, ...]
     output: Any
     outputs: Arrays
     grad_outputs: Arrays = field(default_factory=list)
+    differentiated: int = 0
 
 
 Trace = dict[str, Call]
@@ -66,7 +67,9 @@ def record(module: Module) -> Trace:
         several = isinstance(call.output, tuple)
         given = zeros_for_none(call.output if several else (call.output,), grad_outputs)
         call.grad_outputs = [np.asarray(leaf) for leaf in given]
-        return original(*grad_outputs)
+        grad_inputs = original(*grad_outputs)
+        call.differentiated = len(as_arguments(grad_inputs))
+        return grad_inputs
 
     for name, layer in leaf_layers(module).items():
         vars(layer)["forward"] = partial(forward, name, layer.forward)
@@ -135,31 +138,3 @@ def record_torch(module: nn.Module, names: list[str]) -> Iterator[Trace]:
     finally:
         for handle in handles:
             handle.remove()
-
-
-class WithLoss(Module):
-    """A model followed by a loss, as one module from inputs and targets to a number.
-
-    Where the model gives a tuple, the loss takes all that is in it.
-    """
-
-    def __init__(self, model: Module, loss: Module) -> None:
-        self.model, self.loss = model, loss
-        self.training = model.training
-
-    def forward(self, inputs: tuple[Any, ...], *targets: Any) -> Any:
-        return self.loss(*as_arguments(self.model(*inputs)), *targets)
-
-    def backward(self, grad_output: Any) -> Any:
-        return self.model.backward(*as_arguments(self.loss.backward(grad_output)))
-
-
-class TorchWithLoss(nn.Module):
-    """The torch twin of ``WithLoss``."""
-
-    def __init__(self, model: nn.Module, loss: nn.Module) -> None:
-        super().__init__()
-        self.model, self.loss = model, loss
-
-    def forward(self, inputs: tuple[torch.Tensor, ...], *targets: torch.Tensor) -> Any:
-        return self.loss(*as_arguments(self.model(*inputs)), *targets)

@@ -10,8 +10,9 @@ import numpy as np
 from torch import nn
 
 from gdl_numpy.nn import Module
+from gdl_numpy.tasks import as_arguments
 from parity_tests.harness.check import check
-from parity_tests.harness.evaluate import as_arguments, run_numpy, run_torch, twin
+from parity_tests.harness.evaluate import run_numpy, run_torch, twin
 from parity_tests.harness.report import ParityReport
 
 if TYPE_CHECKING:

@@ -22,7 +22,8 @@ import torch
 import gdl_torch.diagram
 from gdl_numpy import diagram
 from gdl_numpy.chapter import Chapter
-from parity_tests.harness.evaluate import as_arguments, as_dtype
+from gdl_numpy.tasks import as_arguments
+from parity_tests.harness.evaluate import as_dtype
 from parity_tests.harness.model_cases import MODELS
 
 if TYPE_CHECKING:

@@ -31,9 +31,8 @@ from gdl_numpy.chapter import Chapter
 from gdl_numpy.data import Documents, Vocabulary
 from gdl_numpy.data.words import Blanks, bag_of_words
 from gdl_numpy.models import FillInTheBlank
-from gdl_numpy.nn import BCEWithLogitsLoss
-from gdl_numpy.objective import BinaryObjective
 from gdl_numpy.optim import SGD
+from gdl_numpy.tasks import NegativeSampling
 from gdl_numpy.training import fit
 from gdl_numpy.word_picture import draw_words, most_telling
 from gdl_numpy.word_vectors import WordVectors, log_odds, most_alike
@@ -131,17 +130,17 @@ for word in ("beautiful", "terrible"):
 # %%
 text = train.documents.translate(known)
 blanks = Blanks(text, 256, window=4, negatives=5, seed=0, subsample=3e-4)
-model, loss = FillInTheBlank(len(known), embedding_dim=100, rng=0), BCEWithLogitsLoss()
+model = FillInTheBlank(len(known), embedding_dim=100, rng=0)
 
 # The same first steps on both sides.
 copy = FillInTheBlank(len(known), embedding_dim=100, rng=0)
 twin: Any = from_numpy(copy)
-objective, optimizer = BinaryObjective(copy, loss), SGD(copy.parameters(), lr=100.0)
+task, optimizer = NegativeSampling(copy), SGD(copy.parameters(), lr=100.0)
 torch_optimizer = torch.optim.SGD(twin.parameters(), lr=100.0)
 losses: dict[Side, float] = {}
 for number in range(100):
     inputs, targets = blanks[number]
-    losses["NumPy"] = objective.learn(optimizer, inputs, targets).loss
+    losses["NumPy"] = task.step(optimizer, (inputs, targets))
     logits = twin(*map(torch.from_numpy, inputs))
     torch_loss: Any = F.binary_cross_entropy_with_logits(logits, torch.from_numpy(targets))
     torch_optimizer.zero_grad()
@@ -155,8 +154,7 @@ apart = np.abs(copy.embedding.weight.data - twin.embedding.weight.detach().numpy
 chapter.say(f"the two sides' vectors differ by at most {apart:.1e}")
 
 history = fit(
-    model,
-    loss,
+    NegativeSampling(model),
     SGD(model.parameters(), lr=100.0),
     blanks,
     epochs=chapter.passes(6, full=4),

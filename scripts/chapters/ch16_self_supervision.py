@@ -30,8 +30,9 @@ from gdl_numpy.data import material
 from gdl_numpy.data.pretext import cut_out, rotate, tint
 from gdl_numpy.downstream.pictures import show
 from gdl_numpy.models import Colorizer, ContrastiveEncoder, PatchInpainter, RotationClassifier
-from gdl_numpy.nn import CrossEntropyLoss, MSELoss, NTXentLoss
+from gdl_numpy.nn import NTXentLoss
 from gdl_numpy.optim import Adam
+from gdl_numpy.tasks import Contrastive
 from gdl_numpy.training import fit
 from gdl_torch.export import from_numpy
 from gdl_torch.nn import NTXentLoss as TorchNTXentLoss
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
     from gdl_numpy.chapter import Side
     from gdl_numpy.data import Feed
+    from gdl_numpy.tasks import Task
 
 chapter = Chapter(16, "Self-supervision")
 dataset = chapter.load("mnist" if chapter.full else "digits")
@@ -60,11 +62,11 @@ lr_decay = 0.1 ** (1 / passes)  # a tenth in the end
 
 
 # %%
-def learn_numpy(model: Any, loss: Any, feed: Feed) -> list[float]:
+def learn_numpy(task: Task, feed: Feed) -> list[float]:
     """Trains with NumPy; the mean loss of each pass."""
-    optimizer = Adam(model.parameters(), lr=LR)
-    history = fit(model, loss, optimizer, feed, epochs=passes, lr_decay=lr_decay, progress=False)
-    model.eval()
+    optimizer = Adam(task.model.parameters(), lr=LR)
+    history = fit(task, optimizer, feed, epochs=passes, lr_decay=lr_decay, progress=False)
+    task.eval()
     return [row["train_loss"] for row in history.rows]
 
 
@@ -118,7 +120,7 @@ models: dict[str, dict[Side, Any]] = {
 compare_losses(
     "Contrast",
     {
-        "NumPy": learn_numpy(encoder, NTXentLoss(TEMPERATURE), feed),
+        "NumPy": learn_numpy(Contrastive(encoder, NTXentLoss(TEMPERATURE)), feed),
         "torch": learn_torch(models["contrast"]["torch"], contrast, feed),
     },
 )
@@ -135,16 +137,16 @@ def task_loss(function: Callable[[Any, Any], Tensor]) -> Callable[[Any, Any, Ten
 
 
 patch_size = dataset.in_shape[1] // 2 - 1
-TASKS: dict[Literal["rotation", "patch", "colour"], tuple[Any, Any, Any]] = {
-    "rotation": (RotationClassifier(**SIZES, rng=0), CrossEntropyLoss(), F.cross_entropy),
-    "patch": (PatchInpainter(**SIZES, patch_size=patch_size, rng=0), MSELoss(), F.mse_loss),
-    "colour": (Colorizer(**SIZES, rng=0), MSELoss(), F.mse_loss),
+TASKS: dict[Literal["rotation", "patch", "colour"], tuple[Any, Any]] = {
+    "rotation": (RotationClassifier(**SIZES, rng=0), F.cross_entropy),
+    "patch": (PatchInpainter(**SIZES, patch_size=patch_size, rng=0), F.mse_loss),
+    "colour": (Colorizer(**SIZES, rng=0), F.mse_loss),
 }
-for name, (model, loss, torch_loss) in TASKS.items():
+for name, (model, torch_loss) in TASKS.items():
     models[name] = {"NumPy": model, "torch": from_numpy(model)}
     feed = material.pretext_images(dataset, BATCH, name, patch_size, validation=0).train
     losses: dict[Side, list[float]] = {
-        "NumPy": learn_numpy(model, loss, feed),
+        "NumPy": learn_numpy(model.task(model), feed),
         "torch": learn_torch(models[name]["torch"], task_loss(torch_loss), feed),
     }
     compare_losses(name.capitalize(), losses)

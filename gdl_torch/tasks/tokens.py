@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from gdl_numpy.data.vocabulary import Vocabulary
-from gdl_torch.module import Model
+from gdl_torch.tasks.task import Task
 
 
-class ReadsSymbols(Model):
-    """Base of the models whose inputs are ids of symbols, characters or words.
+class ReadsTokens(Task):
+    """Base of the models whose inputs are ids of tokens, characters or words.
 
     Attributes:
-        vocab_size: number of symbols; subclasses say it.
+        vocab_size: number of tokens; subclasses say it.
         vocabulary: what the ids mean, where the data module or the checkpoint said so.
     """
 

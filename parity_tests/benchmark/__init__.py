@@ -1,0 +1,1 @@
+"""How fast is a training step? What `scripts/benchmark.py` times, and how contenders take turns."""
