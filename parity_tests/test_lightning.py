@@ -406,8 +406,11 @@ class Losses(pl.Callback):
         self.steps: list[float] = []
         self.epochs: list[float] = []
 
-    def on_train_batch_end(self, trainer: pl.Trainer, *arguments: Any) -> None:
-        self.steps.append(float(trainer.callback_metrics["train_loss_step"]))
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        # What Lightning differentiates: under accumulation, a part of the batch's loss.
+        self.steps.append(float(outputs["loss"]) * trainer.accumulate_grad_batches)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.epochs.append(float(trainer.callback_metrics["train_loss_epoch"]))

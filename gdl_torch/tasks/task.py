@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import RichProgressBar, TQDMProgressBar
 from torch import Tensor, nn
 from torchmetrics import Metric
 
@@ -88,8 +89,8 @@ class Task(pl.LightningModule):
     are trained, watched and tested, and which the parity suite compares with NumPy's.
 
     Logged are means over an epoch's targets, all devices together: `train_loss_epoch`, `val_loss`,
-    `test_loss`, and the same of each of `metric_classes`; and the loss of single training steps,
-    `train_loss_step`.
+    `test_loss`, and the same of each of `metric_classes`; and the loss of those training steps that a logger
+    or the progress bar shows, `train_loss_step` (callbacks are given each step's: `outputs["loss"]`).
 
     Args:
         optimizer: name of a class in torch.optim.
@@ -117,7 +118,7 @@ class Task(pl.LightningModule):
         self.optimizer_class = lookup("optimizer", optimizer, OPTIMIZERS)
         self.lr = lr
         self._is_to_log = False
-        kinds = {"loss": Mean, **self.metric_classes}
+        kinds: dict[str, type[Mean]] = {"loss": Mean, **self.metric_classes}
         self.metrics = nn.ModuleDict(
             {f"{stage}_{name}": kind() for stage in STAGES for name, kind in kinds.items()}
         )
@@ -144,10 +145,20 @@ class Task(pl.LightningModule):
 
     def training_step(self, batch: Sequence[Any], batch_idx: int) -> Tensor:
         loss = self.stage_step("train", batch, batch_idx)
-        self.log("train_loss_step", loss.detach(), prog_bar=True)
+        if self._is_shown(batch_idx):
+            self.log("train_loss_step", loss.detach(), prog_bar=True)
         if self.trainer.is_last_batch:
             self._log_training()
         return loss
+
+    def _is_shown(self, batch_idx: int) -> bool:
+        """Whether a logger or the progress bar takes a step's loss; logging it takes as long as a step."""
+        trainer, bar = self.trainer, self.trainer.progress_bar_callback
+        rate = bar.refresh_rate if isinstance(bar, TQDMProgressBar | RichProgressBar) else 1
+        every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
+        is_due = bool(trainer.loggers) and every > 0 and (trainer.global_step + 1) % every == 0
+        is_drawn = bar is not None and rate > 0 and (batch_idx + 1) % rate == 0
+        return is_due or is_drawn or trainer.is_last_batch or bool(getattr(trainer, "fast_dev_run", False))
 
     def on_train_epoch_end(self) -> None:
         if self._is_to_log:  # the epoch was broken off
@@ -166,7 +177,7 @@ class Task(pl.LightningModule):
         inputs, targets = batch
         outcome = self.compare(inputs, targets)
         count = self.count(outcome)
-        totals = {"loss": outcome.loss.detach() * count, **self.totals(outcome, count)}
+        totals = {"loss": wide(outcome.loss.detach()) * count, **self.totals(outcome, count)}
         for name, total in totals.items():
             metric: Any = self.metrics[f"{stage}_{name}"]
             metric.update(total.detach(), count)
@@ -182,12 +193,11 @@ class Task(pl.LightningModule):
         """Logs the means of a stage, for the end of its epoch."""
         for name in ("loss", *self.metric_classes):
             metric: Any = self.metrics[f"{stage}_{name}"]
-            key, when = f"{stage}_{name}", {"on_step": False, "on_epoch": True}
-            is_shown = name in ("loss", self.bar_metric)
+            key, is_shown = f"{stage}_{name}", name in ("loss", self.bar_metric)
             if key == "train_loss":  # beside that of single steps; callbacks know it by the shorter name, too
-                self.log(key, metric, logger=False, **when)
+                self.log(key, metric, on_step=False, on_epoch=True, logger=False)
                 key = "train_loss_epoch"
-            self.log(key, metric, prog_bar=is_shown, **when)
+            self.log(key, metric, on_step=False, on_epoch=True, prog_bar=is_shown)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps the class with its arguments, in the way of LightningCLI, which builds the model from both.
