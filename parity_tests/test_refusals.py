@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gdl_numpy import models, nn, optim
-from gdl_numpy.nn.recurrent import Rows
+from gdl_numpy.nn.sequence import Rows
 from parity_tests.harness.cases import LAYERS, LayerCase
 from parity_tests.harness.evaluate import as_dtype
 

@@ -36,7 +36,7 @@ from gdl_numpy import models, nn, optim
 from gdl_numpy.files import replacing
 from gdl_numpy.generation import generate
 from gdl_numpy.lookup import lookup
-from gdl_numpy.nn.recurrent import Rows
+from gdl_numpy.nn.sequence import Rows
 from gdl_numpy.objective import objective_for
 from gdl_torch.generation import generate as torch_generate
 from gdl_torch.language_model import LanguageModel

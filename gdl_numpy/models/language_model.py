@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from gdl_numpy.nn import LSTM, RNN, Dropout, Embedding, Linear, ReadsIds
-from gdl_numpy.nn.recurrent import Rows
+from gdl_numpy.nn.sequence import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Layers and losses written by hand, forward and backward, with the names and meaning of ``torch.nn``."""
+"""Layers and losses written by hand, forward and backward, with the names and meaning of `torch.nn`."""
 
 from gdl_numpy.nn.activation import LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
 from gdl_numpy.nn.conv import Conv2d

@@ -33,7 +33,7 @@ def shifted(x: Float[np.ndarray, "*shape"], dim: int) -> Float[np.ndarray, "*sha
 
 
 def log_softmax(x: Float[np.ndarray, "*shape"], dim: int = -1) -> Float[np.ndarray, "*shape"]:
-    """Log of softmax, x - log Σ eˣ along ``dim``."""
+    """Log of softmax, x - log Σ eˣ along `dim`."""
     y = shifted(x, dim)
     y -= np.log(np.exp(y).sum(axis=dim, keepdims=True))
     return y

@@ -1,7 +1,7 @@
 """Losses: how wrong a prediction is, as one number, and the gradient that says in which direction.
 
-``loss(prediction, target)`` gives a float (or, with ``reduction="none"``, the array of losses);
-``loss.backward()`` then gives dLoss/dprediction. ``reduction="mean"`` divides by the number of losses, as
+`loss(prediction, target)` gives a float (or, with `reduction="none"`, the array of losses);
+`loss.backward()` then gives dLoss/dprediction. `reduction="mean"` divides by the number of losses, as
 torch does: by every element of the prediction for MSE and BCE, by every target that is not ignored for
 cross-entropy.
 """
@@ -36,7 +36,7 @@ class Loss(Module):
         self.reduction = reduction
 
     def reduce(self, losses: np.ndarray, count: int) -> float | np.ndarray:
-        """The mean over ``count`` (nan if that is 0, as in torch), the sum, or the losses as they are."""
+        """The mean over `count` (nan if that is 0, as in torch), the sum, or the losses as they are."""
         if self.reduction == "none":
             return losses
         total = float(losses.sum())
@@ -47,7 +47,7 @@ class Loss(Module):
     def grad_losses(
         self, grad_output: float | np.ndarray | None, shape: tuple[int, ...], dtype: np.dtype, count: int
     ) -> np.ndarray:
-        """dL/dlosses, of a shape that broadcasts to ``shape``, from dL/d(what forward gave), by default 1."""
+        """dL/dlosses, of a shape that broadcasts to `shape`, from dL/d(what forward gave), by default 1."""
         if self.reduction == "none":
             if grad_output is None:
                 return np.ones(shape, dtype)
@@ -148,7 +148,7 @@ class CrossEntropyLoss(Loss):
     """Cross-entropy of logits with class ids: -log softmax(x)[class], gradient softmax(x) - onehot(class).
 
     Logits are (N, C) or (N, C, d…), class ids (N,) or (N, d…) with values in [0, C). Targets equal to
-    ``ignore_index`` count neither in the loss nor in the mean's denominator, and their gradient is 0.
+    `ignore_index` count neither in the loss nor in the mean's denominator, and their gradient is 0.
     """
 
     def __init__(self, ignore_index: int = -100, reduction: Reduction = "mean") -> None:
