@@ -75,6 +75,7 @@ BACKWARD_PLANTS = [
     Plant("missing term", "Softmax", "backward", "(grad_output * y).sum", "(0 * y).sum"),
     Plant("missing exponential", "LogSoftmax", "backward", "np.exp(y)", "y.copy()"),
     Plant("wrong axis", "LogSoftmax", "backward", "sum(axis=self.dim", "sum(axis=1 - self.dim"),
+    Plant("wrong order", "Flatten", "backward", "reshape(x.shape)", "reshape(x.shape, order='F')"),
     Plant("missing mask", "Dropout", "backward", "grad_output * mask", "grad_output"),
     # recurrences: their products and what is shared between layers
     Plant("no time", "RNN", "unroll_backward", "weight_hh.T @ dz_t", "0 * dh_t"),
@@ -159,6 +160,7 @@ FORWARD_PLANTS = [
     Plant("missing term", "Conv2d", "correlate", "rows += bias", "pass"),
     Plant("ties go to the last", "MaxPool2d", "max_along", "x[step] > y", "x[step] >= y"),
     Plant("missing factor", "AvgPool2d", "forward", "y /= len(positions)", "pass"),
+    Plant("wrong order", "Flatten", "forward", "x.shape[end + 1 :])", "x.shape[end + 1 :], order='F')"),
     Plant("missing inversion", "Dropout", "forward", "1 / (1 - self.p) if", "1.0 if"),
     Plant("wrong axis", "Softmax", "forward", "y.sum(axis=self.dim", "y.sum(axis=1 - self.dim"),
     Plant("divided twice", "MSELoss", "forward", "difference.size)", "difference.size * 2)"),

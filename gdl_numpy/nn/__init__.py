@@ -6,10 +6,11 @@ from gdl_numpy.nn.dot_product import DotProduct
 from gdl_numpy.nn.dropout import Dropout
 from gdl_numpy.nn.embedding import Embedding
 from gdl_numpy.nn.embedding_bag import EmbeddingBag
+from gdl_numpy.nn.flatten import Flatten
 from gdl_numpy.nn.linear import Linear
 from gdl_numpy.nn.loss import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, Loss, MSELoss
 from gdl_numpy.nn.lstm import LSTM
-from gdl_numpy.nn.module import Flatten, Module, Parameter, ReadsIds, Sequential
+from gdl_numpy.nn.module import Module, Parameter, ReadsIds, Sequential
 from gdl_numpy.nn.normalize import Normalize
 from gdl_numpy.nn.nt_xent import NTXentLoss
 from gdl_numpy.nn.pair_loss import ContrastiveLoss, CosineEmbeddingLoss, TripletMarginLoss

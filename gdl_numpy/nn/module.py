@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from gdl_numpy.nn.checks import check_floating, check_grad_output, state_dict_faults
+from gdl_numpy.nn.checks import state_dict_faults
 from gdl_numpy.nn.sparse import SparseRows
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class Module:
 
         The gradient of the data itself is needed to prove a backward pass, never to train. Torch has the same
         switch on the input tensor (`x.requires_grad_()`). Children are told too, up to the first with
-        parameters: layers before it have no use for a gradient, those behind it always have.
+        parameters: layers before it have no use for a gradient, those after it always have.
         """
         self.needs_input_grad = requires_grad
         for _, child in self.named_children():
@@ -173,7 +173,7 @@ class Module:
 
 
 class ReadsIds(Module):
-    """Base of the models whose input is ids: these have no gradient; the tables behind them need theirs."""
+    """Base of the models whose input is ids: ids have no gradient, the tables of what they stand for do."""
 
     def requires_input_grad_(self: M, requires_grad: bool = True) -> M:
         """Without effect: there is no gradient of the input that could be left out."""
@@ -204,34 +204,7 @@ class Sequential(Module):
     def backward(self, grad_output: np.ndarray) -> np.ndarray | None:
         grad: np.ndarray | None = grad_output
         for layer in reversed(list(self)):
-            if grad is None:  # all parameters are behind us and nobody asked for the input's gradient
+            if grad is None:  # no parameters come before, and nobody asked for the input's gradient
                 break
             grad = layer.backward(grad)
         return grad
-
-
-class Flatten(Module):
-    """(batch, …) to (batch, product of the rest); an empty batch stays empty."""
-
-    def forward(self, x: np.ndarray) -> np.ndarray:
-        check_floating(self, input=x)
-        if x.ndim < 2:
-            raise ValueError(
-                f"{self!r} expects an input with a batch dimension and at least one more, got shape {x.shape}"
-            )
-        self.save_for_backward(x)
-        return x.reshape(len(x), int(np.prod(x.shape[1:])))
-
-    def backward(self, grad_output: np.ndarray) -> np.ndarray | None:
-        (x,) = self.saved
-        check_grad_output(self, grad_output, (len(x), int(np.prod(x.shape[1:]))), x.dtype)
-        if not self.needs_input_grad:
-            return None
-        grad_x = grad_output.reshape(x.shape)
-        # A convolution's output is channels-last in memory, and the layers before this one go through memory
-        # in its order.
-        if x.flags.c_contiguous:
-            return grad_x
-        grad_like_x: np.ndarray = np.empty_like(x)
-        grad_like_x[...] = grad_x
-        return grad_like_x
