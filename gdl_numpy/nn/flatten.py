@@ -11,7 +11,7 @@ from gdl_numpy.nn.module import Module
 
 
 class Flatten(Module):
-    """Joins the dimensions from `start_dim` to `end_dim`, by default all but the first, as `torch.nn.Flatten`.
+    """Joins dimensions `start_dim` to `end_dim`, by default all but the first, as `torch.nn.Flatten`.
 
     Negative dimensions count from the end. A number on its own, of no dimension, becomes a vector of one.
     """
