@@ -1,4 +1,4 @@
-"""Optimizers: how a gradient becomes a step. Same names, arguments and arithmetic as ``torch.optim``.
+"""Optimizers: how a gradient becomes a step. Same names, arguments and arithmetic as `torch.optim`.
 
 Every update is element by element and limited by memory, not by arithmetic. So it is done on slices that fit
 the cache: all its passes over a slice cost one trip to memory.
@@ -51,7 +51,7 @@ class Optimizer:
         """Changes every parameter that has a gradient, in place; the gradients stay as they are.
 
         Raises:
-            ValueError: a gradient is ``SparseRows``, and this is not plain SGD.
+            ValueError: a gradient is `SparseRows`, and this is not plain SGD.
         """
         if not self.takes_sparse_rows and any(isinstance(p.grad, SparseRows) for p in self.params):
             raise ValueError(
@@ -75,11 +75,11 @@ class Optimizer:
         return False
 
     def update_rows(self, data: np.ndarray, grad: SparseRows) -> None:
-        """A step of the rows that have a gradient, where ``takes_sparse_rows``."""
+        """A step of the rows that have a gradient, where `takes_sparse_rows`."""
         raise TypeError(f"{type(self).__name__} does not define update_rows")
 
     def update(self, t: int, data: np.ndarray, grad: np.ndarray, *buffers: np.ndarray) -> None:
-        """The ``t``-th step of one slice of a parameter: changes ``data`` and ``buffers``, not ``grad``."""
+        """The `t`-th step of one slice of a parameter: changes `data` and `buffers`, not `grad`."""
         raise TypeError(f"{type(self).__name__} does not define update")
 
     def zero_grad(self) -> None:
@@ -92,7 +92,7 @@ class Optimizer:
         return {"steps": np.array(self.steps), "updates": self.updates, "lr": np.array(self.lr), **arrays}
 
     def load_state_dict(self, state_dict: Mapping[str, np.ndarray]) -> None:
-        """Copies in what ``state_dict`` gave.
+        """Copies in what `state_dict` gave.
 
         Raises:
             ValueError: with every key or shape that does not fit. Nothing has been changed then.
@@ -227,15 +227,15 @@ class AdamW(Adam):
 
 
 def clip_grad_norm_(parameters: Iterable[Parameter], max_norm: float) -> float:
-    """Scales all gradients in place so that together, as one vector, they are no longer than ``max_norm``.
+    """Scales all gradients in place so that together, as one vector, they are no longer than `max_norm`.
 
-    As ``torch.nn.utils.clip_grad_norm_`` (Pascanu et al. 2013).
+    As `torch.nn.utils.clip_grad_norm_` (Pascanu et al. 2013).
 
     Returns:
         the 2-norm before clipping.
 
     Raises:
-        ValueError: a negative ``max_norm``.
+        ValueError: a negative `max_norm`.
     """
     if not max_norm >= 0:
         raise ValueError(f"clip_grad_norm_ expects max_norm ≥ 0, got {max_norm}")

@@ -245,7 +245,7 @@ def test_repr_is_a_tree() -> None:
         [
             "MLP(",
             "  (layers): Sequential(",
-            "    (0): Flatten()",
+            "    (0): Flatten(start_dim=1, end_dim=-1)",
             "    (1): Linear(in_features=4, out_features=3, bias=True)",
             "    (2): ReLU()",
             "    (3): Dropout(p=0.25)",

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gdl_numpy import models, nn, optim
-from gdl_numpy.nn.recurrent import Rows
+from gdl_numpy.nn.sequence import Rows
 from parity_tests.harness.cases import LAYERS, LayerCase
 from parity_tests.harness.evaluate import as_dtype
 
@@ -73,7 +73,13 @@ INPUTS = [
     Refusal("mixed", lambda: nn.Linear(3, 4)(zeros(2, 3, dtype="float64")),
             ValueError, LINEAR, "input float64", "weight float32"),
     Refusal("one dimension", lambda: nn.Flatten()(zeros(3)),
-            ValueError, "Flatten()", "(3,)", "batch dimension"),
+            IndexError, "Flatten(start_dim=1, end_dim=-1)", "(3,)", "dimension 1"),
+    Refusal("a number to flatten", lambda: nn.Flatten()(zeros()),
+            IndexError, "Flatten(start_dim=1, end_dim=-1)", "()", "dimension 1"),
+    Refusal("too far from the end", lambda: nn.Flatten(0, -4)(zeros(2, 3, 4)),
+            IndexError, "Flatten(start_dim=0, end_dim=-4)", "(2, 3, 4)", "dimension -4"),
+    Refusal("start after end", lambda: nn.Flatten(-1, 1)(zeros(2, 3, 4)),
+            RuntimeError, "Flatten(start_dim=-1, end_dim=1)", "2 and 1", "not to come after end_dim"),
     Refusal("channels", lambda: nn.Conv2d(2, 4, 3)(zeros(1, 3, 5, 5)),
             ValueError, CONV, "(1, 3, 5, 5)", "(batch, 2, height, width)"),
     Refusal("no batch", lambda: nn.Conv2d(2, 4, 3)(zeros(2, 5, 5)),

@@ -14,7 +14,7 @@ import torch
 
 from gdl_numpy import models, nn
 from gdl_numpy.models.rnn import Transition
-from gdl_numpy.nn.recurrent import Rows
+from gdl_numpy.nn.sequence import Rows
 from gdl_torch.models.rnn import Transition as TorchTransition
 from gdl_torch.tasks import LanguageModelling
 from parity_tests.disturbance import assert_within, moved_by_rounding, nothing

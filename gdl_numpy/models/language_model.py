@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from gdl_numpy.nn import LSTM, RNN, Dropout, Embedding, Linear, Module, ReadsIds
-from gdl_numpy.nn.recurrent import Rows
+from gdl_numpy.nn.sequence import Rows
 from gdl_numpy.tasks import LanguageModelling
 
 if TYPE_CHECKING:

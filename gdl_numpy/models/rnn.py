@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike
 from gdl_numpy.models.language_model import LanguageModel, RecurrentLanguageModel, check_ids
 from gdl_numpy.nn import RNN, Dropout, Embedding, Linear, Module, Parameter
 from gdl_numpy.nn.checks import check_floating, check_grad_output
-from gdl_numpy.nn.recurrent import ended_of
+from gdl_numpy.nn.sequence import ended_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

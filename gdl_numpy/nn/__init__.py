@@ -1,4 +1,4 @@
-"""Layers and losses written by hand, forward and backward, with the names and meaning of ``torch.nn``."""
+"""Layers and losses written by hand, forward and backward, with the names and meaning of `torch.nn`."""
 
 from gdl_numpy.nn.activation import LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
 from gdl_numpy.nn.conv import Conv2d
@@ -6,10 +6,11 @@ from gdl_numpy.nn.dot_product import DotProduct
 from gdl_numpy.nn.dropout import Dropout
 from gdl_numpy.nn.embedding import Embedding
 from gdl_numpy.nn.embedding_bag import EmbeddingBag
+from gdl_numpy.nn.flatten import Flatten
 from gdl_numpy.nn.linear import Linear
 from gdl_numpy.nn.loss import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, Loss, MSELoss
 from gdl_numpy.nn.lstm import LSTM
-from gdl_numpy.nn.module import Flatten, Module, Parameter, ReadsIds, Sequential
+from gdl_numpy.nn.module import Module, Parameter, ReadsIds, Sequential
 from gdl_numpy.nn.normalize import Normalize
 from gdl_numpy.nn.nt_xent import NTXentLoss
 from gdl_numpy.nn.pair_loss import ContrastiveLoss, CosineEmbeddingLoss, TripletMarginLoss

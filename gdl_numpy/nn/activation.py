@@ -33,7 +33,7 @@ def shifted(x: Float[np.ndarray, "*shape"], dim: int) -> Float[np.ndarray, "*sha
 
 
 def log_softmax(x: Float[np.ndarray, "*shape"], dim: int = -1) -> Float[np.ndarray, "*shape"]:
-    """Log of softmax, x - log Σ eˣ along ``dim``."""
+    """Log of softmax, x - log Σ eˣ along `dim`."""
     y = shifted(x, dim)
     y -= np.log(np.exp(y).sum(axis=dim, keepdims=True))
     return y
@@ -111,7 +111,15 @@ class _OverDimension(Module):
 
 
 class Softmax(_OverDimension):
-    """y_i = e^{x_i} / Σ_j e^{x_j}; with G = dL/dy, dL/dx = y ∘ (G - Σ_j G_j y_j)."""
+    """y_i = e^{x_i} / Σ_j e^{x_j}, as `torch.nn.Softmax`; the sum goes over `dim`.
+
+    A larger x_i raises e^{x_i} in y_i alone, and the sum under every y_k. With G = dL/dy, the quotient rule
+    gives (δ_ik = 1 for i = k, else 0):
+
+        dy_k/dx_i = δ_ik e^{x_i} / Σ_j e^{x_j} - e^{x_k} e^{x_i} / (Σ_j e^{x_j})² = y_i (δ_ik - y_k)
+
+        dL/dx_i = Σ_k G_k dy_k/dx_i = y_i (G_i - Σ_k G_k y_k)
+    """
 
     def forward(self, x: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
         self._check_input(x)
@@ -126,13 +134,23 @@ class Softmax(_OverDimension):
         check_grad_output(self, grad_output, y.shape, y.dtype)
         if not self.needs_input_grad:
             return None
+        # dL/dx_i = y_i (G_i - Σ_k G_k y_k)
         grad_x: np.ndarray = grad_output - (grad_output * y).sum(axis=self.dim, keepdims=True)
         grad_x *= y
         return grad_x
 
 
 class LogSoftmax(_OverDimension):
-    """y_i = x_i - log Σ_j e^{x_j}; with G = dL/dy, dL/dx = G - e^y Σ_j G_j."""
+    """y_i = x_i - log Σ_j e^{x_j}, as `torch.nn.LogSoftmax`; the sum goes over `dim`.
+
+    The slope of the logarithm is softmax, which is e^y. With G = dL/dy:
+
+        d(log Σ_j e^{x_j})/dx_i = e^{x_i} / Σ_j e^{x_j} = e^{y_i}
+
+        dy_k/dx_i = δ_ik - e^{y_i}            δ_ik = 1 for i = k, else 0
+
+        dL/dx_i = Σ_k G_k dy_k/dx_i = G_i - e^{y_i} Σ_k G_k
+    """
 
     def forward(self, x: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
         self._check_input(x)
@@ -145,6 +163,7 @@ class LogSoftmax(_OverDimension):
         check_grad_output(self, grad_output, y.shape, y.dtype)
         if not self.needs_input_grad:
             return None
+        # dL/dx_i = G_i - e^{y_i} Σ_k G_k
         grad_x: np.ndarray = np.exp(y)
         grad_x *= grad_output.sum(axis=self.dim, keepdims=True)
         np.subtract(grad_output, grad_x, out=grad_x)

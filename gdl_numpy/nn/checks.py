@@ -43,7 +43,7 @@ def check_same_shape(layer: object, **arrays: np.ndarray) -> None:
 
 
 def check_class_ids(layer: object, ids: np.ndarray, count: int, ignore_index: int | None = None) -> None:
-    """Refuses ids that are not integers in [0, count), ``ignore_index`` excepted.
+    """Refuses ids that are not integers in [0, count), `ignore_index` excepted.
 
     Raises:
         ValueError: not an integer array.
@@ -76,9 +76,9 @@ def check_grad_output(
 def state_dict_faults(
     own: Mapping[str, np.ndarray], given: Mapping[str, np.ndarray], strict: bool = True
 ) -> list[str]:
-    """What keeps ``given`` from being copied into ``own``: every missing, unexpected and misshapen key.
+    """What keeps `given` from being copied into `own`: every missing, unexpected and misshapen key.
 
-    Not ``strict``, only the shapes of the keys that both have must fit.
+    Not `strict`, only the shapes of the keys that both have must fit.
     """
     faults = []
     if strict:

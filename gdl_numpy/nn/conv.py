@@ -22,7 +22,7 @@ BLOCK_BYTES = 2**21  # windows are made and used in pieces of this size, so that
 
 
 class Conv2d(Module):
-    """y[n, o] = b[o] + Σ_c w[o, c] ⋆ x[n, c], as ``torch.nn.Conv2d`` (⋆ slides the kernel, unflipped).
+    """y[n, o] = b[o] + Σ_c w[o, c] ⋆ x[n, c], as `torch.nn.Conv2d` (⋆ slides the kernel, unflipped).
 
     Images are (batch, channels, height, width) outside. Inside they are channels-last, so that a window's
     pixels lie together and *unfolding* (one row per window: rows × kernel·channels) is a few large copies;
@@ -179,7 +179,7 @@ def correlate_backward(
     dilation: Pair,
     shape: tuple[int, ...],
 ) -> Float[np.ndarray, "batch height width channels"]:
-    """dL/dimages of ``correlate``: one kernel position at a time, to all the pixels that it met."""
+    """dL/dimages of `correlate`: one kernel position at a time, to all the pixels that it met."""
     kernel_height, kernel_width, filters, channels = kernel.shape
     batch, height, width, _ = grad.shape
     grad_images = np.zeros(shape, grad.dtype)

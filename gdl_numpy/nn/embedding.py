@@ -38,7 +38,7 @@ class Table(Module):
             num_embeddings: rows, one for each id.
             embedding_dim: numbers in a row.
             padding_idx: an id whose row starts at zero and gets no gradient; negative counts from the end.
-            sparse: make the gradient ``SparseRows``: only the rows that were looked up. SGD takes it.
+            sparse: make the gradient `SparseRows`: only the rows that were looked up. SGD takes it.
             rng: where the weight comes from.
             dtype: of the weight.
 
@@ -70,7 +70,7 @@ class Table(Module):
         rows: Float[np.ndarray, "given embedding_dim"],
         sources: Int[np.ndarray, " many"],
     ) -> None:
-        """Adds ``rows[sources[k]]`` to the gradient of row ``ids[k]``, for all k."""
+        """Adds `rows[sources[k]]` to the gradient of row `ids[k]`, for all k."""
         if self.padding_idx is not None:
             counted = ids != self.padding_idx
             ids, sources = ids[counted], sources[counted]
@@ -84,7 +84,7 @@ class Table(Module):
 
 
 class Embedding(Table):
-    """Looks up rows of a table: y[…] = W[ids[…]], as ``torch.nn.Embedding`` (chapter 11).
+    """Looks up rows of a table: y[…] = W[ids[…]], as `torch.nn.Embedding` (chapter 11).
 
     That is the product of one-hot vectors with W, without the product. So dL/dW[r] is the sum of dL/dy over
     all places where r was looked up.

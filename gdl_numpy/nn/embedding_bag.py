@@ -18,13 +18,13 @@ LONG = 32  # ids in an average bag that is long
 
 
 class EmbeddingBag(Table):
-    """The sum or the mean of the rows that each bag names, as ``torch.nn.EmbeddingBag`` (chapter 11).
+    """The sum or the mean of the rows that each bag names, as `torch.nn.EmbeddingBag` (chapter 11).
 
     The ids of all bags lie one after the other; bag b is ids[offsets[b]:offsets[b + 1]]. With n its length:
 
         y[b] = s_b · Σ W[id]        dL/dW[r] = Σ s_b · dL/dy[b], over every place in a bag b that names r
 
-    where s_b is 1 for a sum, 1/n for a mean. A bag of no ids gives zeros. Places that name ``padding_idx``
+    where s_b is 1 for a sum, 1/n for a mean. A bag of no ids gives zeros. Places that name `padding_idx`
     count neither in the sum nor in n.
 
     Attributes:
@@ -42,10 +42,10 @@ class EmbeddingBag(Table):
         rng: np.random.Generator | int | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        """Makes a table as ``Embedding`` does.
+        """Makes a table as `Embedding` does.
 
         Raises:
-            ValueError: what ``Embedding`` refuses, or another mode than "mean" and "sum".
+            ValueError: what `Embedding` refuses, or another mode than "mean" and "sum".
         """
         if mode not in ("mean", "sum"):
             raise ValueError(f'EmbeddingBag expects mode "mean" or "sum", got {mode!r}')

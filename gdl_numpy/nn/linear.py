@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Linear(Module):
-    """y = x Wᵀ + b, as ``torch.nn.Linear``.
+    """y = x Wᵀ + b, as `torch.nn.Linear`.
 
     With G = dL/dy, and the batch dimensions of x and G flattened into rows:
 
@@ -77,6 +77,6 @@ class Linear(Module):
 
 
 def sum_rows(matrix: Float[np.ndarray, "rows columns"]) -> Float[np.ndarray, " columns"]:
-    """Σ over rows, as a product with ones: BLAS adds rows up several times faster than ``sum(axis=0)``."""
+    """Σ over rows, as a product with ones: BLAS adds rows up several times faster than `sum(axis=0)`."""
     sums: np.ndarray = np.ones(len(matrix), matrix.dtype) @ matrix
     return sums

@@ -1,7 +1,7 @@
 """Losses: how wrong a prediction is, as one number, and the gradient that says in which direction.
 
-``loss(prediction, target)`` gives a float (or, with ``reduction="none"``, the array of losses);
-``loss.backward()`` then gives dLoss/dprediction. ``reduction="mean"`` divides by the number of losses, as
+`loss(prediction, target)` gives a float (or, with `reduction="none"`, the array of losses);
+`loss.backward()` then gives dLoss/dprediction. `reduction="mean"` divides by the number of losses, as
 torch does: by every element of the prediction for MSE and BCE, by every target that is not ignored for
 cross-entropy.
 """
@@ -36,7 +36,7 @@ class Loss(Module):
         self.reduction = reduction
 
     def reduce(self, losses: np.ndarray, count: int) -> float | np.ndarray:
-        """The mean over ``count`` (nan if that is 0, as in torch), the sum, or the losses as they are."""
+        """The mean over `count` (nan if that is 0, as in torch), the sum, or the losses as they are."""
         if self.reduction == "none":
             return losses
         total = float(losses.sum())
@@ -47,7 +47,7 @@ class Loss(Module):
     def grad_losses(
         self, grad_output: float | np.ndarray | None, shape: tuple[int, ...], dtype: np.dtype, count: int
     ) -> np.ndarray:
-        """dL/dlosses, of a shape that broadcasts to ``shape``, from dL/d(what forward gave), by default 1."""
+        """dL/dlosses, of a shape that broadcasts to `shape`, from dL/d(what forward gave), by default 1."""
         if self.reduction == "none":
             if grad_output is None:
                 return np.ones(shape, dtype)
@@ -69,7 +69,7 @@ class Loss(Module):
 
 
 class MSELoss(Loss):
-    """Squared error (p - t)², gradient 2 (p - t). Any shape, the same for both."""
+    """Squared error (p - t)², with the gradient 2 (p - t). Any shape, the same for both."""
 
     def forward(
         self, prediction: Float[np.ndarray, "*shape"], target: Float[np.ndarray, "*shape"]
@@ -89,7 +89,9 @@ class MSELoss(Loss):
 
 
 class BCELoss(Loss):
-    """Binary cross-entropy of probabilities, -(t log p + (1 - t) log(1 - p)), gradient (p - t) / (p (1 - p)).
+    """Binary cross-entropy of probabilities, l = -(t log p + (1 - t) log(1 - p)).
+
+        dl/dp = -t / p + (1 - t) / (1 - p) = (-t (1 - p) + (1 - t) p) / (p (1 - p)) = (p - t) / (p (1 - p))
 
     As in torch, logarithms are cut at -100 and the denominator at 1e-12, so that p = 0 and p = 1 stay finite.
     """
@@ -118,9 +120,14 @@ class BCELoss(Loss):
 
 
 class BCEWithLogitsLoss(Loss):
-    """Binary cross-entropy of p = sigmoid(x), gradient p - t; stable for any x.
+    """Binary cross-entropy of p = sigmoid(x), l = -(t log p + (1 - t) log(1 - p)); stable for any x.
 
-    -(t log p + (1 - t) log(1 - p)) = (1 - t) x - min(x, 0) + log(1 + e^-|x|)
+    With p = 1 / (1 + e⁻ˣ), log p = -log(1 + e⁻ˣ) and log(1 - p) = -x - log(1 + e⁻ˣ), and so
+
+        l = (1 - t) x + log(1 + e⁻ˣ)
+          = (1 - t) x - min(x, 0) + log(1 + e^-|x|)     no overflow: for x < 0, 1 + e⁻ˣ = e⁻ˣ (1 + eˣ)
+
+        dl/dx = 1 - t - e⁻ˣ / (1 + e⁻ˣ) = 1 - t - (1 - p) = p - t
     """
 
     def forward(
@@ -138,6 +145,7 @@ class BCEWithLogitsLoss(Loss):
         self, grad_output: float | Float[np.ndarray, "*shape"] | None = None
     ) -> Float[np.ndarray, "*shape"]:
         x, t = self.saved
+        # dl/dx = p - t
         grad = sigmoid(x)
         grad -= t
         grad *= self.grad_losses(grad_output, x.shape, x.dtype, x.size)
@@ -145,10 +153,18 @@ class BCEWithLogitsLoss(Loss):
 
 
 class CrossEntropyLoss(Loss):
-    """Cross-entropy of logits with class ids: -log softmax(x)[class], gradient softmax(x) - onehot(class).
+    """Cross-entropy of logits x with a class id c: l = -log_p_c, where log_p = log softmax(x).
+
+    The score of the right class lowers the loss, and every score raises it through the sum:
+
+        l = -log_p_c = -x_c + log Σ_j e^{x_j}
+
+        dl/dx_i = -δ_ic + e^{x_i} / Σ_j e^{x_j} = e^{log_p_i} - δ_ic        δ_ic = 1 for i = c, else 0
+
+    The gradient is the probability given to each class, less 1 for the right one.
 
     Logits are (N, C) or (N, C, d…), class ids (N,) or (N, d…) with values in [0, C). Targets equal to
-    ``ignore_index`` count neither in the loss nor in the mean's denominator, and their gradient is 0.
+    `ignore_index` count neither in the loss nor in the mean's denominator, and their gradient is 0.
     """
 
     def __init__(self, ignore_index: int = -100, reduction: Reduction = "mean") -> None:
@@ -180,6 +196,7 @@ class CrossEntropyLoss(Loss):
     ) -> Float[np.ndarray, "batch classes *rest"]:
         log_p, chosen, counted, shape = self.saved
         scale = self.grad_losses(grad_output, shape, log_p.dtype, int(np.count_nonzero(counted)))
+        # dl/dx_i = e^{log_p_i} - δ_ic
         grad = np.exp(log_p)
         grad[chosen] -= 1
         grad *= np.where(counted, scale.reshape(-1), np.zeros((), log_p.dtype))[:, None]

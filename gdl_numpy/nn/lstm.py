@@ -7,16 +7,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from gdl_numpy.nn.recurrent import Recurrent, Rows
+from gdl_numpy.nn.recurrent import Recurrent
+from gdl_numpy.nn.sequence import Rows, unless_ended
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from jaxtyping import Float, Int
 
+    from gdl_numpy.nn.sequence import Ended
+
+    Sequences = Float[np.ndarray, "*time_batch input_size"] | Rows
+    Outputs = Float[np.ndarray, "*time_batch hidden_size"]
+    Layers = Float[np.ndarray, "layers *batch hidden_size"]  # one state of all layers
+    State = tuple[Layers, Layers]  # (h, c)
+
 
 class LSTM(Recurrent):
-    """A recurrence with a cell c that gates write to, keep, and read from, as ``torch.nn.LSTM``.
+    """A recurrence with a cell c that gates write to, keep, and read from, as `torch.nn.LSTM`.
 
     Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000. The four blocks of rows of
     z_t = W_ih x_t + b_ih + W_hh h_{t-1} + b_hh are, in this order:
@@ -25,16 +33,16 @@ class LSTM(Recurrent):
 
         c_t = f ∘ c_{t-1} + i ∘ g             h_t = o ∘ tanh c_t
 
-    Backward, with H_t = dL/dh_t and C_t = dL/dc_t, both with what step t + 1 sends back:
+    Backward, where dh_t, dc_t and dz_t stand for dL/dh_t, dL/dc_t and dL/dz_t:
 
-        C_t ← C_t + H_t ∘ o ∘ (1 - tanh² c_t)
+        dh_t += what its own output brings        dc_t += dh_t ∘ o ∘ (1 - tanh² c_t)
 
-        dL/dz_i = C_t ∘ g ∘ i (1 - i)         dL/dz_g = C_t ∘ i ∘ (1 - g²)
-        dL/dz_f = C_t ∘ c_{t-1} ∘ f (1 - f)   dL/dz_o = H_t ∘ tanh c_t ∘ o (1 - o)
+        dz_i = dc_t ∘ g ∘ i (1 - i)               dz_g = dc_t ∘ i ∘ (1 - g²)
+        dz_f = dc_t ∘ c_{t-1} ∘ f (1 - f)         dz_o = dh_t ∘ tanh c_t ∘ o (1 - o)
 
-        C_{t-1} = C_t ∘ f                     H_{t-1} = dL/dh_{t-1} of its own output + W_hhᵀ dL/dz_t
+        dh_{t-1} = W_hhᵀ dz_t                     dc_{t-1} = dc_t ∘ f
 
-    C passes from step to step times f alone, with no matrix: that is why it does not vanish. The weights'
+    dc passes from step to step times f alone, with no matrix: that is why it does not vanish. The weights'
     gradients are RNN's.
     """
 
@@ -56,25 +64,16 @@ class LSTM(Recurrent):
         super().__init__(input_size, hidden_size, num_layers, bias, batch_first, rng, dtype)
 
     def forward(
-        self,
-        x: Float[np.ndarray, "*time_batch input_size"] | Rows,
-        state: tuple[
-            Float[np.ndarray, "layers *batch hidden_size"], Float[np.ndarray, "layers *batch hidden_size"]
-        ]
-        | None = None,
-        lengths: Int[np.ndarray, " batch"] | None = None,
-    ) -> tuple[
-        Float[np.ndarray, "*time_batch hidden_size"],
-        tuple[Float[np.ndarray, "layers *batch hidden_size"], Float[np.ndarray, "layers *batch hidden_size"]],
-    ]:
+        self, x: Sequences, state: State | None = None, lengths: Int[np.ndarray, " batch"] | None = None
+    ) -> tuple[Outputs, State]:
         """Runs over a batch of sequences.
 
         Args:
             x: (time, batch, input_size), (batch, time, input_size) with batch_first, or (time, input_size);
-                or ``Rows``.
+                or `Rows`.
             state: (h0, c0), the initial states of each layer, by default zeros; without batch dimension if x
                 has none.
-            lengths: how long each sequence is, where some end before the last step: behind its end the output
+            lengths: how long each sequence is, where some end before the last step: after its end the output
                 is zero, and its state stays.
 
         Returns:
@@ -87,20 +86,13 @@ class LSTM(Recurrent):
         output, (h_n, c_n) = self.run(x, state, lengths)
         return output, (h_n, c_n)
 
-    def backward(
-        self,
-        grad_output: Float[np.ndarray, "*time_batch hidden_size"],
-        grad_state: tuple[
-            Float[np.ndarray, "layers *batch hidden_size"], Float[np.ndarray, "layers *batch hidden_size"]
-        ]
-        | None = None,
-    ) -> tuple[Any, tuple[np.ndarray, np.ndarray]]:
-        """Returns dL/dx (for ``Rows``, of the table) and (dL/dh0, dL/dc0). A gradient of None means zeros."""
+    def backward(self, grad_output: Outputs, grad_state: State | None = None) -> tuple[Any, State]:
+        """Returns dL/dx (for `Rows`, of the table) and (dL/dh0, dL/dc0). A gradient of None means zeros."""
         grad_x, (grad_h0, grad_c0) = self.run_backward(grad_output, grad_state)
         return grad_x, (grad_h0, grad_c0)
 
     def unroll(
-        self, z: np.ndarray, weight_hh: np.ndarray, start: Sequence[np.ndarray], ended: np.ndarray | None
+        self, z: np.ndarray, weight_hh: np.ndarray, start: Sequence[np.ndarray], ended: Ended | None
     ) -> tuple[np.ndarray, ...]:
         steps, (hidden, batch) = len(z), start[0].shape
         h, c = (np.empty((steps + 1, hidden, batch), z.dtype) for _ in self.states)
@@ -127,34 +119,36 @@ class LSTM(Recurrent):
         weight_hh: np.ndarray,
         grad_h: np.ndarray,
         grad_last: Sequence[np.ndarray],
-        ended: np.ndarray | None,
+        ended: Ended | None,
     ) -> tuple[np.ndarray, list[np.ndarray]]:
         _, c, gates, tanh_c = trace
         steps, hidden, batch = grad_h.shape
         dz = np.empty((4 * hidden, steps, batch), c.dtype)
         dz_t = np.empty((4 * hidden, batch), c.dtype)
-        blocks = dz_t.reshape(4, hidden, batch)
+        dz_i, dz_f, dz_g, dz_o = dz_t.reshape(4, hidden, batch)
+        slope_c = 1 - tanh_c * tanh_c
         dh, dc = grad_last
         for t in reversed(range(steps)):
-            gates_t = gates[t].reshape(4, hidden, batch)
-            i, f, g, o = gates_t
-            dh = dh + grad_h[t]
-            dc_t = dc + dh * o * (1 - tanh_c[t] * tanh_c[t])
-            slopes = 1 - gates_t
-            slopes *= gates_t  # σ' = σ (1 - σ)
-            np.subtract(1, g * g, out=slopes[2])  # tanh' = 1 - tanh²
-            np.multiply(dc_t, g, out=blocks[0])
-            np.multiply(dc_t, c[t], out=blocks[1])
-            np.multiply(dc_t, i, out=blocks[2])
-            np.multiply(dh, tanh_c[t], out=blocks[3])
-            blocks *= slopes
+            i, f, g, o = gates[t].reshape(4, hidden, batch)
+            # dh_t += what its own output brings
+            dh_t = dh + grad_h[t]
+            # dc_t += dh_t ∘ o ∘ (1 - tanh² c_t)
+            dc_t = dc + dh_t * o * slope_c[t]
+            # dz_i = dc_t ∘ g ∘ i (1 - i)
+            np.multiply(dc_t * g, i * (1 - i), out=dz_i)
+            # dz_f = dc_t ∘ c_{t-1} ∘ f (1 - f), where c[t] is c_{t-1}: c begins with the initial state
+            np.multiply(dc_t * c[t], f * (1 - f), out=dz_f)
+            # dz_g = dc_t ∘ i ∘ (1 - g²)
+            np.multiply(dc_t * i, 1 - g * g, out=dz_g)
+            # dz_o = dh_t ∘ tanh c_t ∘ o (1 - o)
+            np.multiply(dh_t * tanh_c[t], o * (1 - o), out=dz_o)
             if ended is not None:
                 np.copyto(dz_t, 0, where=ended[t])
             dz[:, t] = dz_t
-            stays = 0 if ended is None else np.where(ended[t], dh, np.zeros((), dh.dtype))
-            dc_t *= f
-            dc = dc_t if ended is None else np.where(ended[t], dc, dc_t)
-            dh = weight_hh.T @ dz_t + stays
+            # dh_{t-1} = W_hhᵀ dz_t
+            dh = unless_ended(ended, t, moved=weight_hh.T @ dz_t, stayed=dh_t)
+            # dc_{t-1} = dc_t ∘ f
+            dc = unless_ended(ended, t, moved=dc_t * f, stayed=dc)
         return dz, [dh, dc]
 
 

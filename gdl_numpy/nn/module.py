@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from gdl_numpy.nn.checks import check_floating, check_grad_output, state_dict_faults
+from gdl_numpy.nn.checks import state_dict_faults
 from gdl_numpy.nn.sparse import SparseRows
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ class Parameter:
 
     Attributes:
         data: the values. Optimizers change them in place.
-        grad: dLoss/ddata, same shape and dtype; ``SparseRows`` where a layer looked up only some rows; None
-            after ``zero_grad``.
+        grad: dLoss/ddata, same shape and dtype; `SparseRows` where a layer looked up only some rows; None
+            after `zero_grad`.
     """
 
     def __init__(self, data: np.ndarray) -> None:
@@ -32,7 +32,7 @@ class Parameter:
         self.grad: np.ndarray | SparseRows | None = None
 
     def accumulate(self, grad: np.ndarray | SparseRows) -> None:
-        """Adds ``grad`` to ``.grad``. The array becomes the parameter's: pass one that nobody else keeps."""
+        """Adds `grad` to `.grad`. The array becomes the parameter's: pass one that nobody else keeps."""
         if self.grad is None:
             self.grad = grad if isinstance(grad, SparseRows) else np.require(grad, requirements="C")
         elif isinstance(self.grad, SparseRows) and isinstance(grad, SparseRows):
@@ -47,12 +47,12 @@ class Parameter:
 
 
 class Module:
-    """A differentiable function with parameters; the NumPy counterpart of ``torch.nn.Module``.
+    """A differentiable function with parameters; the NumPy counterpart of `torch.nn.Module`.
 
     Where torch records a graph, a module here has two methods that are each other's mirror:
 
-    * ``forward(x) -> y`` computes the output and keeps what the gradient will need;
-    * ``backward(grad_output) -> grad_input`` takes dL/dy, adds dL/dp to every parameter p, returns dL/dx.
+    * `forward(x) -> y` computes the output and keeps what the gradient will need;
+    * `backward(grad_output) -> grad_input` takes dL/dy, adds dL/dp to every parameter p, returns dL/dx.
 
     Parameters and submodules are plain attributes; their order of assignment is their order everywhere.
     """
@@ -71,15 +71,15 @@ class Module:
         return self.forward(*inputs)
 
     def save_for_backward(self, *values: Any) -> None:
-        """Keeps what ``backward`` needs of the forward pass just run; the next forward pass overwrites it."""
+        """Keeps what `backward` needs of the forward pass just run; the next forward pass overwrites it."""
         self._saved = values
 
     @property
     def saved(self) -> tuple[Any, ...]:
-        """What ``save_for_backward`` kept.
+        """What `save_for_backward` kept.
 
         Raises:
-            RuntimeError: ``backward`` was called before ``forward``.
+            RuntimeError: `backward` was called before `forward`.
         """
         if self._saved is None:
             raise RuntimeError(f"{self!r}: backward was called before forward")
@@ -91,7 +91,7 @@ class Module:
                 yield name, value
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
-        """This module (under the name ``prefix``) and all below it, parents first, with dotted names."""
+        """This module (under the name `prefix`) and all below it, parents first, with dotted names."""
         yield prefix, self
         for name, child in self.named_children():
             yield from child.named_modules(f"{prefix}.{name}" if prefix else name)
@@ -121,11 +121,11 @@ class Module:
         return self.train(False)
 
     def requires_input_grad_(self: M, requires_grad: bool = True) -> M:
-        """Says whether ``backward`` must return dL/dx; without it, it returns None and saves that product.
+        """Says whether `backward` must return dL/dx; without it, it returns None and saves that product.
 
         The gradient of the data itself is needed to prove a backward pass, never to train. Torch has the same
-        switch on the input tensor (``x.requires_grad_()``). Children are told too, up to the first with
-        parameters: layers before it have no use for a gradient, those behind it always have.
+        switch on the input tensor (`x.requires_grad_()`). Children are told too, up to the first with
+        parameters: layers before it have no use for a gradient, those after it always have.
         """
         self.needs_input_grad = requires_grad
         for _, child in self.named_children():
@@ -135,7 +135,7 @@ class Module:
         return self
 
     def astype(self: M, dtype: DTypeLike) -> M:
-        """Converts all parameters in place to ``dtype``, drops their gradients, and returns the module."""
+        """Converts all parameters in place to `dtype`, drops their gradients, and returns the module."""
         for parameter in self.parameters():
             parameter.data = parameter.data.astype(dtype)
             parameter.grad = None
@@ -149,7 +149,7 @@ class Module:
         """Copies values in, converted to each parameter's dtype.
 
         Args:
-            state_dict: name to array, as ``state_dict()`` gives it.
+            state_dict: name to array, as `state_dict()` gives it.
             strict: refuse missing and unexpected keys too, not only wrong shapes.
 
         Raises:
@@ -162,7 +162,7 @@ class Module:
             own[name][...] = state_dict[name]
 
     def extra_repr(self) -> str:
-        """The arguments to show in ``repr``, for the messages that must say which layer they mean."""
+        """The arguments to show in `repr`, for the messages that must say which layer they mean."""
         return ""
 
     def __repr__(self) -> str:
@@ -173,7 +173,7 @@ class Module:
 
 
 class ReadsIds(Module):
-    """Base of the models whose input is ids: these have no gradient; the tables behind them need theirs."""
+    """Base of the models whose input is ids: ids have no gradient, the tables of what they stand for do."""
 
     def requires_input_grad_(self: M, requires_grad: bool = True) -> M:
         """Without effect: there is no gradient of the input that could be left out."""
@@ -181,7 +181,7 @@ class ReadsIds(Module):
 
 
 class Sequential(Module):
-    """Layers one after the other, named "0", "1", … as in ``torch.nn.Sequential``."""
+    """Layers one after the other, named "0", "1", … as in `torch.nn.Sequential`."""
 
     def __init__(self, *layers: Module) -> None:
         for index, layer in enumerate(layers):
@@ -204,34 +204,7 @@ class Sequential(Module):
     def backward(self, grad_output: np.ndarray) -> np.ndarray | None:
         grad: np.ndarray | None = grad_output
         for layer in reversed(list(self)):
-            if grad is None:  # all parameters are behind us and nobody asked for the input's gradient
+            if grad is None:  # no parameters come before, and nobody asked for the input's gradient
                 break
             grad = layer.backward(grad)
         return grad
-
-
-class Flatten(Module):
-    """(batch, …) to (batch, product of the rest); an empty batch stays empty."""
-
-    def forward(self, x: np.ndarray) -> np.ndarray:
-        check_floating(self, input=x)
-        if x.ndim < 2:
-            raise ValueError(
-                f"{self!r} expects an input with a batch dimension and at least one more, got shape {x.shape}"
-            )
-        self.save_for_backward(x)
-        return x.reshape(len(x), int(np.prod(x.shape[1:])))
-
-    def backward(self, grad_output: np.ndarray) -> np.ndarray | None:
-        (x,) = self.saved
-        check_grad_output(self, grad_output, (len(x), int(np.prod(x.shape[1:]))), x.dtype)
-        if not self.needs_input_grad:
-            return None
-        grad_x = grad_output.reshape(x.shape)
-        # A convolution's output is channels-last in memory, and the layers before this one go through memory
-        # in its order.
-        if x.flags.c_contiguous:
-            return grad_x
-        grad_like_x: np.ndarray = np.empty_like(x)
-        grad_like_x[...] = grad_x
-        return grad_like_x

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Normalize(Module):
-    """Divides vectors by their length: y = x / n, n = max(‖x‖₂, eps), as ``torch.nn.functional.normalize``.
+    """Divides vectors by their length: y = x / n, n = max(‖x‖₂, eps), as `torch.nn.functional.normalize`.
 
     Where ‖x‖ > eps, y does not change with the length of x: its gradient has no part along y,
 
@@ -35,7 +35,7 @@ class Normalize(Module):
         self.dim, self.eps = dim, eps
 
     def forward(self, x: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
-        """Raises ValueError for an input that has no dimension ``dim``."""
+        """Raises ValueError for an input that has no dimension `dim`."""
         check_floating(self, input=x)
         if not -x.ndim <= self.dim < x.ndim:
             raise ValueError(f"{self!r} expects an input with dimension {self.dim}, got shape {x.shape}")
@@ -55,7 +55,7 @@ class Normalize(Module):
 def normalize(
     x: Float[np.ndarray, "*shape"], dim: int, eps: float
 ) -> tuple[Float[np.ndarray, "*shape"], Float[np.ndarray, "*norms"]]:
-    """Both y = x / n and n = max(‖x‖, eps), which keeps ``dim`` with size 1."""
+    """Both y = x / n and n = max(‖x‖, eps), which keeps `dim` with size 1."""
     norm = np.maximum(np.sqrt((x * x).sum(axis=dim, keepdims=True)), x.dtype.type(eps))
     return x / norm, norm
 
@@ -67,7 +67,7 @@ def normalize_backward(
     dim: int,
     eps: float,
 ) -> Float[np.ndarray, "*shape"]:
-    """dL/dx from dL/dy and what ``normalize`` gave."""
+    """dL/dx from dL/dy and what `normalize` gave."""
     along = (y * grad_output).sum(axis=dim, keepdims=True)
     along *= norm > eps
     grad_x: np.ndarray = grad_output - along * y

@@ -30,7 +30,7 @@ class NTXentLoss(Loss):
 
         dL/dẐ = (A + Aᵀ) Ẑ / τ
 
-    one matrix product, as in the forward pass; what normalization makes of it is in ``Normalize``.
+    one matrix product, as in the forward pass; what normalization makes of it is in `Normalize`.
 
     Source: Chen, Kornblith, Norouzi, Hinton 2020, https://arxiv.org/abs/2002.05709.
     """

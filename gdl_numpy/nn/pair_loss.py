@@ -1,6 +1,6 @@
 """Losses that say which vectors should lie close together, and which apart: rows of (N, D) batches.
 
-``loss.backward()`` gives a tuple: the gradient of each batch of vectors, in the order in which they went in.
+`loss.backward()` gives a tuple: the gradient of each batch of vectors, in the order in which they went in.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ COSINE_EPSILON = float(np.float32(1e-12))
 
 
 class TripletMarginLoss(Loss):
-    """An anchor a nearer to its positive p than to its negative n, as ``torch.nn.TripletMarginLoss``.
+    """An anchor a nearer to its positive p than to its negative n, as `torch.nn.TripletMarginLoss`.
 
         max(0, margin + d(a, p) - d(a, n)),   d(x, y) = ‖x - y + eps‖
 
-    With ``swap``, the lesser of d(a, n) and d(p, n) takes the place of d(a, n) (Balntas et al. 2016).
+    With `swap`, the lesser of d(a, n) and d(p, n) takes the place of d(a, n) (Balntas et al. 2016).
     Source: Schroff, Kalenichenko, Philbin 2015, https://arxiv.org/abs/1503.03832.
     """
 
@@ -96,7 +96,7 @@ class TripletMarginLoss(Loss):
 
 
 class CosineEmbeddingLoss(Loss):
-    """Pairs that point the same way (target 1) or do not (target -1), as ``torch.nn.CosineEmbeddingLoss``.
+    """Pairs that point the same way (target 1) or do not (target -1), as `torch.nn.CosineEmbeddingLoss`.
 
         1 - cos for target 1,    max(0, cos - margin) for target -1,    cos = x₁·x₂ / √(m₁ m₂)
 

@@ -21,7 +21,7 @@ BLOCK_BYTES = 2**20
 
 
 class _Pool2d(Module):
-    """Windows of ``kernel_size`` every ``stride`` pixels (by default side by side) over bordered images."""
+    """Windows of `kernel_size` every `stride` pixels (by default side by side) over bordered images."""
 
     def __init__(
         self, kernel_size: int | Pair, stride: int | Pair | None = None, padding: int | Pair = 0
@@ -59,7 +59,7 @@ class _Pool2d(Module):
 
 
 class MaxPool2d(_Pool2d):
-    """The largest number of each window, as ``torch.nn.MaxPool2d``; its gradient goes to where it came from.
+    """The largest number of each window, as `torch.nn.MaxPool2d`; its gradient goes to where it came from.
 
     The maximum of a window is the maximum of its rows' maxima, so pooling the width and then the height does
     the work of k² comparisons in 2 k. Of equal numbers the first, row by row, is taken, as torch does: the
@@ -107,7 +107,7 @@ class MaxPool2d(_Pool2d):
 
 
 class AvgPool2d(_Pool2d):
-    """The mean of each window, zeros of the border included, as ``torch.nn.AvgPool2d``."""
+    """The mean of each window, zeros of the border included, as `torch.nn.AvgPool2d`."""
 
     def forward(
         self, x: Float[np.ndarray, "batch channels height width"]
@@ -135,7 +135,7 @@ class AvgPool2d(_Pool2d):
 
 
 def steps_along(axis: int, kernel: int, stride: int, size: int) -> list[tuple[slice, ...]]:
-    """For each position in a one-dimensional kernel, the index of what it meets along ``axis``."""
+    """For each position in a one-dimensional kernel, the index of what it meets along `axis`."""
     return [
         (slice(None),) * axis + (slice(start, start + stride * (size - 1) + 1, stride),)
         for start in range(kernel)
@@ -143,7 +143,7 @@ def steps_along(axis: int, kernel: int, stride: int, size: int) -> list[tuple[sl
 
 
 def max_along(x: np.ndarray, axis: int, kernel: int, stride: int, winner: np.ndarray) -> np.ndarray:
-    """The maximum of each window along one axis; into ``winner`` goes the first position that has it."""
+    """The maximum of each window along one axis; into `winner` goes the first position that has it."""
     first, *others = steps_along(axis, kernel, stride, winner.shape[axis])
     y = x[first].copy(order="K")
     winner[...] = 0
@@ -160,7 +160,7 @@ def max_along(x: np.ndarray, axis: int, kernel: int, stride: int, winner: np.nda
 def max_along_backward(
     grad: np.ndarray, winner: np.ndarray, axis: int, kernel: int, stride: int, out: np.ndarray
 ) -> None:
-    """dL/dx of ``max_along``, into ``out``."""
+    """dL/dx of `max_along`, into `out`."""
     size = winner.shape[axis]
     # Where each element is in one window, nothing adds up.
     tiled = stride == kernel and size * stride == out.shape[axis]

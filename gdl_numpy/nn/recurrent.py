@@ -1,64 +1,31 @@
-"""What RNN and LSTM share: parameters, stacked layers, states, sequences of different lengths.
+"""What RNN and LSTM share: parameters, stacked layers, and all that is not one step of the recurrence.
 
 Only the recurrence itself is a loop over time. All steps' products with the input are one matrix product
 before it, and every weight's gradient is one product over all steps after it.
 
-Inside, features come first: a state is (hidden_size, batch), so that a step is ``W_hh @ h`` with the weight
+Inside, features come first: a state is (hidden_size, batch), so that a step is `W_hh @ h` with the weight
 as it lies in memory, and a gate is a contiguous block of rows.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from gdl_numpy.nn.checks import check_class_ids, check_floating, check_grad_output
+from gdl_numpy.nn.checks import check_grad_output
 from gdl_numpy.nn.init import uniform
 from gdl_numpy.nn.module import Module, Parameter
+from gdl_numpy.nn.sequence import Layout, Rows, State, ended_of, layout_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from jaxtyping import Bool, Float, Int
+    from jaxtyping import Float
 
-State = tuple[np.ndarray, ...]  # (h,) or (h, c), each (num_layers, batch, hidden_size)
-
-
-class Rows(NamedTuple):
-    """A sequence whose elements are rows of a table, such as the embeddings of a vocabulary's symbols.
-
-    A recurrent layer multiplies the table, once, and looks the products up. With more elements than rows that
-    is less to do, forward and backward, than to look up first.
-
-    Attributes:
-        table: (rows, input_size)
-        ids: (time, batch), integers in [0, rows).
-    """
-
-    table: Float[np.ndarray, "rows input_size"]
-    ids: Int[np.ndarray, "time batch"]
-
-
-class Layout(NamedTuple):
-    """How a caller's arrays lie. Inside, sequences are (time, batch, …) and states (layers, batch, …)."""
-
-    batched: bool
-    batch_first: bool
-
-    def inward(self, y: np.ndarray) -> np.ndarray:
-        return self.outward(y) if self.batched else y[:, None]
-
-    def outward(self, y: np.ndarray) -> np.ndarray:
-        return y[:, 0] if not self.batched else y.swapaxes(0, 1) if self.batch_first else y
-
-    def inward_state(self, state: np.ndarray) -> np.ndarray:
-        return state if self.batched else state[:, None]
-
-    def outward_state(self, state: np.ndarray) -> np.ndarray:
-        return state if self.batched else state[:, 0]
+    from gdl_numpy.nn.sequence import Ended
 
 
 class Recurrent(Module):
@@ -106,8 +73,55 @@ class Recurrent(Module):
             for name, shape in shapes.items():
                 setattr(self, f"{name}_l{layer}", uniform(shape, bound, rng, dtype))
 
+    def run(
+        self, x: np.ndarray | Rows, state: State | None, lengths: np.ndarray | None
+    ) -> tuple[np.ndarray, State]:
+        """`forward`, whatever the states are called; they come and go as a tuple."""
+        layout = layout_of(self, x, self.parameter("weight_ih", 0).data, self.batch_first)
+        y = x if isinstance(x, Rows) else layout.inward(x)
+        steps, batch = (y.ids if isinstance(y, Rows) else y).shape[:2]
+        starts = self._inward_states(state, batch, layout, "")
+        ended = ended_of(self, lengths, steps, batch)
+        layers, last, zero = [], [], np.zeros((), starts[0].dtype)
+        for layer in range(self.num_layers):
+            start = [np.ascontiguousarray(s[layer].T) for s in starts]
+            weight_hh = self.parameter("weight_hh", layer).data
+            trace = self.unroll(self.input_products(y, layer), weight_hh, start, ended)
+            layers.append((y, trace))
+            h = trace[0][1:] if ended is None else np.where(ended, zero, trace[0][1:])
+            y = np.ascontiguousarray(h.transpose(0, 2, 1))  # (time, batch, hidden_size)
+            last.append([s[-1].T for s in trace[: len(self.states)]])
+        assert isinstance(y, np.ndarray)
+        self.save_for_backward(layers, ended, layout, y.shape)
+        return layout.outward(y), tuple(layout.outward_state(np.stack(s)) for s in zip(*last, strict=True))
+
+    def run_backward(self, grad_output: np.ndarray, grad_state: State | None) -> tuple[Any, State]:
+        """`backward`, whatever the states are called."""
+        layers, ended, layout, shape = self.saved
+        dtype = layers[0][1][0].dtype
+        check_grad_output(self, grad_output, layout.outward(np.empty(shape, dtype)).shape, dtype)
+        grad, zero = layout.inward(grad_output), np.zeros((), dtype)
+        grad_states = self._inward_states(grad_state, shape[1], layout, "the gradient of ")
+        grad_start: list[list[np.ndarray]] = []
+        for layer in reversed(range(self.num_layers)):
+            y, trace = layers[layer]
+            grad_h = grad.transpose(0, 2, 1)
+            if ended is not None:  # after the end of a sequence the output is 0, whatever the state is
+                grad_h = np.where(ended, zero, grad_h)
+            grad_last = [np.ascontiguousarray(g[layer].T) for g in grad_states]
+            weight_hh = self.parameter("weight_hh", layer).data
+            dz, grads = self.unroll_backward(trace, weight_hh, grad_h, grad_last, ended)
+            grad_start.insert(0, [g.T for g in grads])
+            # Every step's dL/dz side by side: (blocks · hidden_size, time · batch).
+            columns = dz.reshape(len(dz), -1)
+            self.hidden_products_backward(trace[0][:-1], columns, layer)
+            grad = self.input_products_backward(y, columns, layer, shape[:2])
+        grad_x = grad if grad is None or isinstance(layers[0][0], Rows) else layout.outward(grad)
+        stacked = (np.stack(s) for s in zip(*grad_start, strict=True))
+        return grad_x, tuple(layout.outward_state(s) for s in stacked)
+
     def unroll(
-        self, z: np.ndarray, weight_hh: np.ndarray, start: Sequence[np.ndarray], ended: np.ndarray | None
+        self, z: np.ndarray, weight_hh: np.ndarray, start: Sequence[np.ndarray], ended: Ended | None
     ) -> tuple[np.ndarray, ...]:
         """The recurrence of one layer.
 
@@ -119,7 +133,7 @@ class Recurrent(Module):
 
         Returns:
             first the sequence of each state, (time + 1, hidden_size, batch), beginning with the initial one;
-            then whatever else ``unroll_backward`` needs.
+            then whatever else `unroll_backward` needs.
         """
         raise TypeError(f"{type(self).__name__} does not define unroll")
 
@@ -129,12 +143,12 @@ class Recurrent(Module):
         weight_hh: np.ndarray,
         grad_h: np.ndarray,
         grad_last: Sequence[np.ndarray],
-        ended: np.ndarray | None,
+        ended: Ended | None,
     ) -> tuple[np.ndarray, list[np.ndarray]]:
-        """The mirror of ``unroll``.
+        """The mirror of `unroll`.
 
         Args:
-            trace: what ``unroll`` returned.
+            trace: what `unroll` returned.
             weight_hh: as there.
             grad_h: (time, hidden_size, batch), dL/dh of each step but for what later steps add.
             grad_last: dL/d(each state after the last step), each (hidden_size, batch).
@@ -145,62 +159,9 @@ class Recurrent(Module):
         """
         raise TypeError(f"{type(self).__name__} does not define unroll_backward")
 
-    def run(
-        self, x: np.ndarray | Rows, state: State | None, lengths: np.ndarray | None
-    ) -> tuple[np.ndarray, State]:
-        """``forward``, whatever the states are called; they come and go as a tuple."""
-        layout = self._layout_of(x)
-        y = x if isinstance(x, Rows) else layout.inward(x)
-        steps, batch = (y.ids if isinstance(y, Rows) else y).shape[:2]
-        starts = self._inward_states(state, batch, layout, "")
-        ended = ended_of(self, lengths, steps, batch)
-        layers, last, zero = [], [], np.zeros((), starts[0].dtype)
-        for layer in range(self.num_layers):
-            weight_hh: np.ndarray = getattr(self, f"weight_hh_l{layer}").data
-            start = [np.ascontiguousarray(s[layer].T) for s in starts]
-            trace = self.unroll(self.input_products(y, layer), weight_hh, start, ended)
-            layers.append((y, trace))
-            h = trace[0][1:] if ended is None else np.where(ended, zero, trace[0][1:])
-            y = np.ascontiguousarray(h.transpose(0, 2, 1))  # (time, batch, hidden_size)
-            last.append([s[-1].T for s in trace[: len(self.states)]])
-        assert isinstance(y, np.ndarray)
-        self.save_for_backward(layers, ended, layout, y.shape)
-        return layout.outward(y), tuple(layout.outward_state(np.stack(s)) for s in zip(*last, strict=True))
-
-    def run_backward(self, grad_output: np.ndarray, grad_state: State | None) -> tuple[Any, State]:
-        """``backward``, whatever the states are called."""
-        layers, ended, layout, shape = self.saved
-        dtype = layers[0][1][0].dtype
-        check_grad_output(self, grad_output, layout.outward(np.empty(shape, dtype)).shape, dtype)
-        grad, zero = layout.inward(grad_output), np.zeros((), dtype)
-        grad_states = self._inward_states(grad_state, shape[1], layout, "the gradient of ")
-        grad_start: list[list[np.ndarray]] = []
-        for layer in reversed(range(self.num_layers)):
-            y, trace = layers[layer]
-            weight_hh: Parameter = getattr(self, f"weight_hh_l{layer}")
-            grad_h = grad.transpose(0, 2, 1)
-            if ended is not None:  # behind the end of a sequence the output is 0, whatever the state is
-                grad_h = np.where(ended, zero, grad_h)
-            grad_last = [np.ascontiguousarray(g[layer].T) for g in grad_states]
-            dz, grads = self.unroll_backward(trace, weight_hh.data, grad_h, grad_last, ended)
-            grad_start.insert(0, [g.T for g in grads])
-            # Every step's dL/dz side by side: (blocks · hidden_size, time · batch).
-            columns = dz.reshape(len(dz), -1)
-            before = trace[0][:-1].transpose(0, 2, 1).reshape(-1, self.hidden_size)
-            weight_hh.accumulate(columns @ before)
-            if self.bias:
-                grad_bias = columns.sum(axis=1)
-                for bias in ("bias_ih", "bias_hh"):
-                    getattr(self, f"{bias}_l{layer}").accumulate(grad_bias.copy())
-            grad = self.input_products_backward(y, columns, layer, shape[:2])
-        grad_x = grad if grad is None or isinstance(layers[0][0], Rows) else layout.outward(grad)
-        stacked = (np.stack(s) for s in zip(*grad_start, strict=True))
-        return grad_x, tuple(layout.outward_state(s) for s in stacked)
-
     def input_products(self, x: np.ndarray | Rows, layer: int) -> np.ndarray:
         """W_ih x + b_ih + b_hh of all steps in one product, as (time, blocks · hidden_size, batch)."""
-        weight: np.ndarray = getattr(self, f"weight_ih_l{layer}").data
-        bias = self.total_bias(layer)
+        weight, bias = self.parameter("weight_ih", layer).data, self.total_bias(layer)
         if isinstance(x, Rows):
             products: np.ndarray = (x.table @ weight.T + bias)[x.ids]  # (time, batch, blocks · hidden_size)
             return products.transpose(0, 2, 1)
@@ -211,11 +172,11 @@ class Recurrent(Module):
     def input_products_backward(
         self, x: np.ndarray | Rows, columns: np.ndarray, layer: int, shape: tuple[int, int]
     ) -> Any:
-        """Adds dL/dW_ih; returns dL/dx, or for ``Rows`` the gradient of the table.
+        """Adds dL/dW_ih; returns dL/dx, or for `Rows` the gradient of the table.
 
-        ``columns`` is dL/dz, (blocks · hidden_size, time · batch).
+        `columns` is dL/dz, (blocks · hidden_size, time · batch).
         """
-        weight: Parameter = getattr(self, f"weight_ih_l{layer}")
+        weight = self.parameter("weight_ih", layer)
         if isinstance(x, Rows):
             onehot = np.zeros((x.ids.size, len(x.table)), columns.dtype)
             onehot[np.arange(x.ids.size), x.ids.reshape(-1)] = 1
@@ -228,20 +189,44 @@ class Recurrent(Module):
             return None
         return (columns.T @ weight.data).reshape(*shape, x.shape[-1])
 
+    def hidden_products_backward(
+        self, before: Float[np.ndarray, "time hidden_size batch"], columns: np.ndarray, layer: int
+    ) -> None:
+        """Adds dL/dW_hh, and dL/db to both biases.
+
+        Args:
+            before: h_{t-1} of each step.
+            columns: dL/dz, (blocks · hidden_size, time · batch).
+            layer: whose.
+        """
+        # dL/dW_hh = Σ_t dL/dz_t h_{t-1}ᵀ
+        rows = before.transpose(0, 2, 1).reshape(-1, self.hidden_size)
+        self.parameter("weight_hh", layer).accumulate(columns @ rows)
+        if self.bias:
+            # dL/db = Σ_t dL/dz_t
+            grad_bias = columns.sum(axis=1)
+            for bias in ("bias_ih", "bias_hh"):
+                self.parameter(bias, layer).accumulate(grad_bias.copy())
+
     def total_bias(self, layer: int) -> np.ndarray:
         """b_ih + b_hh, which only ever act together; zeros without bias."""
         if not self.bias:
-            weight: np.ndarray = getattr(self, f"weight_hh_l{layer}").data
+            weight = self.parameter("weight_hh", layer).data
             return np.zeros(len(weight), weight.dtype)
-        total: np.ndarray = getattr(self, f"bias_ih_l{layer}").data + getattr(self, f"bias_hh_l{layer}").data
+        total: np.ndarray = self.parameter("bias_ih", layer).data + self.parameter("bias_hh", layer).data
         return total
 
+    def parameter(self, name: str, layer: int) -> Parameter:
+        """A parameter of one of the layers, such as `weight_ih`."""
+        parameter: Parameter = getattr(self, f"{name}_l{layer}")
+        return parameter
+
     def advance(self, z: Float[np.ndarray, "width batch"], state: State) -> tuple[np.ndarray, State]:
-        """One step of all layers, for those who predict symbol by symbol; ``backward`` does not know of it.
+        """One step of all layers, for those who predict token by token; `backward` does not know of it.
 
         Args:
             z: the first layer's product with its input, biases added: (blocks · hidden_size, batch).
-            state: as ``forward`` takes it, in a tuple.
+            state: as `forward` takes it, in a tuple.
 
         Returns:
             the last layer's output, (hidden_size, batch), and the new state.
@@ -249,9 +234,8 @@ class Recurrent(Module):
         last, h = [], z
         for layer in range(self.num_layers):
             if layer:
-                weight_ih: np.ndarray = getattr(self, f"weight_ih_l{layer}").data
-                z = weight_ih @ h + self.total_bias(layer)[:, None]
-            weight_hh: np.ndarray = getattr(self, f"weight_hh_l{layer}").data
+                z = self.parameter("weight_ih", layer).data @ h + self.total_bias(layer)[:, None]
+            weight_hh = self.parameter("weight_hh", layer).data
             trace = self.unroll(z[None], weight_hh, [s[layer].T for s in state], None)
             last.append([s[-1].T for s in trace[: len(self.states)]])
             h = trace[0][-1]
@@ -259,28 +243,8 @@ class Recurrent(Module):
 
     def zero_state(self, batch: int) -> State:
         """What the states are where none are given."""
-        dtype = self.weight_hh_l0.data.dtype  # type: ignore[attr-defined]
+        dtype = self.parameter("weight_hh", 0).data.dtype
         return tuple(np.zeros((self.num_layers, batch, self.hidden_size), dtype) for _ in self.states)
-
-    def _layout_of(self, x: np.ndarray | Rows) -> Layout:
-        """How the input lies, after making sure that it can be one."""
-        weight: np.ndarray = self.weight_ih_l0.data  # type: ignore[attr-defined]
-        if isinstance(x, Rows):
-            check_floating(self, weight=weight, table=x.table)
-            check_class_ids(self, x.ids, len(x.table))
-            shape, layout = (*x.ids.shape, x.table.shape[-1]), Layout(True, False)
-        else:
-            check_floating(self, weight=weight, input=x)
-            shape, layout = x.shape, Layout(x.ndim == 3, self.batch_first and x.ndim == 3)
-        if len(shape) not in (2, 3) or shape[-1] != self.input_size:
-            order = "(batch, time" if self.batch_first else "(time, batch"
-            raise ValueError(
-                f"{self!r} expects an input of shape {order}, {self.input_size}) "
-                f"or (time, {self.input_size}), got {shape}"
-            )
-        if shape[1 if layout.batch_first else 0] == 0:
-            raise ValueError(f"{self!r} expects at least one time step, got none")
-        return layout
 
     def _inward_states(self, state: State | None, batch: int, layout: Layout, prefix: str) -> State:
         """The states, or their gradients, as they are used inside; zeros for None."""
@@ -303,25 +267,3 @@ class Recurrent(Module):
         layers = f", num_layers={self.num_layers}" if self.num_layers > 1 else ""
         first = ", batch_first=True" if self.batch_first else ""
         return f"{self.input_size}, {self.hidden_size}{layers}, bias={self.bias}{first}"
-
-
-def ended_of(
-    layer: object, lengths: np.ndarray | None, steps: int, batch: int
-) -> Bool[np.ndarray, "time 1 batch"] | None:
-    """True where a sequence of the batch has ended; None where no lengths are given.
-
-    Raises:
-        ValueError: lengths that are not ``batch`` integers from 1 to ``steps``.
-    """
-    if lengths is None:
-        return None
-    lengths = np.asarray(lengths)
-    if lengths.shape != (batch,) or not np.issubdtype(lengths.dtype, np.integer):
-        raise ValueError(
-            f"{layer!r} expects lengths to be {batch} integers, one for each sequence of the batch, "
-            f"got {lengths.dtype} of shape {lengths.shape}"
-        )
-    if batch and (lengths.min() < 1 or lengths.max() > steps):
-        raise ValueError(f"{layer!r} expects lengths from 1 to {steps}, got {lengths.tolist()}")
-    ended: np.ndarray = np.arange(steps)[:, None, None] >= lengths
-    return ended

@@ -7,24 +7,31 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import DTypeLike
 
-from gdl_numpy.nn.recurrent import Recurrent, Rows
+from gdl_numpy.nn.recurrent import Recurrent
+from gdl_numpy.nn.sequence import Rows, unless_ended
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from jaxtyping import Float, Int
 
+    from gdl_numpy.nn.sequence import Ended
+
+    Sequences = Float[np.ndarray, "*time_batch input_size"] | Rows
+    Outputs = Float[np.ndarray, "*time_batch hidden_size"]
+    State = Float[np.ndarray, "layers *batch hidden_size"]
+
 
 class RNN(Recurrent):
-    """h_t = f(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh) with f = tanh or relu, as ``torch.nn.RNN`` (Elman 1990).
+    """h_t = f(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh) with f = tanh or relu, as `torch.nn.RNN` (Elman 1990).
 
-    Backward goes back through time. With G_t = dL/dh_t, which has two parts, the one that comes with step t's
-    own output and the one that step t + 1 sends back:
+    Backward goes back through time, where dh_t and dz_t stand for dL/dh_t and dL/dz_t:
 
-        dL/dz_t = G_t ∘ f'(z_t)           f' = 1 - h_t² for tanh, 1 where h_t ≠ 0 for relu
-        G_{t-1} = dL/dh_{t-1} of its own output + W_hhᵀ dL/dz_t
+        dh_t += what its own output brings
+        dz_t = dh_t ∘ f'(z_t)               f' = 1 - h_t² for tanh, 1 where h_t ≠ 0 for relu
+        dh_{t-1} = W_hhᵀ dz_t
 
-        dL/dW_hh = Σ_t dL/dz_t h_{t-1}ᵀ   dL/dW_ih = Σ_t dL/dz_t x_tᵀ   dL/db = Σ_t dL/dz_t
+        dL/dW_hh = Σ_t dz_t h_{t-1}ᵀ        dL/dW_ih = Σ_t dz_t x_tᵀ        dL/db = Σ_t dz_t
     """
 
     blocks = 1
@@ -49,18 +56,15 @@ class RNN(Recurrent):
         self.nonlinearity = nonlinearity
 
     def forward(
-        self,
-        x: Float[np.ndarray, "*time_batch input_size"] | Rows,
-        h0: Float[np.ndarray, "layers *batch hidden_size"] | None = None,
-        lengths: Int[np.ndarray, " batch"] | None = None,
-    ) -> tuple[Float[np.ndarray, "*time_batch hidden_size"], Float[np.ndarray, "layers *batch hidden_size"]]:
+        self, x: Sequences, h0: State | None = None, lengths: Int[np.ndarray, " batch"] | None = None
+    ) -> tuple[Outputs, State]:
         """Runs over a batch of sequences.
 
         Args:
             x: (time, batch, input_size), (batch, time, input_size) with batch_first, or (time, input_size);
-                or ``Rows``.
+                or `Rows`.
             h0: the initial state of each layer, by default zeros; without batch dimension if x has none.
-            lengths: how long each sequence is, where some end before the last step: behind its end the output
+            lengths: how long each sequence is, where some end before the last step: after its end the output
                 is zero, and its state stays.
 
         Returns:
@@ -72,17 +76,13 @@ class RNN(Recurrent):
         output, (h_n,) = self.run(x, None if h0 is None else (h0,), lengths)
         return output, h_n
 
-    def backward(
-        self,
-        grad_output: Float[np.ndarray, "*time_batch hidden_size"],
-        grad_h_n: Float[np.ndarray, "layers *batch hidden_size"] | None = None,
-    ) -> tuple[Any, Float[np.ndarray, "layers *batch hidden_size"]]:
-        """Returns dL/dx (for ``Rows``, of the table) and dL/dh0. A gradient of None means zeros."""
+    def backward(self, grad_output: Outputs, grad_h_n: State | None = None) -> tuple[Any, State]:
+        """Returns dL/dx (for `Rows`, of the table) and dL/dh0. A gradient of None means zeros."""
         grad_x, (grad_h0,) = self.run_backward(grad_output, None if grad_h_n is None else (grad_h_n,))
         return grad_x, grad_h0
 
     def unroll(
-        self, z: np.ndarray, weight_hh: np.ndarray, start: Sequence[np.ndarray], ended: np.ndarray | None
+        self, z: np.ndarray, weight_hh: np.ndarray, start: Sequence[np.ndarray], ended: Ended | None
     ) -> tuple[np.ndarray, ...]:
         h = np.empty((len(z) + 1, *start[0].shape), z.dtype)
         h[0] = start[0]
@@ -103,20 +103,23 @@ class RNN(Recurrent):
         weight_hh: np.ndarray,
         grad_h: np.ndarray,
         grad_last: Sequence[np.ndarray],
-        ended: np.ndarray | None,
+        ended: Ended | None,
     ) -> tuple[np.ndarray, list[np.ndarray]]:
-        (h,), (g,) = trace, grad_last
+        (h,), (dh,) = trace, grad_last
         steps, hidden, batch = grad_h.shape
         dz = np.empty((hidden, steps, batch), h.dtype)
         for t in reversed(range(steps)):
-            g = g + grad_h[t]
-            dz_t = g * (1 - h[t + 1] * h[t + 1]) if self.nonlinearity == "tanh" else g * (h[t + 1] != 0)
+            h_t = h[t + 1]  # h begins with the initial state
+            # dh_t += what its own output brings
+            dh_t = dh + grad_h[t]
+            # dz_t = dh_t ∘ f'(z_t)
+            dz_t = dh_t * (1 - h_t * h_t) if self.nonlinearity == "tanh" else dh_t * (h_t != 0)
             if ended is not None:
                 np.copyto(dz_t, 0, where=ended[t])
             dz[:, t] = dz_t
-            stays = 0 if ended is None else np.where(ended[t], g, np.zeros((), g.dtype))
-            g = weight_hh.T @ dz_t + stays
-        return dz, [g]
+            # dh_{t-1} = W_hhᵀ dz_t
+            dh = unless_ended(ended, t, moved=weight_hh.T @ dz_t, stayed=dh_t)
+        return dz, [dh]
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, nonlinearity={self.nonlinearity!r}"

@@ -39,12 +39,12 @@ class SparseRows:
         sources: Int[np.ndarray, " many"],
         shape: tuple[int, int],
     ) -> SparseRows:
-        """Row r is the sum of ``rows[sources[k]]`` over all k with ``ids[k] == r``.
+        """Row r is the sum of `rows[sources[k]]` over all k with `ids[k] == r`.
 
         Args:
             ids: which row of the whole each k goes to.
             rows: what is added up.
-            sources: which of ``rows`` each k takes; many may take the same.
+            sources: which of `rows` each k takes; many may take the same.
             shape: of the whole.
         """
         indices, places = distinct(ids, shape[0])
@@ -79,9 +79,9 @@ class SparseRows:
 def distinct(
     ids: Int[np.ndarray, " many"], count: int
 ) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " many"]]:
-    """The ids that there are, sorted, each once, and where among them each of ``ids`` is. All are < count.
+    """The ids that there are, sorted, each once, and where among them each of `ids` is. All are < count.
 
-    As ``np.unique`` with ``return_inverse``, but without sorting: a mark for each possible id is cheaper.
+    As `np.unique` with `return_inverse`, but without sorting: a mark for each possible id is cheaper.
     """
     there = np.zeros(count, bool)
     there[ids] = True
@@ -97,7 +97,7 @@ def add_rows(
     rows: Float[np.ndarray, "given columns"],
     sources: Int[np.ndarray, " many"],
 ) -> None:
-    """Adds ``rows[sources[k]]`` to ``sums[places[k]]`` for all k, repeated places several times."""
+    """Adds `rows[sources[k]]` to `sums[places[k]]` for all k, repeated places several times."""
     repeated, targets = distinct(places, len(sums))
     columns = rows.shape[1]
     if len(repeated) * len(rows) <= COUNTS_PER_ROW * len(places) and np.isfinite(rows).all():
@@ -107,7 +107,7 @@ def add_rows(
         np.add.at(counts.reshape(-1), targets * len(rows) + sources, rows.dtype.type(1))
         sums[repeated] += counts @ rows
     else:
-        # np.add.at adds repeated indices up, where ``sums[places] += …`` would keep one of them; on flat
+        # np.add.at adds repeated indices up, where `sums[places] += …` would keep one of them; on flat
         # indices it is several times faster than on rows.
         flat = places.reshape(-1, 1) * columns + np.arange(columns)
         np.add.at(sums.reshape(-1), flat.reshape(-1), rows.take(sources, axis=0).reshape(-1))

@@ -17,7 +17,7 @@ def pair(layer: str, name: str, value: int | Pair, at_least: int) -> Pair:
     """(height, width) from one int for both or from two.
 
     Raises:
-        ValueError: naming the layer and the argument, if it is not one or two ints of at least ``at_least``.
+        ValueError: naming the layer and the argument, if it is not one or two ints of at least `at_least`.
     """
     values = tuple(value) if isinstance(value, Iterable) else (value, value)
     if len(values) != 2 or any(not isinstance(v, int) or v < at_least for v in values):
@@ -42,7 +42,7 @@ def output_size(layer: Module, size: Pair, kernel: Pair, stride: Pair, padding: 
 
 
 def shifts(kernel: Pair, stride: Pair, dilation: Pair, size: Pair) -> Iterator[tuple[slice, slice]]:
-    """For each position in the kernel, row by row, the index of what it meets in all ``size`` windows."""
+    """For each position in the kernel, row by row, the index of what it meets in all `size` windows."""
     for i in range(kernel[0]):
         for j in range(kernel[1]):
             top, left = i * dilation[0], j * dilation[1]
@@ -53,7 +53,7 @@ def shifts(kernel: Pair, stride: Pair, dilation: Pair, size: Pair) -> Iterator[t
 
 
 def image_blocks(count: int, bytes_per_image: int, block_bytes: int) -> Iterator[slice]:
-    """Slices of a batch, each of as many images as make up ``block_bytes``.
+    """Slices of a batch, each of as many images as make up `block_bytes`.
 
     A pass over a whole batch fetches it from memory. Passes over a block that fits the cache fetch it once.
     """

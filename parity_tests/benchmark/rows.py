@@ -13,7 +13,7 @@ import torch
 import gdl_torch.models
 from gdl_numpy import models, nn, optim
 from gdl_numpy.generation import generate
-from gdl_numpy.nn.recurrent import Rows
+from gdl_numpy.nn.sequence import Rows
 from gdl_torch.generation import generate as torch_generate
 from parity_tests.benchmark.turns import endless
 

@@ -74,7 +74,15 @@ def linear(draw: Draw, rng: np.random.Generator) -> Example:
 
 
 def flatten(draw: Draw, rng: np.random.Generator) -> Example:
-    return Example(nn.Flatten(), torch.nn.Flatten(), values(draw, rng, shapes(draw)))
+    """From a dimension to another, each counted from the start or the end; of a single number too."""
+    shape = shapes(draw)
+    x = np.asarray(values(draw, rng, shape[draw(st.sampled_from([0, 0, 1, len(shape)])) :]))
+    if draw(st.booleans()):
+        x = np.asfortranarray(x)  # as a convolution's output, in an order of its own in memory
+    ndim = max(x.ndim, 1)
+    start = draw(st.integers(0, ndim - 1))
+    dims = [dim - draw(st.sampled_from([0, ndim])) for dim in (start, draw(st.integers(start, ndim - 1)))]
+    return Example(nn.Flatten(*dims), torch.nn.Flatten(*dims), x)
 
 
 def elementwise(name: str) -> LayerCase:
