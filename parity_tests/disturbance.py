@@ -6,15 +6,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from parity_tests.harness.disturbance import largest_movement
+from parity_tests.harness.evaluate import Evaluation
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gdl_numpy.nn import Module
+    from parity_tests.harness.disturbance import Signs
 
     State = dict[str, np.ndarray]
     Disturb = Callable[[Module], None]
 
-DRAWS = 6
+DRAWS = 3  # pairs of opposite disturbances
 
 
 def nothing(model: Module) -> None:
@@ -33,18 +37,26 @@ def moved_by_rounding(run: Callable[[Disturb], Sequence[State]], relative: float
         run: returns arrays after each of its steps; before each step it calls its argument with the model.
         relative: size of a disturbance, γₙ.
     """
-    exact = run(nothing)
-    bounds = [dict.fromkeys(state, 0.0) for state in exact]
-    for seed in range(DRAWS):
-        rng = np.random.default_rng(seed)
 
-        def disturb(model: Module, rng: np.random.Generator = rng) -> None:
+    def flat(signs: Signs | None) -> Evaluation:
+        def disturb(model: Module) -> None:
             for parameter in model.parameters():
-                parameter.data *= 1 + relative * rng.choice([-1, 1], parameter.data.shape)
+                parameter.data *= 1 + relative * signs(parameter.data) if signs else 1
 
-        for bound, state, moved in zip(bounds, exact, run(disturb), strict=True):
-            for name in bound:
-                bound[name] = max(bound[name], float(np.abs(moved[name] - state[name]).max()))
+        arrays = {
+            f"{step} {name}": array
+            for step, state in enumerate(run(disturb))
+            for name, array in state.items()
+        }
+        return Evaluation([], [], arrays)
+
+    _, movement = largest_movement(flat, DRAWS)
+    bounds: list[dict[str, float]] = []
+    for key, moved in movement.grad_params.items():
+        step, _, name = key.partition(" ")
+        if int(step) == len(bounds):
+            bounds.append({})
+        bounds[-1][name] = float(moved.max(initial=0))
     return bounds
 
 

@@ -14,6 +14,7 @@ from hypothesis.extra.numpy import array_shapes, mutually_broadcastable_shapes
 from gdl_numpy import autograd
 from parity_tests.harness import check
 from parity_tests.harness.bounds import DRAWS, ELEMENTARY, UNDERFLOW
+from parity_tests.harness.disturbance import largest_movement
 from parity_tests.harness.evaluate import run_numpy, run_torch
 from parity_tests.harness.report import distance
 from parity_tests.harness.rounding import gamma, unit_roundoff
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from parity_tests.harness import ParityReport
+    from parity_tests.harness.disturbance import Signs
 
     Agree = Callable[[ParityReport], None]
 
@@ -231,27 +233,17 @@ def test_random_graphs(graph: Any, seed: int) -> None:
     leaves = [numbers(seed + i, *shape) for i, shape in enumerate([(3, 3), (3,), (3, 1), ()])]
     relative = float(gamma(9 + ELEMENTARY, 2 * U))
 
-    def disturbed(draw: int, sign: int) -> Callable[[torch.Tensor], torch.Tensor]:
-        rng = np.random.default_rng(draw)
-
+    def with_torch(signs: Signs | None) -> Any:
         def touch(node: torch.Tensor) -> torch.Tensor:
-            return node * torch.from_numpy(np.asarray(1 + sign * relative * rng.choice([-1, 1], node.shape)))
+            return node if signs is None else node * torch.from_numpy(np.asarray(1 + relative * signs(node)))
 
-        return touch
-
-    def with_torch(touch: Callable[[Any], Any] = lambda node: node) -> Any:
         module = TorchFunction(lambda *x: evaluate(TORCH, graph, x, touch))
         return run_torch(module, leaves, (), lambda _: [np.ones(())])
 
-    truth = with_torch()
     own = run_numpy(Recorded(lambda *x: evaluate(OWN, graph, x)), leaves, (), lambda _: [np.ones(())])
-    bound = truth.map(lambda value: np.full_like(value, UNDERFLOW))
-    for draw in range(DRAWS):
-        for sign in (1, -1):
-            moved = with_torch(disturbed(draw, sign))
-            bound = bound.map(lambda b, t, m: np.maximum(b, distance(t, m).max(initial=0)), truth, moved)
+    truth, movement = largest_movement(with_torch, DRAWS)
     apart = truth.map(distance, own)
-    for error, allowed in zip(
-        [*apart.outputs, *apart.grad_inputs], [*bound.outputs, *bound.grad_inputs], strict=True
+    for error, moved in zip(
+        [*apart.outputs, *apart.grad_inputs], [*movement.outputs, *movement.grad_inputs], strict=True
     ):
-        assert (error <= allowed).all()
+        assert (error <= np.maximum(moved, UNDERFLOW)).all()

@@ -28,11 +28,15 @@ from gdl_numpy.basics import (
 )
 from gdl_torch.basics import deep_network as torch_deep_network
 from gdl_torch.basics import streetlights as torch_streetlights
+from parity_tests.harness.disturbance import largest_movement
+from parity_tests.harness.evaluate import Evaluation
 from parity_tests.harness.report import Comparison, ParityReport, compare
 from parity_tests.harness.rounding import comparison_roundoff, gamma
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from parity_tests.harness.disturbance import Signs
 
     Draw = Callable[[np.random.Generator], tuple[tuple[Any, ...], dict[str, Any]]]
 
@@ -172,22 +176,18 @@ def call(case: Case, package: Any, data: tuple[Any, ...], options: dict[str, Any
 def moved(case: Case, data: tuple[Any, ...], options: dict[str, Any], u: float) -> list[np.ndarray]:
     """How far each result moves when all that goes in is off by what the roundings on the way can do."""
     relative = float(gamma(case.roundings + 2, u))
-    exact = call(case, numpy_basics, data, options)
-    bounds = [relative * np.nan_to_num(np.abs(array)) for array in exact]
-    for seed in range(2 * DRAWS):
-        rng, sign = np.random.default_rng(seed // 2), (-1) ** seed
 
-        def perturb(array: np.ndarray, rng: Any = rng, sign: int = sign) -> Any:
-            if array.dtype != np.float64 or set(np.unique(array)) <= {0.0, 1.0}:
+    def run(signs: Signs | None) -> Evaluation:
+        def perturb(array: np.ndarray) -> Any:
+            if signs is None or array.dtype != np.float64 or set(np.unique(array)) <= {0.0, 1.0}:
                 return array[()]  # exact: counts, and lights
-            return (array * (1 + sign * relative * rng.choice([-1, 1], array.shape)))[()]
+            return (array * (1 + relative * signs(array)))[()]
 
-        results = call(case, numpy_basics, convert(data, perturb, numpy_basics), options)
-        distances = [
-            np.nan_to_num(np.abs(result - array)) for result, array in zip(results, exact, strict=True)
-        ]
-        bounds = [np.maximum(b, d.max(initial=0)) for b, d in zip(bounds, distances, strict=True)]
-    return bounds
+        return Evaluation(call(case, numpy_basics, convert(data, perturb, numpy_basics), options))
+
+    exact, movement = largest_movement(run, DRAWS)
+    own = exact.map(lambda value: relative * np.nan_to_num(np.abs(value)))
+    return own.map(np.maximum, movement).outputs
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

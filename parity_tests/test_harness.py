@@ -19,8 +19,8 @@ from gdl_numpy.tasks import Task
 from gdl_torch import models as torch_models
 from gdl_torch import nn as torch_nn
 from parity_tests.harness import ParityReport, check
-from parity_tests.harness.cases import LAYERS, PACKING
 from parity_tests.harness.central import central_differences
+from parity_tests.harness.layer_cases import LAYERS, PACKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from gdl_numpy.tasks import as_arguments
 from parity_tests.harness import ParityReport, check
-from parity_tests.harness.cases import LAYERS, LayerCase
 from parity_tests.harness.central import central_differences
 from parity_tests.harness.evaluate import (
     Arrays,
@@ -21,6 +20,7 @@ from parity_tests.harness.evaluate import (
     run_numpy,
     unflatten,
 )
+from parity_tests.harness.layer_cases import LAYERS, LayerCase
 
 Agree = Callable[[ParityReport], None]
 each_layer = pytest.mark.parametrize("case", LAYERS.values(), ids=LAYERS)

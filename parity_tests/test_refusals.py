@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from gdl_numpy import models, nn, optim
 from gdl_numpy.nn.sequence import Rows
-from parity_tests.harness.cases import LAYERS, LayerCase
 from parity_tests.harness.evaluate import as_dtype
+from parity_tests.harness.layer_cases import LAYERS, LayerCase
 
 if TYPE_CHECKING:
     from collections.abc import Callable

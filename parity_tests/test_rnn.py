@@ -20,9 +20,9 @@ from gdl_torch.tasks import LanguageModelling
 from parity_tests.disturbance import assert_within, moved_by_rounding, nothing
 from parity_tests.harness import check
 from parity_tests.harness.bounds import error_bound
-from parity_tests.harness.cases import PACKING
 from parity_tests.harness.central import central_differences
 from parity_tests.harness.evaluate import Evaluation, dense, run_numpy, twin
+from parity_tests.harness.layer_cases import PACKING
 from parity_tests.harness.model_cases import MODELS, ModelCase
 from parity_tests.harness.report import distance
 from parity_tests.harness.rounding import gamma, unit_roundoff

@@ -17,7 +17,6 @@ from gdl_numpy import nn, optim
 from gdl_numpy.data import Dataset
 from gdl_numpy.tasks import as_arguments
 from parity_tests.harness import ParityReport, check
-from parity_tests.harness.cases import LAYERS, LayerCase
 from parity_tests.harness.evaluate import (
     as_dtype,
     flatten,
@@ -25,6 +24,7 @@ from parity_tests.harness.evaluate import (
     run_numpy,
     run_torch,
 )
+from parity_tests.harness.layer_cases import LAYERS, LayerCase
 from parity_tests.harness.model_cases import MODELS
 
 if TYPE_CHECKING:

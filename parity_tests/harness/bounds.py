@@ -21,8 +21,8 @@ from torch import nn
 
 from gdl_numpy.nn.loss import BCE_EPSILON
 from gdl_torch.nn import DotProduct
+from parity_tests.harness.disturbance import Signs, largest_movement
 from parity_tests.harness.evaluate import Arrays, Evaluation, flatten, is_floating, run_torch, unflatten
-from parity_tests.harness.report import distance
 from parity_tests.harness.rounding import gamma
 
 # exp, log, tanh: vectorised libraries promise at most 4 units in the last place, of at most 2 u each.
@@ -72,14 +72,13 @@ def perturbation_bound(
         a.size for a in (*flatten(inputs), *exact.outputs, *exact.grad_inputs, *exact.grad_params.values())
     ]
     relative = gamma(max(sizes, default=1) + ELEMENTARY, u)
-    rng = np.random.default_rng(0)
-    bound = exact.map(lambda value: relative * np.abs(value))
 
-    def moved(seed: int, sign: int) -> Evaluation:
-        draw = np.random.default_rng(seed)
+    def run(signs: Signs | None) -> Evaluation:
+        if signs is None:
+            return exact
 
         def perturb(a: np.ndarray) -> np.ndarray:
-            return a * (1 + sign * relative * draw.choice([-1, 1], a.shape)) if is_floating(a) else a
+            return a * (1 + relative * signs(a)) if is_floating(a) else a
 
         return run_torch(
             with_parameters(layer, lambda p: torch.from_numpy(perturb(p.numpy()))),
@@ -88,12 +87,8 @@ def perturbation_bound(
             lambda _: [perturb(g) for g in grads],
         )
 
-    for seed in rng.integers(2**32, size=DRAWS):
-        for sign in (1, -1):
-            bound = bound.map(
-                lambda b, e, m: np.maximum(b, distance(e, m).max(initial=0)), exact, moved(int(seed), sign)
-            )
-    return bound
+    _, movement = largest_movement(run, DRAWS)
+    return exact.map(lambda value, moved: np.maximum(relative * np.abs(value), moved), movement)
 
 
 def with_parameters(layer: nn.Module, function: Callable[[torch.Tensor], torch.Tensor]) -> nn.Module:
@@ -116,7 +111,7 @@ def ones(arrays: Sequence[Any]) -> list[Any]:
 @bound_of.register(nn.Linear)
 @bound_of.register(nn.Conv2d)
 @bound_of.register(DotProduct)
-def sums_of_products(
+def linear_bound(
     layer: nn.Module, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float
 ) -> Evaluation:
     """γₙ Σ|a||b| for each sum of products a b, forward and backward.
@@ -132,7 +127,7 @@ def sums_of_products(
 
 
 @bound_of.register
-def _(
+def average_pooling_bound(
     layer: nn.AvgPool2d, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float
 ) -> Evaluation:
     """A sum of k terms, one division; counted by the layer that does not divide."""
@@ -143,7 +138,7 @@ def _(
 
 
 @bound_of.register
-def _(
+def max_pooling_bound(
     layer: nn.MaxPool2d, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float
 ) -> Evaluation:
     """Choosing is exact; a pixel's gradient sums over the windows that chose it."""
@@ -156,7 +151,7 @@ def _(
 
 
 @bound_of.register
-def _(
+def embedding_bound(
     layer: nn.Embedding, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float
 ) -> Evaluation:
     """Looking up is exact; a row's gradient sums over the places where it was looked up."""
@@ -169,7 +164,7 @@ def _(
 
 
 @bound_of.register
-def _(
+def embedding_bag_bound(
     layer: nn.EmbeddingBag, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float
 ) -> Evaluation:
     """Sums over a bag, and over the places of a row; for a mean one division more, of terms or of the sum."""
@@ -183,7 +178,7 @@ def _(
 @bound_of.register(nn.ReLU)
 @bound_of.register(nn.Flatten)
 @bound_of.register(nn.Identity)
-def exact(
+def exact_bound(
     layer: nn.Module, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float
 ) -> Evaluation:
     """Nothing is rounded."""
@@ -191,7 +186,7 @@ def exact(
 
 
 @bound_of.register
-def _(
+def dropout_bound(
     layer: nn.Dropout, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float
 ) -> Evaluation:
     """One factor, itself rounded twice (1 - p, and its inverse), and one product."""
@@ -200,14 +195,16 @@ def _(
 
 
 @bound_of.register
-def _(layer: nn.Tanh, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float) -> Evaluation:
+def tanh_bound(
+    layer: nn.Tanh, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float
+) -> Evaluation:
     """With y off by ELEMENTARY u |y|, y² by twice that relatively; both terms of 1 - y² are at most 1."""
     y = np.tanh(inputs[0])
     return Evaluation([gamma(ELEMENTARY, u) * np.abs(y)], [gamma(2 * ELEMENTARY + 4, u) * np.abs(grads[0])])
 
 
 @bound_of.register
-def _(
+def sigmoid_bound(
     layer: nn.Sigmoid, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float
 ) -> Evaluation:
     """An exponential, a sum, a quotient. y (1 - y) is off by at most y's relative error times y."""
@@ -216,7 +213,7 @@ def _(
 
 
 @bound_of.register
-def _(
+def softmax_bound(
     layer: nn.Softmax, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float
 ) -> Evaluation:
     """Backward is y ∘ (G - Σ G y), with y's error carried along and n terms in the sum."""
@@ -229,7 +226,7 @@ def _(
 
 
 @bound_of.register
-def _(
+def log_softmax_bound(
     layer: nn.LogSoftmax, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float
 ) -> Evaluation:
     """Backward is G - e^y Σ G, with y's error carried along and n terms in the sum."""
@@ -287,7 +284,7 @@ def reduced(
 
 
 @bound_of.register
-def _(
+def mse_loss_bound(
     layer: nn.MSELoss, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float
 ) -> Evaluation:
     difference = np.abs(inputs[0] - targets[0])
@@ -297,7 +294,7 @@ def _(
 
 
 @bound_of.register
-def _(
+def bce_loss_bound(
     layer: nn.BCELoss, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float
 ) -> Evaluation:
     """Both logarithms are taken of exact inputs (log1p), so each term is off relatively to itself."""
@@ -310,7 +307,7 @@ def _(
 
 
 @bound_of.register
-def _(
+def bce_with_logits_loss_bound(
     layer: nn.BCEWithLogitsLoss, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float
 ) -> Evaluation:
     """In whatever grouping: the terms add up to at most |x| + |x t| + log(1 + e^-|x|)."""
@@ -321,7 +318,7 @@ def _(
 
 
 @bound_of.register
-def _(
+def cross_entropy_loss_bound(
     layer: nn.CrossEntropyLoss, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float
 ) -> Evaluation:
     """One entry of log softmax for each target; backward is (softmax - onehot) times the loss's gradient."""

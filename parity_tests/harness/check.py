@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from gdl_numpy.models.language_model import look_up_
 from gdl_numpy.nn import Module
 from gdl_numpy.tasks import Task, as_arguments
 from parity_tests.harness.bounds import DRAWS, error_bound
+from parity_tests.harness.disturbance import opposite_signs
 from parity_tests.harness.evaluate import (
     Arrays,
     Evaluation,
@@ -145,13 +145,10 @@ class _Checker:
         self.bounds: dict[str, Evaluation] = {}
         self.disturbed: list[NumpySide] = []
         if "" not in layers or any(self.original.parameters()):
-            for seed in self.rng.integers(2**32, size=DRAWS):
-                # Opposite disturbances: whatever is about to tip over tips in one of the two.
-                for sign in (1.0, -1.0):
-                    signs = _random_signs(int(seed), sign)
-                    self.disturbed.append(
-                        NumpySide(self.original, np.float64, spec, Disturbance(self.bounds, self.u, signs))
-                    )
+            self.disturbed = [
+                NumpySide(self.original, np.float64, spec, Disturbance(self.bounds, self.u, signs))
+                for signs in opposite_signs(DRAWS, self.rng)
+            ]
         self.probe: Arrays = []
 
     def comparisons(self, steps: int, on_step: Callable[[int], None] | None) -> Iterator[Comparison]:
@@ -309,18 +306,6 @@ def rounded(arguments: Any, dtype: DTypeLike) -> tuple[Any, ...]:
 def _shown(name: str) -> str:
     """The name of a layer or parameter as the user of ``check`` knows it, without our wrappers."""
     return ".".join(part for part in name.split(".") if part != "model")
-
-
-def _random_signs(seed: int, sign: float) -> Any:
-    rng = np.random.default_rng(seed)
-
-    def signs(array: Any) -> np.ndarray:
-        shape = np.shape(array)
-        count = math.prod(shape)
-        bits = np.unpackbits(np.frombuffer(rng.bytes(-(-count // 8)), np.uint8), count=count)
-        return np.where(bits, sign, -sign).reshape(shape)
-
-    return signs
 
 
 def _movement(truth: Arrays, moved: list[Arrays]) -> list[float]:

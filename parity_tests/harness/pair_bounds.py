@@ -38,14 +38,16 @@ def unit_backward(
 
 
 @bound_of.register(Normalize)
-def _(layer: Normalize, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float) -> Evaluation:
+def normalize_bound(
+    layer: Normalize, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float
+) -> Evaluation:
     y, n, relative = unit(inputs[0], layer.dim, layer.eps, u)
     error = unit_backward(y, n, grads[0], np.zeros_like(y), layer.dim, layer.eps, u)
     return Evaluation([relative * np.abs(y)], [error])
 
 
 @bound_of.register(NTXentLoss)
-def _(
+def nt_xent_loss_bound(
     layer: NTXentLoss, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float
 ) -> Evaluation:
     """Errors of unit vectors, of their similarities s, of P = softmax(s), of (P - Y + (P - Y)ᵀ) Ẑ, in turn.
@@ -78,7 +80,7 @@ def _(
 
 
 @bound_of.register(ContrastiveLoss)
-def _(
+def contrastive_loss_bound(
     layer: ContrastiveLoss, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float
 ) -> Evaluation:
     """The difference of the inputs is off by u |difference|, d relatively by half its sum's error."""
@@ -100,7 +102,7 @@ def _(
 
 
 @bound_of.register(nn.CosineEmbeddingLoss)
-def _(
+def cosine_embedding_loss_bound(
     layer: nn.CosineEmbeddingLoss, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float
 ) -> Evaluation:
     """The cosine is off by the error of its sums; on the margin, rounding decides if there is a gradient."""
@@ -126,7 +128,7 @@ def _(
 
 
 @bound_of.register(nn.TripletMarginLoss)
-def _(
+def triplet_margin_loss_bound(
     layer: nn.TripletMarginLoss, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float
 ) -> Evaluation:
     """Distances are off relatively, their difference by what cancels; on a kink rounding picks the branch."""

@@ -20,8 +20,8 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from gdl_torch.models.rnn import Transition
 from parity_tests.harness.bounds import ELEMENTARY, bound_of
+from parity_tests.harness.disturbance import Signs, largest_movement
 from parity_tests.harness.evaluate import Arrays, Evaluation, run_torch
-from parity_tests.harness.report import distance
 from parity_tests.harness.rounding import gamma
 
 if TYPE_CHECKING:
@@ -33,18 +33,16 @@ DRAWS = 2  # pairs of opposite errors
 class Roundings:
     """Where the errors come from: unit roundoff, and a stream of signs."""
 
-    def __init__(self, u: float, terms: int, seed: int, sign: int) -> None:
+    def __init__(self, u: float, terms: int, signs: Signs) -> None:
         """``terms`` is the length of the sums over all time steps and examples."""
-        self.u, self.terms, self.sign = u, terms, sign
-        self.generator = torch.Generator().manual_seed(seed)
+        self.u, self.terms, self.signs = u, terms, signs
 
     def gamma(self, operations: int) -> float:
         return float(gamma(operations, self.u))
 
     def error(self, size: Tensor) -> Tensor:
         """``size``, up or down at random."""
-        signs = torch.randint(0, 2, size.shape, generator=self.generator, dtype=torch.int8)
-        return self.sign * (2 * signs - 1) * size
+        return torch.from_numpy(self.signs(size)) * size
 
 
 class Product(torch.autograd.Function):
@@ -213,23 +211,26 @@ def transition_written_out(
 @bound_of.register(nn.RNN)
 @bound_of.register(nn.LSTM)
 @bound_of.register(Transition)
-def _(layer: Any, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float) -> Evaluation:
-    exact = run_torch(layer, inputs, targets, lambda _: grads)
+def recurrence_bound(
+    layer: Any, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float
+) -> Evaluation:
     time_and_batch = int(
         np.prod(inputs[0][1].shape if isinstance(inputs[0], tuple) else inputs[0].shape[:-1])
     )
     rows = len(inputs[0][0]) if isinstance(inputs[0], tuple) else 0
     function = transition_written_out if isinstance(layer, Transition) else written_out
-    bound = exact.map(lambda value: u * np.abs(value))
-    for seed in range(DRAWS):
-        for sign in (1, -1):
-            steps = Steps(Roundings(u, time_and_batch + rows + 2, seed, sign))
-            disturbed = copy.deepcopy(layer)
-            disturbed.forward = partial(function, disturbed, steps)
-            moved = run_torch(disturbed, inputs, targets, lambda _: grads)
-            del disturbed.forward  # which holds the copy itself, and with it much memory
-            bound = bound.map(lambda b, e, m: np.maximum(b, distance(e, m).max(initial=0)), exact, moved)
-    return bound
+
+    def run(signs: Signs | None) -> Evaluation:
+        copied = copy.deepcopy(layer)
+        if signs is not None:
+            steps = Steps(Roundings(u, time_and_batch + rows + 2, signs))
+            copied.forward = partial(function, copied, steps)
+        result = run_torch(copied, inputs, targets, lambda _: grads)
+        vars(copied).pop("forward", None)  # which holds the copy itself, and with it much memory
+        return result
+
+    exact, movement = largest_movement(run, DRAWS)
+    return exact.map(lambda value, moved: np.maximum(u * np.abs(value), moved), movement)
 
 
 class _Packing(nn.RNNBase):

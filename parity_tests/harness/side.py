@@ -26,10 +26,12 @@ from parity_tests.harness.evaluate import (
     twin,
 )
 from parity_tests.harness.rounding import gamma
-from parity_tests.harness.trace import Signs, Trace, disturb, record, record_torch
+from parity_tests.harness.trace import Trace, disturb, record, record_torch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from parity_tests.harness.disturbance import Signs
 
 
 UPDATE_OPERATIONS = 16  # roundings in the longest update of one weight, AdamW's

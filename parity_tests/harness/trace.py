@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import nn
@@ -22,7 +21,10 @@ from parity_tests.harness.evaluate import (
     unflatten,
 )
 
-Signs = Callable[[Any], np.ndarray]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from parity_tests.harness.disturbance import Signs
 
 
 @dataclass
