@@ -1,5 +1,5 @@
 # make compare: the main job.  make test: the parity suite.  Both set up .venv first; see CONTRIBUTING.md.
-# What comes after the command goes into ARGS:  make test ARGS="--device cpu -n 2"
+# What comes after the command goes into ARGS:  make test ARGS="--device cpu"
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -16,8 +16,8 @@ setup: $(INSTALLED)  ## create .venv, or renew it when the dependencies changed
 compare: $(INSTALLED)  ## compare every model on both sides
 	$(BIN)/python scripts/compare.py $(ARGS)
 
-test: $(INSTALLED)  ## run the parity suite
-	$(BIN)/pytest $(ARGS)
+test: $(INSTALLED)  ## run the parity suite, on all cores
+	$(BIN)/pytest -n auto $(ARGS)
 
 lint: $(INSTALLED)  ## check format, style, types and imports
 	$(BIN)/ruff format --check .

@@ -4,7 +4,7 @@
     python scripts/compare.py cnn --data mnist --steps 50 --plot curves
     python scripts/compare.py LSTMLanguageModel --book --steps 200 --dtype float64
 
-Forward, backward and a short training are held against NumPy in float64. Each error stands above its bound:
+Forward, backward and a short training are held against NumPy in float64. Each error stands beside its bound:
 how far rounding alone could take it. For what is compared, and how the bounds come about, see
 `parity_tests.harness.check`.
 
@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from itertools import islice
+from operator import attrgetter
 from pathlib import Path  # noqa: TC003 (typer reads the annotations)
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
 # Timing: each side has so many turns, of so many seconds, with a pause before each.
 ROUNDS, TURN, PAUSE = 5, 0.15, 0.15
+NAMES = {"cpu": "torch", "cuda": "CUDA"}  # of torch's devices, in the table
 app = typer.Typer(add_completion=False)
 
 
@@ -95,7 +97,7 @@ class Row:
             "reports": [
                 {
                     "first_disagreement": None if report.ok else str(report.first_disagreement),
-                    "worst": {column: asdict(found) for column, found in worst([report]).items()},
+                    "worst": {name: asdict(found) for name, found in worst(report).items()},
                     "losses": losses(report),
                     **report.to_json(),
                 }
@@ -241,16 +243,20 @@ def milliseconds(steps: Mapping[str, Callable[[], None]], bar: Any) -> dict[str,
     return {side: 1e3 * min(medians[side] for medians in rounds) for side in steps}
 
 
-def worst(reports: Sequence[ParityReport]) -> dict[str, Comparison]:
-    """What each column of errors shows: its first disagreement, else the error that is largest for its bound.
+def worst(report: ParityReport, side: str | None = None) -> dict[str, Comparison]:
+    """What each kind of error comes to: its first disagreement, else the error that is largest for its bound.
 
-    Every comparison counts in some column. Where all agree, "output" shows that of the last layer, and
-    "training" the parameters after the last step.
+    Every comparison counts in some kind. Where all agree, "output" is that of the last layer, and "training"
+    the parameters after the last step.
+
+    Args:
+        report: of one device.
+        side: "numpy" or "torch"; None for both.
     """
     groups: dict[str, list[Comparison]] = {"output": [], "loss": [], "gradient": [], "training": []}
-    for report in reports:
-        for comparison in report.comparisons:
-            groups[column(comparison)].append(comparison)
+    for comparison in report.comparisons:
+        if side in (None, comparison.side):
+            groups[kind(comparison)].append(comparison)
     found = {}
     for name, group in groups.items():
         if not group:
@@ -263,8 +269,8 @@ def worst(reports: Sequence[ParityReport]) -> dict[str, Comparison]:
     return found
 
 
-def column(comparison: Comparison) -> str:
-    """The column of errors in which a comparison counts."""
+def kind(comparison: Comparison) -> str:
+    """The kind of errors in which a comparison counts."""
     if comparison.layer.startswith("step "):
         return "training"
     if comparison.tensor.startswith("grad"):
@@ -273,51 +279,60 @@ def column(comparison: Comparison) -> str:
 
 
 def table(rows: Sequence[Row], steps: int) -> Table:
-    """A row for each model and dtype, in lines: the error above its bound, one side above the other."""
+    """A row for each model and dtype, with a line for each side: error and bound beside each other."""
+    errors = ("output", "gradient", f"{steps} steps")
     shown = Table(
-        "model",
-        *(
-            Column(name, justify="right")
-            for name in ("output", "loss", "worst\ngradient", f"after\n{steps} steps")
-        ),
-        "side",
+        Column("\nmodel", max_width=20),
+        "\nside",
+        *(Column(head, justify="right") for error in errors for head in (f"{error}\nerror", "\nbound")),
         Column(f"loss at\nstep {steps}", justify="right"),
         Column("ms a\nstep", justify="right"),
-        "verdict",
+        "\nverdict",
         box=None,
         padding=(0, 1, 1, 0),
         header_style="bold",
         title="The same weights and the same batches through both sides",
         title_justify="left",
-        caption="Each error is against NumPy in float64; below it, its bound: what rounding explains.",
+        caption="Error: the distance to NumPy in float64. Bound: how far rounding alone may be from it.\n"
+        "Of all outputs, gradients and parameters, the error that is largest for its bound is shown.",
         caption_justify="left",
     )
     for row in rows:
-        found = worst(row.reports)
         final = row.final_losses()
-        sides = {"NumPy": "NumPy"} | {
-            r.device: {"cpu": "torch", "cuda": "CUDA"}[r.device] for r in row.reports
-        }
+        lines = [("NumPy", "NumPy", row.reports[0], "numpy")]
+        lines += [(NAMES[report.device], report.device, report, "torch") for report in row.reports]
+        cells = zip(*(errors_of(report, side) for _, _, report, side in lines), strict=True)
         shown.add_row(
             f"{row.pair.title}\n[dim]{row.pair.data} {row.dtype}",
-            *(error_and_bound(found.get(name)) for name in ("output", "loss", "gradient", "training")),
-            "\n".join(sides.values()),
-            "\n".join(f"{final[side]:.6f}" if side in final else "–" for side in sides),
-            "\n".join(f"{row.milliseconds[s]:.2f}" if s in row.milliseconds else "–" for s in sides),
+            "\n".join(name for name, *_ in lines),
+            *(Text("\n").join(cell) for cell in cells),
+            "\n".join(f"{final[key]:.6f}" if key in final else "–" for _, key, *_ in lines),
+            "\n".join(f"{row.milliseconds[k]:.2f}" if k in row.milliseconds else "–" for _, k, *_ in lines),
             "[green]agree" if row.ok else "[bold red]differ",
         )
     return shown
 
 
-def error_and_bound(comparison: Comparison | None) -> Text:
-    if comparison is None:
-        return Text("–")
-    if comparison.fault:
-        return Text("differs", "red")
-    error, bound = f"{comparison.error:.1e}", f"{comparison.bound:.1e}"
-    if comparison.ok:
-        return Text.assemble((error, "green"), (f"\n≤ {bound}", "dim"))
-    return Text.assemble((error, "red"), (f"\n> {bound}", "red"))
+def errors_of(report: ParityReport, side: str) -> list[Text]:
+    """Error and bound of each pair of columns; none where the side itself is the truth."""
+    found = worst(report, side)
+    output = max(
+        (found[name] for name in ("output", "loss") if name in found), key=attrgetter("ratio"), default=None
+    )
+    cells = []
+    for comparison in (output, found.get("gradient"), found.get("training")):
+        if comparison is None:
+            cells += [Text("–", "dim"), Text("–", "dim")]
+        elif comparison.fault:
+            cells += [Text("differs", "red"), Text("–", "dim")]
+        else:
+            error, bound = f"{comparison.error:.1e}", f"{comparison.bound:.1e}"
+            is_within = comparison.ok
+            cells += [
+                Text(error, "green" if is_within else "red"),
+                Text(bound, "dim") if is_within else Text(f"> {bound}", "red"),
+            ]
+    return cells
 
 
 def print_verdict(console: Console, rows: Sequence[Row], seconds: float) -> None:
