@@ -18,7 +18,7 @@ import typer
 
 from gdl_numpy import nn
 from gdl_numpy.command_line import Backend, Device
-from gdl_numpy.data import Dataset, ReviewDataset, SentenceDataset, TextDataset, material
+from gdl_numpy.data import Dataset, ReviewDataset, SentenceDataset, TextDataset, material, names_of
 from gdl_numpy.lookup import lookup
 from gdl_numpy.models import LOSSES, LanguageModel
 from gdl_numpy.nn import CrossEntropyLoss, Loss
@@ -60,7 +60,7 @@ class Flags:
     default_lr: ClassVar[Mapping[str, float]] = {"SGD": 0.1, "Adam": 1e-3, "AdamW": 1e-3}
 
     backend: Annotated[Backend, option("Who computes.")] = Backend.numpy
-    data: Annotated[str, option("Data set: digits or mnist.")] = "digits"
+    data: Annotated[str, option(f"Data set: {names_of(Dataset)}.")] = "digits"
     data_dir: Annotated[Path | None, option("Its folder; else $GDL_DATA, else the user's cache.")] = None
     epochs: Annotated[int, option("Passes through the training examples.", min=0)] = 10
     batch_size: Annotated[int, option("Examples in a step.", min=1)] = 100
@@ -252,7 +252,7 @@ class TextFlags(Flags):
 
     data: Annotated[
         str,
-        option("Data set: python_docs, shakespeare, shakespeare_book, babi, babi_padded; or a file of text."),
+        option(f"Data set: {names_of(TextDataset, SentenceDataset)}; or a file of text."),
     ] = "python_docs"
     batch_size: Annotated[int, option("Streams the text is read in, or sentences in a step.", min=1)] = 32
     optimizer: Annotated[str, option(f"{', '.join(OPTIMIZERS)}.")] = "Adam"
@@ -267,7 +267,6 @@ class TextFlags(Flags):
         int | None,
         option("Most frequent words to keep, with --vocabulary words, the unknown one counted.", min=2),
     ] = None
-    task: Annotated[int | None, option("Of bAbI's, from 1 to 20; else 1.", min=1, max=20)] = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -280,35 +279,24 @@ class TextFlags(Flags):
 
     def make(self, model: type[Any], arguments: Mapping[str, Any], dataset: Any) -> Material:
         if isinstance(dataset, TextDataset):
-            self.fill_in_for_text(dataset.name)
+            self.fill_in_for_text()
             symbols: Any = str(self.vocabulary), self.unknown, self.max_words
             chunk = self.chunk or DEFAULT_CHUNK
             return material.running_text(dataset, self.batch_size, chunk, model.ahead, *symbols)
-        self.fill_in_for_sentences(dataset.name)
+        self.check_for_sentences(dataset.name)
         return material.sentences(dataset, self.batch_size, model.ahead, self.seed)
 
-    def fill_in_for_text(self, data: str) -> None:
-        """Gives the flags for running text their defaults.
-
-        Raises:
-            ValueError: a flag is there that is for sentences.
-        """
-        if self.task is not None:
-            raise ValueError(f"--task is for bAbI: {data} has no tasks")
+    def fill_in_for_text(self) -> None:
+        """Gives the flags for running text their defaults."""
         self.chunk = self.chunk or DEFAULT_CHUNK
         self.vocabulary = self.vocabulary or Symbols.characters
         self.unknown = self.unknown is not False
 
-    def fill_in_for_sentences(self, data: str) -> None:
-        """Gives the flag for sentences its default.
-
-        Raises:
-            ValueError: a flag is there that is for running text.
-        """
+    def check_for_sentences(self, data: str) -> None:
+        """Raises ValueError where a flag is there that is for running text."""
         for name in ("chunk", "vocabulary", "unknown", "max_words"):
             if getattr(self, name) is not None:
                 raise ValueError(f"{flag(name)} is for running text: {data} has sentences, read word by word")
-        self.task = self.task or 1
 
 
 @dataclass(kw_only=True)
@@ -317,7 +305,7 @@ class ReviewFlags(Flags):
 
     takes = (ReviewDataset,)
 
-    data: Annotated[str, option("Data set: imdb or python_docs_topics.")] = "python_docs_topics"
+    data: Annotated[str, option(f"Data set: {names_of(ReviewDataset)}.")] = "python_docs_topics"
     batch_size: Annotated[int, option("Texts in a step.", min=1)] = 32
     validation: Annotated[
         float, option("Fraction of the texts to learn from held out to watch the training by.")
@@ -337,7 +325,10 @@ class WordFlags(Flags):
 
     takes = (ReviewDataset, TextDataset, SentenceDataset)
 
-    data: Annotated[str, option("Data set: python_docs or imdb.")] = "python_docs"
+    data: Annotated[
+        str,
+        option(f"Data set: {names_of(ReviewDataset, TextDataset, SentenceDataset)}; or a file of text."),
+    ] = "python_docs"
     optimizer: Annotated[str, option(f"{', '.join(OPTIMIZERS)}.")] = "Adam"
     validation: Annotated[float, option("Fraction of reviews held out; other texts have a part for it.")] = (
         0.1

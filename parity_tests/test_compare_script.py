@@ -217,8 +217,14 @@ def test_nan_passes_and_is_located(
 REFUSALS = {
     "unknown model": (["MPL"], "unknown model 'MPL': did you mean 'MLP'"),
     "unknown data": (["MLP", "--data", "minst"], "unknown data set 'minst': did you mean 'mnist'"),
-    "text for images": (["MLP", "--data", "python_docs"], "MLP takes images, but python_docs is text"),
-    "images for text": (["RNNLanguageModel", "--data", "digits"], "takes text, but digits is images: choose"),
+    "text for images": (
+        ["MLP", "--data", "python_docs"],
+        "MLP takes images, but python_docs is running text",
+    ),
+    "images for text": (
+        ["RNNLanguageModel", "--data", "digits"],
+        "takes running text or sentences, but digits is images: choose",
+    ),
     "a short text": (
         ["RNNLanguageModel", "--batch-size", "100000"],
         "symbols, but 100000 streams in chunks of",

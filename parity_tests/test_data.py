@@ -15,8 +15,8 @@ from torchvision.datasets import MNIST
 from torchvision.transforms.functional import to_tensor
 
 from gdl_numpy import data
-from gdl_numpy.data import mnist
-from gdl_numpy.data.idx import parse_idx
+from gdl_numpy.data.sets import mnist
+from gdl_numpy.data.sets.idx import parse_idx
 
 
 def idx_bytes(array: np.ndarray) -> bytes:
@@ -112,7 +112,8 @@ def test_take_gives_the_first_items() -> None:
 
 @pytest.fixture(scope="module")
 def digits() -> data.Dataset:
-    return data.load("digits")
+    dataset: data.Dataset = data.load("digits")
+    return dataset
 
 
 def test_digits_are_scikit_learns_scaled_and_divided(digits: data.Dataset) -> None:

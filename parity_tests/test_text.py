@@ -12,7 +12,8 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from gdl_numpy import data
-from gdl_numpy.data import IGNORED, UNKNOWN, Kind, Sentences, Streams, Vocabulary, babi
+from gdl_numpy.data import IGNORED, UNKNOWN, Kind, Sentences, Streams, Vocabulary
+from gdl_numpy.data.sets import babi
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -470,12 +471,12 @@ def test_padded_babi_sentences_have_six_words() -> None:
 
 @needs("babi")
 def test_other_tasks_of_babi_are_read_as_the_first() -> None:
-    assert data.load_task(1) == data.load("babi")
-    assert data.load_task(1, padded=True) == data.load("babi_padded")
-    seventh = data.load_task(7, padded=True)
-    assert seventh.name == "babi_padded_task7"
+    assert data.load("babi/1") == data.load("babi")
+    assert data.load("babi_padded/1") == data.load("babi_padded")
+    seventh = data.load("babi_padded/7")
+    assert seventh.name == "babi_padded/7"
     assert len({len(sentence.split(" ")) for sentence in seventh.train + seventh.test}) == 1
-    assert seventh.train[0].lstrip("- ") == data.load_task(7).train[0]
+    assert seventh.train[0].lstrip("- ") == data.load("babi/7").train[0]
 
 
 @needs("babi")
@@ -507,5 +508,31 @@ def test_a_question_follows_from_the_facts_it_names() -> None:
 
 @pytest.mark.parametrize("task", [0, 21])
 def test_there_are_twenty_tasks(task: int) -> None:
-    with pytest.raises(ValueError, match=f"task must be from 1 to 20, got {task}"):
+    message = f"babi: task must be from 1 to 20, got {task}"
+    with pytest.raises(ValueError, match=message):
         babi.questions(data.data_root(), task)
+    for use in (data.load, data.fetch, data.available):
+        with pytest.raises(ValueError, match=message):
+            use(f"babi/{task}")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("babi/", "babi: task must be from 1 to 20, got none"),
+        ("babi/seven", "babi: task must be from 1 to 20, got seven"),
+        ("digits/7", "digits has no tasks: leave out /7"),
+        ("bab/7", "unknown data set 'bab': did you mean 'babi'"),
+    ],
+)
+def test_a_task_that_there_is_not(name: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        data.find(name)
+
+
+def test_a_task_is_a_data_set_of_two_files() -> None:
+    source = data.find("BABI/7")
+    assert source.name == "babi/7"
+    assert [file.path for file in source.files] == [
+        f"tasksv11/en/qa7_counting_{part}.txt" for part in ("train", "test")
+    ]

@@ -18,7 +18,7 @@ from gdl_numpy.data import UNKNOWN, Documents, LabelledTexts, ReviewDataset, Voc
 from gdl_numpy.data.documents import paragraphs
 from gdl_numpy.data.material import blanks, masked_words, reviews, shuffled_sentences
 from gdl_numpy.data.pretext_text import ORDERS, MaskedWords, ShuffledSentences
-from gdl_numpy.data.python_docs_topics import OBJECTS, STATEMENTS
+from gdl_numpy.data.sets.python_docs_topics import OBJECTS, STATEMENTS
 from gdl_numpy.data.words import Bags, Blanks, bag_of_words
 
 if TYPE_CHECKING:

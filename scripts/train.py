@@ -40,14 +40,14 @@ from rich.table import Column, Table
 from gdl_numpy import training
 from gdl_numpy.checkpoint import describe_model, save_model
 from gdl_numpy.command_line import Backend, Device, run
-from gdl_numpy.data import DATASETS, AnyDataset, load, load_task, read_text_file
+from gdl_numpy.data import DATASETS, AnyDataset, find, load, read_text_file
 from gdl_numpy.history import History, LossMetrics, Metrics, TextMetrics
 from gdl_numpy.lookup import lookup
 from gdl_numpy.models import MODELS
 from gdl_numpy.objective import count
 from gdl_numpy.optim import OPTIMIZERS
 from gdl_numpy.run_folder import claim, reclaim
-from gdl_numpy.training_flags import Flags, TextFlags, flags_of
+from gdl_numpy.training_flags import Flags, flags_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,27 +59,24 @@ if TYPE_CHECKING:
 FROM_DATA = ("in_features", "in_shape", "out_features", "vocab_size", "patch_size")
 # Where it is not the one that suits most models of its kind.
 DEFAULT_DATA = {"TransitionMatrixLM": "babi"}
-# The data sets that have tasks, and whether their sentences are padded.
-BABI = {"babi": False, "babi_padded": True}
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Train a model, on either backend.")
 
 
 def dataset_for(flags: Flags) -> AnyDataset:
-    """What `--data` names: a data set, one of bAbI's tasks, or a file of text."""
+    """What `--data` names: a data set, a task of one, or a file of text."""
     if is_path(flags.data):
         return read_text_file(flags.data)
-    flags.data = lookup("data set", flags.data, DATASETS).name
-    task = flags.task if isinstance(flags, TextFlags) else None
-    if task is not None and flags.data in BABI:
-        return load_task(task, BABI[flags.data], flags.data_dir)
-    return load(flags.data, flags.data_dir)
+    flags.data = find(flags.data).name
+    dataset: AnyDataset = load(flags.data, flags.data_dir)
+    return dataset
 
 
 def is_path(data: str) -> bool:
     """Whether `--data` means a file, not a data set: by how it is written, or since there is one."""
-    path = Path(data)
-    looks_like_one = len(path.parts) > 1 or bool(path.suffix)
-    return looks_like_one or (data.casefold() not in DATASETS and path.exists())
+    path, (name, _, task) = Path(data), data.casefold().partition("/")
+    if name in DATASETS and (not task or task.isdecimal()):
+        return False
+    return len(path.parts) > 1 or bool(path.suffix) or path.exists()
 
 
 @dataclass(frozen=True)
@@ -160,10 +157,11 @@ class Run:
         """The torch side's counterpart of the material, from the arguments that it shares with it."""
         from gdl_torch.data import DATA_MODULES, TextFileDataModule
 
+        data, _, task = self.flags.data.partition("/") if not is_path(self.flags.data) else ("", "", "")
         modules: list[Any] = [TextFileDataModule] if is_path(self.flags.data) else list(DATA_MODULES.values())
         fitting = [m for m in modules if issubclass(model, m.reader)]
         if not is_path(self.flags.data):
-            fitting = [m for m in fitting if m.dataset == self.flags.data]
+            fitting = [m for m in fitting if m.dataset == data]
         if not fitting:
             raise ValueError(
                 f"--backend torch has no data module of {self.flags.data} for {model.__name__}: "
@@ -171,7 +169,7 @@ class Run:
             )
         (module,) = fitting
         hparams = describe_model(self.model)["hparams"]
-        given = {**hparams, **self.flags.values, "path": self.flags.data}.items()
+        given = {**hparams, **self.flags.values, "path": self.flags.data, "task": int(task or 1)}.items()
         names = inspect.signature(module).parameters
         return module(**{name: value for name, value in given if name in names and value is not None})
 
@@ -181,7 +179,8 @@ def train(model_name: str, model_arguments: dict[str, Any], flags: Flags) -> Non
     check_device(flags.device, flags.backend)
     material = flags.material(MODELS[model_name], model_arguments, dataset_for(flags))
     model = build_model(model_name, model_arguments, material, flags)
-    out = flags.out or Path("runs") / f"{model_name}-{material.name}-{flags.backend}".lower()
+    folder = f"{model_name}-{material.name}-{flags.backend}".lower().replace("/", "-")
+    out = flags.out or Path("runs") / folder
     settings = {"model": model_name, **model.hparams, **flags.identity, "data": material.name}
     settings |= material.identity
     if flags.resume:

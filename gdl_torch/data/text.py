@@ -16,10 +16,10 @@ from gdl_numpy.data import (
     Streams,
     TextDataset,
     Vocabulary,
-    load_task,
+    find,
+    load,
     read_text_file,
 )
-from gdl_numpy.data.babi import TASKS
 from gdl_torch.data.loading import Batch, EpochSampler, as_is
 from gdl_torch.data.vocabulary import VocabularyDataModule
 from gdl_torch.language_model import LanguageModel
@@ -263,23 +263,21 @@ class BabiDataModule(SentenceDataModule):
     """
 
     dataset = "babi"
-    padded: ClassVar[bool] = False
 
     def __init__(
         self, batch_size: int = 16, data_dir: str | Path | None = None, seed: int = 0, task: int = 1
     ) -> None:
         super().__init__(batch_size, data_dir, seed)
-        if task not in TASKS:
-            raise ValueError(f"{type(self).__name__}: task must be from 1 to {TASKS[-1]}, got {task}")
         self.task = task
+        self.source = find(f"{self.dataset}/{task}")  # refuses a task that there is not
 
     @cached_property
     def texts(self) -> SentenceDataset:
-        return load_task(self.task, self.padded, self.data_dir)
+        texts: SentenceDataset = load(self.source.name, self.data_dir)
+        return texts
 
 
 class PaddedBabiDataModule(BabiDataModule):
     """Chapter 13's: the same, padded in front to one length; only the last word is to be predicted."""
 
     dataset = "babi_padded"
-    padded = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gdl_numpy.data.state import DataError
+from gdl_numpy.data.sets.state import DataError
 from gdl_numpy.data.text import TextDataset
 
 # With less, one of the parts of 5 % would be empty.
