@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from jaxtyping import Int
 
-    from gdl_numpy.data.batches import Feed
+    from gdl_numpy.data.batches import DataLoader
     from gdl_numpy.data.vocabulary import Vocabulary
     from gdl_numpy.nn import Loss, Module
     from gdl_numpy.optim import Optimizer
@@ -73,7 +73,7 @@ def train_step(
     return objective_for(model, loss).learn(optimizer, inputs, targets, clip_norm)
 
 
-def evaluate(model: Module, loss: Loss, batches: Feed, *, progress: bool = False) -> LossMetrics:
+def evaluate(model: Module, loss: Loss, batches: DataLoader, *, progress: bool = False) -> LossMetrics:
     """Returns the metrics of a model over all batches, in eval mode (no dropout), which it leaves again.
 
     Args:
@@ -105,10 +105,10 @@ def fit(
     model: Module,
     loss: Loss,
     optimizer: Optimizer,
-    train: Feed,
+    train: DataLoader,
     *,
     epochs: int,
-    validation: Feed | None = None,
+    validation: DataLoader | None = None,
     patience: int | None = None,
     checkpoint: Path | None = None,
     resume: bool = False,
@@ -210,7 +210,7 @@ def _train_epoch(
     model: Module,
     loss: Loss,
     optimizer: Optimizer,
-    batches: Feed,
+    batches: DataLoader,
     clip_norm: float | None,
     on_step: Callable[[int, LossMetrics], None] | None,
     bar: Any,
@@ -259,7 +259,7 @@ class _Run:
 
     model: Module
     optimizer: Optimizer
-    batches: Feed
+    batches: DataLoader
     vocabulary: Vocabulary | None = None
     history: History = field(default_factory=History)
     best: dict[str, np.ndarray] = field(default_factory=dict)

@@ -128,7 +128,7 @@ def test_sentences(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
     monkeypatch.setitem(main.__globals__, "load", lambda *_: data)
     assert compare("--data", "babi", "--steps", "3", "--batch-size", "3", "--dtype", "float64") == 0
     out = capsys.readouterr().out
-    assert "Not for babi, and left out: MLP, CNN." in out
+    assert "Not for babi, and left out: MLP, CNN, " in out
     for name in ("TransitionMatrixLM", "RNNLanguageModel", "LSTMLanguageModel"):
         assert f"{name} " in out
 

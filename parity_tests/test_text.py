@@ -393,6 +393,32 @@ def test_sentences_refuse_bad_arguments_by_name() -> None:
         Sentences(sentences, 1, ahead=-1)
 
 
+def test_devices_share_sentences() -> None:
+    """Each takes every other one of a batch twice as large."""
+    sentences = [100 * row + np.arange(1, 4) for row in range(6)]
+    whole = Sentences(sentences, 4, seed=2)
+    shares = [Sentences(sentences, 2, 2, num_replicas=2, rank=rank) for rank in range(2)]
+    for (inputs, targets), *parts in zip(whole, *shares, strict=True):
+        for rank, part in enumerate(parts):
+            np.testing.assert_equal(part, (inputs[:, rank::2], targets[:, rank::2]))
+
+
+def test_the_lines_of_a_text_are_sentences_for_those_who_cannot_read_on() -> None:
+    """Neither the empty ones nor those too long; in words, those of all the text."""
+    text = data.TextDataset("sample", "a b c\n\n  d e\na b c d e\nb\n", "c b\n", "f a\n")
+    module = data.LineDataModule(text, 9, longest=3, ahead=0)
+    assert module.vocabulary == Vocabulary.build(text.text, "words")
+    lines = [module.vocabulary.encode(line) for line in ("a b c", "d e", "b")]
+    np.testing.assert_equal(list(module.train), list(Sentences(lines, 9, seed=0, ahead=0)))
+    assert module.validation is not None
+    assert [module.test[0][0].shape, module.validation[0][0].shape] == [(2, 1), (2, 1)]
+    assert module.identity == {"text_sha256": text.sha256}
+    assert len(data.LineDataModule(text, longest=3).train.sequences) == 2  # type: ignore[attr-defined]
+    assert len(data.LineDataModule(text, max_words=3).vocabulary) == 3
+    with pytest.raises(ValueError, match="LineDataModule: longest must be at least 1, got 0"):
+        data.LineDataModule(text, longest=0)
+
+
 # --- the texts ---------------------------------------------------------------------------------------------
 
 

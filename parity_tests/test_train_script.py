@@ -22,14 +22,12 @@ import torch
 import typer
 
 from gdl_numpy.checkpoint import load_model, load_vocabulary
-from gdl_numpy.data import Batches, SentenceDataset, Sentences, Streams, available, load
-from gdl_numpy.data.material import sentences
+from gdl_numpy.data import Batches, SentenceDataModule, SentenceDataset, Sentences, Streams, available, load
 from gdl_numpy.history import History, Metrics, TextMetrics
 from gdl_numpy.models import MODELS, RNNLanguageModel
 from gdl_numpy.nn import CrossEntropyLoss
 from gdl_numpy.training import evaluate
 from gdl_numpy.training_flags import TextFlags
-from gdl_torch import models as torch_models
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "train.py"
 script = runpy.run_path(str(SCRIPT))
@@ -369,14 +367,13 @@ def test_any_history_can_be_drawn(losses: tuple[float, ...], tmp_path: Path) -> 
 def test_sentences_are_shuffled_by_the_seed() -> None:
     """Those to learn from, each epoch anew; the others keep their order."""
     words = tuple(f"word {number}" for number in range(40))
-    material = sentences(SentenceDataset("sample", words, words, words), 7, seed=5)
-    assert material.vocabulary is not None
-    ids = [material.vocabulary.encode(sentence) for sentence in words]
-    material.train.set_epoch(3)
+    module = SentenceDataModule(SentenceDataset("sample", words, words, words), 7, seed=5)
+    ids = [module.vocabulary.encode(sentence) for sentence in words]
+    module.train.set_epoch(3)
     shuffled = Sentences(ids, 7, seed=5)
     shuffled.set_epoch(3)
-    np.testing.assert_equal(list(material.train), list(shuffled))
-    for part in (material.validation, material.test):
+    np.testing.assert_equal(list(module.train), list(shuffled))
+    for part in (module.validation, module.test):
         assert part is not None
         np.testing.assert_equal(list(part), list(Sentences(ids, 7)))
 
@@ -386,15 +383,13 @@ def test_sentences_are_shuffled_by_the_seed() -> None:
 def test_the_seed_of_a_run_decides_the_order_of_sentences(backend: str, tmp_path: Path) -> None:
     """With the first weights given by another seed, the runs would differ anyway: so look at the batches."""
     flags = TextFlags(data="babi", seed=5, batch_size=50, backend=script["Backend"](backend))
-    material = flags.material(MODELS["RNNLanguageModel"], {}, load("babi"))
-    assert material.vocabulary is not None
-    model = RNNLanguageModel(len(material.vocabulary), 3, 4)
-    run = script["Run"](model, material, flags, tmp_path)
-    batches = list(material.train)
-    assert material.train.seed == 5
+    module = flags.data_module(RNNLanguageModel, {}, load("babi"))
+    model = RNNLanguageModel(module.model_arguments["vocab_size"], 3, 4)
+    run = script["Run"](model, module, flags, tmp_path)
+    batches = list(module.train)
+    assert module.train.seed == 5
     if backend == "torch":
-        module = run.data_module(torch_models.RNNLanguageModel)
-        for batch, (inputs, targets) in zip(batches, module.train_dataloader(), strict=True):
+        for batch, (inputs, targets) in zip(batches, run.torch_data().train_dataloader(), strict=True):
             np.testing.assert_equal((inputs.numpy(), targets.numpy()), batch)
 
 

@@ -47,11 +47,6 @@ def find(name: str) -> Source:
     return source.tasks[task]
 
 
-def names_of(*kinds: type[Any]) -> str:
-    """Return the names of the data sets of these kinds, for people."""
-    return ", ".join(name for name, source in DATASETS.items() if source.kind in kinds)
-
-
 def load(name: str, data_dir: str | Path | None = None) -> Any:
     """Return the data set called `name`: a `Dataset`, `TextDataset`, … as the `kind` of its `Source` says.
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
+from gdl_numpy.data.dataset import SentenceDataset
 from gdl_numpy.data.sets.source import DataFile, Source
-from gdl_numpy.data.text import SentenceDataset
 
 if TYPE_CHECKING:
     from pathlib import Path

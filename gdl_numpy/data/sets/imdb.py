@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gdl_numpy.data.dataset import LabelledTexts, ReviewDataset
 from gdl_numpy.data.documents import LINE_BREAK, WORD, Documents
-from gdl_numpy.data.reviews import LabelledTexts, ReviewDataset
 from gdl_numpy.data.sets.archive import Archive, Folder
 from gdl_numpy.data.sets.source import Source
 from gdl_numpy.data.sets.state import DataError

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gdl_numpy.data.dataset import TextDataset
 from gdl_numpy.data.sets.source import Source
-from gdl_numpy.data.text import TextDataset
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gdl_numpy.data.dataset import ReviewDataset
 from gdl_numpy.data.documents import paragraphs, split_words
-from gdl_numpy.data.reviews import ReviewDataset
 from gdl_numpy.data.sets.source import Source
 
 if TYPE_CHECKING:

@@ -10,10 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gdl_numpy.data.dataset import Dataset
-from gdl_numpy.data.reviews import ReviewDataset
+from gdl_numpy.data.dataset import Dataset, ReviewDataset, SentenceDataset, TextDataset
 from gdl_numpy.data.sets.state import DataError
-from gdl_numpy.data.text import SentenceDataset, TextDataset
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
