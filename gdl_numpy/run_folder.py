@@ -57,7 +57,7 @@ def reclaim(out: Path, settings: dict[str, Any]) -> None:
         )
     path = out / SETTINGS
     try:
-        before = dict(json.loads(path.read_text()))
+        before = _as_now(dict(json.loads(path.read_text())))
     except (OSError, ValueError, TypeError) as error:
         raise ValueError(f"{path}, the flags of the run to resume, cannot be read ({error})") from error
     now = json.loads(json.dumps(settings))
@@ -65,3 +65,11 @@ def reclaim(out: Path, settings: dict[str, Any]) -> None:
     if changed:
         differences = ", ".join(f"{name} was {before.get(name)}, not {now.get(name)}" for name in changed)
         raise ValueError(f"the run in {out} can only go on as it was: {differences}")
+
+
+def _as_now(settings: dict[str, Any]) -> dict[str, Any]:
+    """Returns the settings of a run that may be from before bAbI's tasks were data sets of their own."""
+    task = settings.pop("task", None)
+    if task is not None:
+        settings["data"] = str(settings["data"]).replace(f"_task{task}", f"/{task}")
+    return settings

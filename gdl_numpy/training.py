@@ -38,14 +38,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from gdl_numpy.data.batches import Feed
+    from gdl_numpy.data.batches import DataLoader
     from gdl_numpy.data.vocabulary import Vocabulary
     from gdl_numpy.nn import Module
     from gdl_numpy.optim import Optimizer
     from gdl_numpy.tasks import Metrics, Task
 
 
-def evaluate(task: Task, batches: Feed, *, progress: bool = False) -> Metrics:
+def evaluate(task: Task, batches: DataLoader, *, progress: bool = False) -> Metrics:
     """Returns how good a model is over all batches, in eval mode (no dropout), which it leaves again.
 
     Args:
@@ -76,10 +76,10 @@ def evaluate(task: Task, batches: Feed, *, progress: bool = False) -> Metrics:
 def fit(
     task: Task,
     optimizer: Optimizer,
-    train: Feed,
+    train: DataLoader,
     *,
     epochs: int,
-    validation: Feed | None = None,
+    validation: DataLoader | None = None,
     patience: int | None = None,
     checkpoint: Path | None = None,
     resume: bool = False,
@@ -180,7 +180,7 @@ def _in_training(task: Task) -> Iterator[None]:
 def _train_epoch(
     task: Task,
     optimizer: Optimizer,
-    batches: Feed,
+    batches: DataLoader,
     clip_norm: float | None,
     on_step: Callable[[int, Metrics], None] | None,
     bar: Any,
@@ -230,7 +230,7 @@ class _Run:
 
     model: Module
     optimizer: Optimizer
-    batches: Feed
+    batches: DataLoader
     vocabulary: Vocabulary | None = None
     history: History = field(default_factory=History)
     best: dict[str, np.ndarray] = field(default_factory=dict)

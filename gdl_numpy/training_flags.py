@@ -1,8 +1,7 @@
 """The flags of `scripts/train.py`: what all models share, and what each kind of data adds.
 
-Each class is one kind of data: its fields are the flags, `material` makes batches of a data set by them. A
-flag has the name of the argument that it is given to, of `gdl_numpy.data.material` and of the torch side's
-data modules.
+Each class belongs to one kind of data module: its fields are the flags, `data_module` makes batches of a data
+set by them. A flag has the name of the argument that it is given to, of the data modules of both sides.
 """
 
 from __future__ import annotations
@@ -18,19 +17,33 @@ import typer
 
 from gdl_numpy import nn
 from gdl_numpy.command_line import Backend, Device
-from gdl_numpy.data import Dataset, ReviewDataset, SentenceDataset, TextDataset, material
+from gdl_numpy.data import (
+    BagsDataModule,
+    BlanksDataModule,
+    ColoursDataModule,
+    DataModule,
+    ImageDataModule,
+    MaskedWordsDataModule,
+    PatchesDataModule,
+    RotationsDataModule,
+    SentenceDataModule,
+    ShuffledSentencesDataModule,
+    TextDataModule,
+    ViewsDataModule,
+    data_module_for,
+    data_modules_of,
+    names_of,
+)
 from gdl_numpy.lookup import lookup
-from gdl_numpy.models import LanguageModel
 from gdl_numpy.optim import OPTIMIZERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from gdl_numpy.data import AnyDataset
-    from gdl_numpy.data.material import Material
     from gdl_numpy.tasks import Task
 
-DEFAULT_CHUNK = 25  # as in chapter 14
+DEFAULT_CHUNK = inspect.signature(TextDataModule).parameters["chunk"].default
 ENCODER_LOSSES = ("NTXentLoss", "TripletMarginLoss", "ContrastiveLoss", "CosineEmbeddingLoss")
 
 
@@ -56,11 +69,10 @@ class Flags:
         ValueError: flags that cannot be meant, alone or together.
     """
 
-    takes: ClassVar[tuple[type[Any], ...]] = (Dataset,)
     default_lr: ClassVar[Mapping[str, float]] = {"SGD": 0.1, "Adam": 1e-3, "AdamW": 1e-3}
 
     backend: Annotated[Backend, option("Who computes.")] = Backend.numpy
-    data: Annotated[str, option("Data set: digits or mnist.")] = "digits"
+    data: Annotated[str, option(f"Data set: {names_of(ImageDataModule)}.")] = "digits"
     data_dir: Annotated[Path | None, option("Its folder; else $GDL_DATA, else the user's cache.")] = None
     epochs: Annotated[int, option("Passes through the training examples.", min=0)] = 10
     batch_size: Annotated[int, option("Examples in a step.", min=1)] = 100
@@ -120,7 +132,7 @@ class Flags:
         values = asdict(self).items()
         return {name: value.value if isinstance(value, StrEnum) else value for name, value in values}
 
-    def material(self, model: type[Any], arguments: Mapping[str, Any], dataset: AnyDataset) -> Material:
+    def data_module(self, model: type[Any], arguments: Mapping[str, Any], dataset: AnyDataset) -> DataModule:
         """The data set in batches for a model; fills in flags whose default depends on it.
 
         Args:
@@ -131,27 +143,23 @@ class Flags:
         Raises:
             ValueError: it is of another kind than the model is for, or flags do not apply to it.
         """
-        if not isinstance(dataset, self.takes):
-            kinds = " or ".join(kind.kind for kind in self.takes)
-            raise ValueError(
-                f"{model.__name__} takes {kinds}, but {dataset.name} is {dataset.kind}: choose other --data"
-            )
-        made = self.make(model, arguments, dataset)
+        module = data_module_for(model, dataset)
+        self.fill_in(module, dataset)
+        made = module.fitting(dataset, **self.for_data({**arguments, "ahead": getattr(model, "ahead", None)}))
+        made.setup()
         if self.patience is not None and made.validation is None:
             raise ValueError(
                 "--patience watches the validation loss: it needs examples held out by --validation"
             )
         return made
 
-    def make(self, model: type[Any], arguments: Mapping[str, Any], dataset: Any) -> Material:
-        """What `material` returns, of data of the right kind."""
-        return self.call(material.images, arguments, dataset)
+    def fill_in(self, module: type[DataModule], dataset: AnyDataset) -> None:
+        """Gives flags the defaults that depend on the data; raises ValueError for those not meant for it."""
 
-    def call(self, make: Callable[..., Material], arguments: Mapping[str, Any], dataset: Any) -> Material:
-        """`make` of the data set, with the flags and the model's arguments that it takes, by their names."""
+    def for_data(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """The flags and a model's arguments that are given, from which a data module takes its own."""
         given = {**arguments, **self.values}.items()
-        names = inspect.signature(make).parameters
-        return make(dataset, **{name: value for name, value in given if name in names and value is not None})
+        return {name: value for name, value in given if value is not None}
 
     def task_of(self, model: Any) -> Task:
         """What the model is trained for."""
@@ -178,16 +186,6 @@ class PretextFlags(ImageFlags):
     """The flags of the tasks on images whose answers are in the images."""
 
     optimizer: Annotated[str, option(f"{', '.join(OPTIMIZERS)}.")] = "Adam"
-
-    def make(self, model: type[Any], arguments: Mapping[str, Any], dataset: Dataset) -> Material:
-        return self.call(material.pretext_images, {**arguments, "task": TASKS[model.__name__]}, dataset)
-
-
-TASKS: dict[str, material.ImageTask] = {
-    "RotationClassifier": "rotation",
-    "PatchInpainter": "patch",
-    "Colorizer": "colour",
-}
 
 
 @dataclass(kw_only=True)
@@ -226,9 +224,6 @@ class ViewFlags(ImageFlags):
         if not self.labelled and self.count < 2:
             raise ValueError("--no-labelled needs --views 2 or more: nothing else says what is alike")
 
-    def make(self, model: type[Any], arguments: Mapping[str, Any], dataset: Dataset) -> Material:
-        return self.call(material.views, arguments, dataset)
-
     def task_of(self, model: Any) -> Task:
         task: Task = model.task(model, getattr(nn, self.loss_name)(**self.loss_arguments))
         return task
@@ -249,11 +244,9 @@ class ViewFlags(ImageFlags):
 class TextFlags(Flags):
     """The flags of a language model. Its data sets bring their own validation part."""
 
-    takes = (TextDataset, SentenceDataset)
-
     data: Annotated[
         str,
-        option("Data set: python_docs, shakespeare, shakespeare_book, babi, babi_padded; or a file of text."),
+        option(f"Data set: {names_of(TextDataModule, SentenceDataModule)}; or a file of text."),
     ] = "python_docs"
     batch_size: Annotated[int, option("Streams the text is read in, or sentences in a step.", min=1)] = 32
     optimizer: Annotated[str, option(f"{', '.join(OPTIMIZERS)}.")] = "Adam"
@@ -268,7 +261,6 @@ class TextFlags(Flags):
         int | None,
         option("Most frequent words to keep, with --vocabulary words, the unknown one counted.", min=2),
     ] = None
-    task: Annotated[int | None, option("Of bAbI's, from 1 to 20; else 1.", min=1, max=20)] = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -279,46 +271,23 @@ class TextFlags(Flags):
                 "--max-words needs a symbol for the words left out: it does not go with --no-unknown"
             )
 
-    def make(self, model: type[Any], arguments: Mapping[str, Any], dataset: Any) -> Material:
-        if isinstance(dataset, TextDataset):
-            self.fill_in_for_text(dataset.name)
-            symbols: Any = str(self.vocabulary), self.unknown, self.max_words
-            chunk = self.chunk or DEFAULT_CHUNK
-            return material.running_text(dataset, self.batch_size, chunk, model.ahead, *symbols)
-        self.fill_in_for_sentences(dataset.name)
-        return material.sentences(dataset, self.batch_size, model.ahead, self.seed)
-
-    def fill_in_for_text(self, data: str) -> None:
-        """Gives the flags for running text their defaults.
-
-        Raises:
-            ValueError: a flag is there that is for sentences.
-        """
-        if self.task is not None:
-            raise ValueError(f"--task is for bAbI: {data} has no tasks")
-        self.chunk = self.chunk or DEFAULT_CHUNK
-        self.vocabulary = self.vocabulary or Symbols.characters
-        self.unknown = self.unknown is not False
-
-    def fill_in_for_sentences(self, data: str) -> None:
-        """Gives the flag for sentences its default.
-
-        Raises:
-            ValueError: a flag is there that is for running text.
-        """
+    def fill_in(self, module: type[DataModule], dataset: AnyDataset) -> None:
+        parameters = inspect.signature(module).parameters
         for name in ("chunk", "vocabulary", "unknown", "max_words"):
-            if getattr(self, name) is not None:
-                raise ValueError(f"{flag(name)} is for running text: {data} has sentences, read word by word")
-        self.task = self.task or 1
+            given = getattr(self, name) is not None
+            if given and name not in parameters:
+                raise ValueError(
+                    f"{flag(name)} is for running text: {dataset.name} has {dataset.kind}, read word by word"
+                )
+            if not given and name in parameters:
+                setattr(self, name, parameters[name].default)
 
 
 @dataclass(kw_only=True)
 class ReviewFlags(Flags):
     """The flags of a classifier of texts."""
 
-    takes = (ReviewDataset,)
-
-    data: Annotated[str, option("Data set: imdb or python_docs_topics.")] = "python_docs_topics"
+    data: Annotated[str, option(f"Data set: {names_of(BagsDataModule)}.")] = "python_docs_topics"
     batch_size: Annotated[int, option("Texts in a step.", min=1)] = 32
     validation: Annotated[
         float, option("Fraction of the texts to learn from held out to watch the training by.")
@@ -328,17 +297,15 @@ class ReviewFlags(Flags):
     ] = None
     distinct: Annotated[bool, option("Take each word of a text once, as the book does.")] = True
 
-    def make(self, model: type[Any], arguments: Mapping[str, Any], dataset: ReviewDataset) -> Material:
-        return self.call(material.reviews, arguments, dataset)
-
 
 @dataclass(kw_only=True)
 class WordFlags(Flags):
     """The flags of the models that learn from texts without labels."""
 
-    takes = (ReviewDataset, TextDataset, SentenceDataset)
-
-    data: Annotated[str, option("Data set: python_docs or imdb.")] = "python_docs"
+    data: Annotated[
+        str,
+        option(f"Data set: {names_of(BlanksDataModule)}; or a file of text."),
+    ] = "python_docs"
     optimizer: Annotated[str, option(f"{', '.join(OPTIMIZERS)}.")] = "Adam"
     validation: Annotated[float, option("Fraction of reviews held out; other texts have a part for it.")] = (
         0.1
@@ -346,10 +313,6 @@ class WordFlags(Flags):
     max_words: Annotated[
         int | None, option("Most frequent words to keep, the unknown one counted; else all.", min=2)
     ] = None
-
-    def make(self, model: type[Any], arguments: Mapping[str, Any], dataset: Any) -> Material:
-        masks = model.__name__ == "MaskedWord"
-        return self.call(material.masked_words if masks else material.shuffled_sentences, arguments, dataset)
 
 
 @dataclass(kw_only=True)
@@ -364,22 +327,21 @@ class BlankFlags(WordFlags):
         float | None, option("Leave out some of the words that are a larger fraction of the text than this.")
     ] = None
 
-    def make(self, model: type[Any], arguments: Mapping[str, Any], dataset: Any) -> Material:
-        return self.call(material.blanks, arguments, dataset)
 
-
-FLAGS: dict[str, type[Flags]] = {
-    "SentimentClassifier": ReviewFlags,
-    "FillInTheBlank": BlankFlags,
-    "ContrastiveEncoder": ViewFlags,
-    "RotationClassifier": PretextFlags,
-    "PatchInpainter": PretextFlags,
-    "Colorizer": PretextFlags,
-    "SentenceOrder": WordFlags,
-    "MaskedWord": WordFlags,
+FLAGS: dict[type[DataModule], type[Flags]] = {
+    ImageDataModule: ImageFlags,
+    ViewsDataModule: ViewFlags,
+    RotationsDataModule: PretextFlags,
+    PatchesDataModule: PretextFlags,
+    ColoursDataModule: PretextFlags,
+    TextDataModule: TextFlags,
+    BagsDataModule: ReviewFlags,
+    BlanksDataModule: BlankFlags,
+    MaskedWordsDataModule: WordFlags,
+    ShuffledSentencesDataModule: WordFlags,
 }
 
 
 def flags_of(model: type[Any]) -> type[Flags]:
     """The flags of a model, beside those that are arguments of its constructor."""
-    return FLAGS.get(model.__name__, TextFlags if issubclass(model, LanguageModel) else ImageFlags)
+    return FLAGS[data_modules_of(model)[0]]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gdl_numpy import data
-from gdl_numpy.data.archive import Archive, Folder
+from gdl_numpy.data.sets.archive import Archive, Folder
 
 if TYPE_CHECKING:
     from pathlib import Path

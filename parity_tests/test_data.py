@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
+import itertools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,8 +18,9 @@ from torchvision.datasets import MNIST
 from torchvision.transforms.functional import to_tensor
 
 from gdl_numpy import data
-from gdl_numpy.data import mnist
-from gdl_numpy.data.idx import parse_idx
+from gdl_numpy.data.sets import mnist
+from gdl_numpy.data.sets.idx import parse_idx
+from gdl_numpy.models import MODELS
 
 
 def idx_bytes(array: np.ndarray) -> bytes:
@@ -112,7 +116,8 @@ def test_take_gives_the_first_items() -> None:
 
 @pytest.fixture(scope="module")
 def digits() -> data.Dataset:
-    return data.load("digits")
+    dataset: data.Dataset = data.load("digits")
+    return dataset
 
 
 def test_digits_are_scikit_learns_scaled_and_divided(digits: data.Dataset) -> None:
@@ -199,3 +204,72 @@ def test_mnist_is_what_torchvision_reads(tmp_path: Path) -> None:
         for index in range(0, len(split), 97):
             image, _ = theirs[index]
             np.testing.assert_array_equal(split.inputs[index], to_tensor(image).numpy(), strict=True)
+
+
+# --- data modules ------------------------------------------------------------------------------------------
+
+
+def test_each_model_has_a_data_module_and_a_data_set_for_it() -> None:
+    """Of a data set that is always there; its arguments are some of the model's."""
+    for model in MODELS.values():
+        module, *_ = data.data_modules_of(model)
+        name = next(name for name in data.names_of(module).split(", ") if data.available(name))
+        made = data.data_module_for(model, data.load(name)).fitting(data.load(name), batch_size=8, task=9)
+        parameters = inspect.signature(model).parameters
+        assert any(argument in parameters for argument in made.model_arguments)
+        assert made.batch_size == 8
+        assert made.name == name
+        assert made.unit in ("example", "character", "word")
+
+
+@pytest.mark.usefixtures("unchecked_types")
+def test_data_that_a_model_cannot_learn_from_is_refused(digits: data.Dataset) -> None:
+    with pytest.raises(ValueError, match="LSTMLanguageModel takes running text or sentences, but digits is"):
+        data.data_module_for(MODELS["LSTMLanguageModel"], digits)
+    with pytest.raises(ValueError, match="TextDataModule takes running text, but digits is images"):
+        data.TextDataModule(digits)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"batch_size": 0}, "ImageDataModule: batch_size must be at least 1, got 0"),
+        ({"seed": -1}, "ImageDataModule: seed must be 0 or more, got -1"),
+        ({"validation": 1.0}, r"ImageDataModule: validation must be a fraction in \[0, 1\), got 1.0"),
+    ],
+)
+def test_data_modules_refuse_bad_arguments_by_name(
+    digits: data.Dataset, arguments: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        data.ImageDataModule(digits, **arguments)
+
+
+def test_images_are_held_out_to_watch_the_training_by(digits: data.Dataset) -> None:
+    """Batches are those of `Batches`, those to learn from shuffled."""
+    module = data.ImageDataModule(digits, 100, validation=0.25, seed=4)
+    train, held_out = data.hold_out(digits.train, 0.25, 4)
+    assert module.model_arguments == {"in_features": 64, "in_shape": (1, 8, 8), "out_features": 10}
+    assert (module.vocabulary, module.identity, module.unit) == (None, {}, "example")
+    parts = [(module.train, train, 4), (module.validation, held_out, None), (module.test, digits.test, None)]
+    for batches, split, seed in parts:
+        np.testing.assert_equal(list(batches or ()), list(data.Batches(split, 100, seed)))
+    assert data.ImageDataModule(digits, validation=0).validation is None
+
+
+def test_batches_of_an_epoch_follow_those_of_the_one_before() -> None:
+    batches = data.Batches(numbered_split(7), 3, seed=1)
+    seen = [targets.tolist() for _, targets in itertools.islice(batches.endless(), 6)]
+    for epoch in (0, 1):
+        together = [row for batch in seen[3 * epoch : 3 * epoch + 3] for row in batch]
+        assert together == data.epoch_order(7, 1, epoch).tolist()
+
+
+def test_devices_share_the_batches_of_one() -> None:
+    """Every other image of a batch twice as large."""
+    whole = data.Batches(numbered_split(7), 4, seed=1)
+    shares = [data.Batches(numbered_split(7), 2, 1, 2, rank) for rank in range(2)]
+    for (_, targets), *parts in zip(whole, *shares, strict=True):
+        for rank, (inputs, own) in enumerate(parts):
+            np.testing.assert_array_equal(inputs[:, 0, 0, 0], own)
+            np.testing.assert_array_equal(own[: len(targets[rank::2])], targets[rank::2])

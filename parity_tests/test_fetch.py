@@ -17,8 +17,8 @@ import typer
 from typer.testing import CliRunner, Result
 
 from gdl_numpy import data
-from gdl_numpy.data.download import download
-from gdl_numpy.data.source import DataFile
+from gdl_numpy.data.sets.download import download
+from gdl_numpy.data.sets.source import DataFile
 from parity_tests.test_archive import CONTENTS, folders_of, packed
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ def sample(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> data.Source:
     for name in ("a.gz", "b.gz"):
         mirror.files[name] = gzip.compress(CONTENT, mtime=0)
     files = tuple(data_file(name, urls=(mirror.url + name,)) for name in ("a.gz", "b.gz"))
-    source = data.Source(name="sample", about="two small files", read=read_sample, files=files)
+    source = data.Source("sample", "Sample", "two small files", data.Dataset, read_sample, files)
     monkeypatch.setitem(data.DATASETS, "sample", source)
     return source
 
@@ -305,7 +305,7 @@ def archived(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> data.Source:
     """A data set of two folders, packed in one archive on the mirror, in the registry."""
     mirror.files["sample.tar.gz"] = packed(CONTENTS)
     folders = folders_of(packed(CONTENTS), mirror.url + "sample.tar.gz")
-    source = data.Source("archived", "two folders", read_sample, folders)
+    source = data.Source("archived", "Archived", "two folders", data.Dataset, read_sample, folders)
     monkeypatch.setitem(data.DATASETS, "archived", source)
     return source
 

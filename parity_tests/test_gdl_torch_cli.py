@@ -6,6 +6,8 @@ Most runs are made in this process, as importing Lightning takes longer than all
 from __future__ import annotations
 
 import csv
+import importlib
+import inspect
 import io
 import itertools
 import os
@@ -26,10 +28,16 @@ from gdl_numpy import models as numpy_models
 from gdl_numpy.checkpoint import CheckpointError, load_vocabulary
 from gdl_numpy.checkpoint import load_model as load_numpy_model
 from gdl_numpy.checkpoint import save_model as save_numpy_model
-from gdl_numpy.data import available, epoch_order, load, load_task, read_text_file
+from gdl_numpy.data import DATASETS, available, epoch_order, load, read_text_file
 from gdl_numpy.nn import Linear, Tanh
 from gdl_torch.__main__ import main
-from gdl_torch.data import BabiDataModule, DigitsDataModule, PaddedBabiDataModule, PythonDocsDataModule
+from gdl_torch.data import (
+    DATA_MODULES,
+    BabiDataModule,
+    DigitsDataModule,
+    PaddedBabiDataModule,
+    PythonDocsDataModule,
+)
 from gdl_torch.export import app, export_checkpoint, from_numpy, load_model, read_checkpoint, save_model
 from gdl_torch.models import CNN, MLP
 from gdl_torch.tasks import Classification
@@ -189,9 +197,26 @@ def test_a_file_of_text_by_flags(tmp_path: Path) -> None:
 @pytest.mark.skipif(not available("babi"), reason="needs babi under $GDL_DATA")
 @pytest.mark.parametrize("module", [BabiDataModule, PaddedBabiDataModule])
 def test_the_other_tasks_of_babi(module: type[BabiDataModule]) -> None:
-    padded = module is PaddedBabiDataModule
-    assert module(task=7).texts == load_task(7, padded)
-    assert module().texts == load(module.dataset)
+    assert module(task=7).loaded == load(f"{module.dataset}/7")
+    assert module().loaded == load(module.dataset)
+
+
+@pytest.mark.parametrize("name", DATA_MODULES)
+def test_every_data_module_can_be_imported_pickled_and_read_about(name: str) -> None:
+    """Classes made of a data set and a way to make batches are like those that stand in the source."""
+    module = getattr(importlib.import_module("gdl_torch.data"), name)
+    assert module is DATA_MODULES[name]
+    arguments = {"path": "story.txt"} if "path" in inspect.signature(module).parameters else {}
+    again = pickle.loads(pickle.dumps(module(batch_size=7, **arguments)))
+    assert (type(again), again.batch_size) == (module, 7)
+    _, _, arguments_and_more = (module.__doc__ or "").partition("Args:")
+    documented = re.findall(r"^ +(\w+): ", arguments_and_more, re.MULTILINE)
+    assert set(inspect.signature(module).parameters) <= set(documented)
+
+
+def test_every_data_set_has_a_data_module_of_its_own() -> None:
+    for source in DATASETS.values():
+        assert DATA_MODULES[f"{source.title}DataModule"].dataset == source.name
 
 
 def test_the_example_configuration(tmp_path: Path) -> None:
@@ -532,7 +557,7 @@ def test_export_says_which_file_is_missing_or_cannot_be_written(ckpt: Path, tmp_
         ("test --data DIGITS --ckpt_path nowhere.ckpt", "there is no checkpoint nowhere.ckpt"),
         (
             "fit --model RNNLanguageModel --data DIGITS",
-            "DigitsDataModule gives labelled images, which RNNLanguageModel cannot read",
+            "labelled images, which RNNLanguageModel cannot read",
         ),
         ("fit --model MLP --data DOCS", "PythonDocsDataModule gives texts, which MLP cannot read"),
         (

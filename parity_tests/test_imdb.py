@@ -10,8 +10,9 @@ import pytest
 
 from gdl_numpy import data
 from gdl_numpy.checkpoint import save_checkpoint
-from gdl_numpy.data import imdb, words_of
-from gdl_numpy.data.archive import Folder
+from gdl_numpy.data import words_of
+from gdl_numpy.data.sets import imdb
+from gdl_numpy.data.sets.archive import Folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pkgutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+import gdl_numpy
+import gdl_torch
 from gdl_numpy.checkpoint import save_model
 from gdl_numpy.models import CNN, MLP
 
@@ -101,3 +104,17 @@ def test_importing_data_is_cheap() -> None:
     heavy = "sklearn", "scipy", "pooch", "requests", "safetensors", "tqdm"
     code = "import sys, gdl_numpy.data; print(*(sys.modules.keys() & set(sys.argv[1:])))"
     assert run_python(code, *heavy).strip() == ""
+
+
+PACKAGES = [
+    name
+    for root in (gdl_numpy, gdl_torch)
+    for _, name, is_package in pkgutil.iter_modules(root.__path__, f"{root.__name__}.")
+    if is_package
+]
+
+
+@pytest.mark.parametrize("package", [*PACKAGES, "gdl_numpy", "gdl_torch", "parity_tests.harness"])
+def test_everything_that_a_package_names_is_there(package: str) -> None:
+    """`__all__` is a promise: `from PACKAGE import *` fails where a name in it is missing."""
+    exec(f"from {package} import *", {})

@@ -48,7 +48,7 @@ class LettersDataModule(TextDataModule):
     """The same on the torch side."""
 
     dataset = "letters"
-    texts = DATA
+    loaded = DATA
 
     def prepare_data(self) -> None:
         """There is nothing to download."""

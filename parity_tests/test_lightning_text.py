@@ -60,7 +60,7 @@ class ShortText(TextDataModule):
 
     def __init__(self, batch_size: int = 3, chunk: int = 40, **arguments: Any) -> None:
         super().__init__(batch_size, chunk, **arguments)
-        self.texts = TextDataset.split("short", load("python_docs").train[:1002])
+        self.loaded = TextDataset.split("short", load("python_docs").train[:1002])
 
     def prepare_data(self) -> None:
         pass
@@ -73,7 +73,7 @@ class FewSentences(SentenceDataModule):
 
     def __init__(self, batch_size: int = 2, last_only: bool = False, **arguments: Any) -> None:
         super().__init__(batch_size, **arguments)
-        self.texts = SentenceDataset("few", SENTENCES, SENTENCES, SENTENCES, last_only)
+        self.loaded = SentenceDataset("few", SENTENCES, SENTENCES, SENTENCES, last_only)
 
     def prepare_data(self) -> None:
         pass
@@ -130,7 +130,7 @@ def run_numpy(recipe: Recipe, data: ShortText, disturb: Disturb = nothing) -> li
     """The plain loop: the gradients of every chunk, and the parameters after every step."""
     model, loss = recipe.numpy_model(data.vocab_size), CrossEntropyLoss()
     optimizer = SGD(model.parameters(), lr=recipe.lr)
-    ids = data.vocabulary.encode(data.texts.train)
+    ids = data.vocabulary.encode(data.loaded.train)
     steps = []
     for _ in range(recipe.epochs):
         state = None
@@ -177,7 +177,7 @@ def test_gdl_numpy_training_does_the_same(recipe: Recipe) -> None:
     """
     data = ShortText()
     model = recipe.numpy_model(data.vocab_size)
-    streams = Streams(data.vocabulary.encode(data.texts.train), data.batch_size, data.chunk, model.ahead)
+    streams = Streams(data.vocabulary.encode(data.loaded.train), data.batch_size, data.chunk, model.ahead)
     by_fit: list[State] = []
 
     def keep(*_: Any) -> None:
@@ -357,7 +357,8 @@ def test_batches_without_a_data_module_begin_anew_and_say_so() -> None:
 
 def test_only_the_last_word_of_a_padded_sentence_counts() -> None:
     """Chapter 13's task: the data set says so, and the batches follow."""
-    ids, targets = next(iter(FewSentences(batch_size=5, last_only=True).val_dataloader()))
+    (loader,) = FewSentences(batch_size=5, last_only=True).val_dataloader()
+    ids, targets = next(iter(loader))
     assert ids.shape == targets.shape == (5, 5)
     assert (targets != -100).sum(dim=0).tolist() == [1] * 5
 
@@ -417,7 +418,7 @@ def test_what_is_logged_are_means_over_an_epochs_targets(recipe: Recipe) -> None
     run = trainer(limit_val_batches=1.0)
     found = dict(run.validate(model, datamodule=data, verbose=False)[0])
     found |= run.test(model, datamodule=data, verbose=False)[0]
-    for stage, text in (("val", data.texts.validation), ("test", data.texts.test)):
+    for stage, text in (("val", data.loaded.validation), ("test", data.loaded.test)):
         streams = Streams(data.vocabulary.encode(text), data.batch_size, data.chunk, model.ahead)
         expected = evaluate(numpy_model.task(numpy_model), streams)
         assert isinstance(expected, LanguageMetrics)
@@ -511,7 +512,7 @@ def test_the_vocabulary_goes_where_the_model_goes(tmp_path: Path, monkeypatch: p
 def test_another_vocabulary_is_refused(tmp_path: Path) -> None:
     """Ids mean something else in another text, also where their number is the same."""
     data, other = ShortText(), ShortText()
-    other.texts = TextDataset.split("other", data.texts.text.translate({ord("e"): "€"}))
+    other.loaded = TextDataset.split("other", data.loaded.text.translate({ord("e"): "€"}))
     model = RNNLanguageModel(data.vocab_size, 3, 4)
     run = trainer(max_epochs=1)
     run.fit(model, datamodule=data)
@@ -538,7 +539,7 @@ def test_another_vocabulary_is_refused(tmp_path: Path) -> None:
         (lambda: PythonDocsDataModule(chunk=0), "chunk must be at least 1, got 0"),
         (lambda: PythonDocsDataModule(batch_size=0), "batch_size must be at least 1, got 0"),
         (lambda: FewSentences(seed=-1), "seed must be 0 or more, got -1"),
-        (lambda: PythonDocsDataModule(vocabulary="letters").vocab_size, "got 'letters'"),  # type: ignore[arg-type]
+        (lambda: PythonDocsDataModule(vocabulary="letters").vocab_size, "got 'letters'"),
         (lambda: ShortText(chunk=500).train_dataloader(), "the text has 901 symbols, but 3 streams"),
         (
             lambda: trainer().fit(RNNLanguageModel(9, 3, 4), datamodule=ShortText()),
@@ -695,7 +696,7 @@ def test_unknown_symbols_and_words() -> None:
         ({"vocabulary": "words", "max_words": 3}, Vocabulary.build(text[:118], "words", max_size=3)),
     ):
         data = ShortText(1, 2, **arguments)
-        data.texts = TextDataset("letters", text[:118], text[118:130], text[130:])
+        data.loaded = TextDataset("letters", text[:118], text[118:130], text[130:])
         assert data.vocabulary == vocabulary
         assert data.vocab_size == len(vocabulary)
         read = torch.cat([ids for ids, _ in data.test_dataloader()])

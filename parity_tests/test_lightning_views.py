@@ -9,17 +9,16 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
+from gdl_numpy import data as numpy_data
 from gdl_numpy.data import load
-from gdl_numpy.data.material import pretext_images, views
 from gdl_torch.data import (
-    DATA_MODULES,
     DigitsColoursDataModule,
     DigitsDataModule,
     DigitsPatchesDataModule,
     DigitsRotationsDataModule,
     DigitsViewsDataModule,
 )
-from gdl_torch.models import MLP, MODELS, Colorizer, ContrastiveEncoder, PatchInpainter, RotationClassifier
+from gdl_torch.models import MLP, Colorizer, ContrastiveEncoder, PatchInpainter, RotationClassifier
 
 pytestmark = [
     # Lightning's own use of torch's interface.
@@ -63,17 +62,23 @@ def test_each_model_learns_from_its_data(model: pl.LightningModule, data: pl.Lig
 
 
 @pytest.mark.parametrize(
-    ("module", "task"),
+    ("module", "twin"),
     [
-        (DigitsRotationsDataModule(64, seed=3), "rotation"),
-        (DigitsPatchesDataModule(64, seed=3, patch_size=4), "patch"),
-        (DigitsColoursDataModule(64, seed=3), "colour"),
+        (
+            DigitsRotationsDataModule(64, seed=3),
+            numpy_data.RotationsDataModule(load("digits"), 64, seed=3),
+        ),
+        (
+            DigitsPatchesDataModule(64, seed=3, patch_size=4),
+            numpy_data.PatchesDataModule(load("digits"), 64, seed=3, patch_size=4),
+        ),
+        (DigitsColoursDataModule(64, seed=3), numpy_data.ColoursDataModule(load("digits"), 64, seed=3)),
     ],
 )
-def test_tasks_are_numpys_batches(module: Any, task: Any) -> None:
+def test_tasks_are_numpys_batches(module: Any, twin: Any) -> None:
     """In every epoch, step by step."""
     module.setup("fit")
-    loader, feed = module.train_dataloader(), pretext_images(load("digits"), 64, task, 4, seed=3).train
+    loader, feed = module.train_dataloader(), twin.train
     for epoch in range(2):
         loader.sampler.set_epoch(epoch)
         feed.set_epoch(epoch)
@@ -93,18 +98,10 @@ def test_views_are_of_numpys_images_and_do_not_touch_torchs_random_numbers() -> 
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(first, again[0])
     assert (first != second).flatten(1).any(1).all()
-    feed = views(load("digits"), 64, labelled=True, seed=5).train
+    feed = numpy_data.ViewsDataModule(load("digits"), 64, labelled=True, seed=5).train
     np.testing.assert_array_equal(labels.numpy(), next(iter(feed))[1])
     loader.sampler.set_epoch(1)
     assert not torch.equal(loader.dataset[0][0][0], first)
-
-
-def test_exactly_one_module_fits_a_model_and_a_data_set() -> None:
-    """scripts/train.py chooses it so."""
-    for name in ("MLP", "CNN", "ContrastiveEncoder", "RotationClassifier", "PatchInpainter", "Colorizer"):
-        for data in ("digits", "mnist"):
-            modules: list[Any] = list(DATA_MODULES.values())
-            assert sum(m.dataset == data and issubclass(MODELS[name], m.reader) for m in modules) == 1
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
+from gdl_numpy import data as numpy_data
 from gdl_numpy.data import load
-from gdl_numpy.data.material import Material, blanks, masked_words, reviews, shuffled_sentences
 from gdl_torch.data import (
     DATA_MODULES,
     PythonDocsBlanksDataModule,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from gdl_numpy.data import Feed
+    from gdl_numpy.data import DataLoader
     from gdl_torch.data.words import WordDataModule
 
 pytestmark = [
@@ -39,23 +39,25 @@ pytestmark = [
 
 BATCH, SEED, WORDS = 64, 3, 200
 
-# A data module, and NumPy's material of the same arguments.
+# A data module, and NumPy's of the same arguments.
 PAIRS: list[tuple[Any, Any]] = [
     (
         PythonDocsTopicsDataModule(BATCH, seed=SEED, max_words=WORDS, validation=0.2, distinct=False),
-        lambda: reviews(load("python_docs_topics"), BATCH, 0.2, SEED, WORDS, distinct=False),
+        lambda: numpy_data.BagsDataModule(
+            load("python_docs_topics"), BATCH, 0.2, SEED, WORDS, distinct=False
+        ),
     ),
     (
         PythonDocsBlanksDataModule(BATCH, seed=SEED, max_words=WORDS, window=3, negatives=2, subsample=1e-2),
-        lambda: blanks(load("python_docs"), BATCH, 3, 2, 1e-2, seed=SEED, max_words=WORDS),
+        lambda: numpy_data.BlanksDataModule(load("python_docs"), BATCH, 0.1, SEED, WORDS, 3, 2, 1e-2),
     ),
     (
         PythonDocsMaskedWordsDataModule(BATCH, seed=SEED, max_words=WORDS, window=2),
-        lambda: masked_words(load("python_docs"), BATCH, 2, seed=SEED, max_words=WORDS),
+        lambda: numpy_data.MaskedWordsDataModule(load("python_docs"), BATCH, 0.1, SEED, WORDS, 2),
     ),
     (
         PythonDocsSentencesDataModule(BATCH, seed=SEED, max_words=WORDS),
-        lambda: shuffled_sentences(load("python_docs"), BATCH, seed=SEED, max_words=WORDS),
+        lambda: numpy_data.ShuffledSentencesDataModule(load("python_docs"), BATCH, 0.1, SEED, WORDS),
     ),
 ]
 pairs = pytest.mark.parametrize(("module", "make"), PAIRS, ids=[type(module).__name__ for module, _ in PAIRS])
@@ -115,34 +117,34 @@ def equal(seen: list[Any], expected: list[Any]) -> None:
             np.testing.assert_array_equal(array, other, strict=True)
 
 
-def epochs(feed: Feed, n: int) -> list[Any]:
+def epochs(loader: DataLoader, n: int) -> list[Any]:
     batches = []
     for epoch in range(n):
-        feed.set_epoch(epoch)
-        batches += list(feed)
+        loader.set_epoch(epoch)
+        batches += list(loader)
     return batches
 
 
 @pairs
 def test_the_trainer_gives_numpys_batches(module: WordDataModule, make: Any, tmp_path: Path) -> None:
     """In two epochs, which differ; validation and test, which do not, in their own order."""
-    material: Material = make()
-    assert module.vocabulary == material.vocabulary
-    assert module.vocab_size == material.arguments["vocab_size"]
+    twin: numpy_data.DataModule = make()
+    assert module.vocabulary == twin.vocabulary
+    assert module.vocab_size == twin.model_arguments["vocab_size"]
     recorder = Recorder()
     run = trainer(tmp_path, max_epochs=2)
     run.fit(recorder, datamodule=module)
     run.test(recorder, datamodule=module, verbose=False)
-    assert material.validation is not None
-    equal(recorder.seen["train"], epochs(material.train, 2))
-    equal(recorder.seen["validation"], 2 * list(material.validation))
-    equal(recorder.seen["test"], list(material.test))
+    assert twin.validation is not None
+    equal(recorder.seen["train"], epochs(twin.train, 2))
+    equal(recorder.seen["validation"], 2 * list(twin.validation))
+    equal(recorder.seen["test"], list(twin.test))
 
 
 @pairs
 def test_each_device_takes_its_share(module: WordDataModule, make: Any) -> None:
     """The loaders of two devices together are those of one with twice the batch."""
-    whole = module.feed("train", SEED, 1, 0)
+    whole = make().train
     whole.batch_size = 2 * BATCH
     loaders = []
     for rank in range(2):
@@ -162,22 +164,22 @@ def test_each_device_takes_its_share(module: WordDataModule, make: Any) -> None:
         (
             PythonDocsTopicsDataModule,
             lambda n: MLP(n),
-            "PythonDocsTopicsDataModule gives labelled texts, which MLP cannot read: take a SentimentCl",
+            "PythonDocsTopicsDataModule gives labelled texts, which MLP cannot read: take Sentiment",
         ),
         (
             PythonDocsBlanksDataModule,
             lambda n: LSTMLanguageModel(n),
-            "gives blanks to fill in, which LSTMLanguageModel cannot read: take a FillInTheBlank",
+            "gives blanks to fill in, which LSTMLanguageModel cannot read: take FillInTheBlank",
         ),
         (
             PythonDocsSentencesDataModule,
             lambda n: FillInTheBlank(n),
-            "gives sentences out of order, which FillInTheBlank cannot read: take a SentenceOrder",
+            "gives sentences out of order, which FillInTheBlank cannot read: take SentenceOrder",
         ),
         (
             PythonDocsMaskedWordsDataModule,
             lambda n: MaskedWord(n, window=2),
-            "PythonDocsMaskedWordsDataModule has a window of 3 words, MaskedWord one of 2: give both the",
+            "PythonDocsMaskedWordsDataModule has a window of 3, MaskedWord one of 2: give both the",
         ),
     ],
 )

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from gdl_numpy.data import load
+from gdl_numpy.data import PatchesDataModule, load
 from gdl_numpy.data import pretext as ours
-from gdl_numpy.data.material import pretext_images
 from gdl_torch.data import pretext as theirs
 from parity_tests.harness.rounding import gamma, unit_roundoff
 
@@ -61,4 +60,4 @@ def test_tint_is_torchs() -> None:
 def test_a_square_that_is_not_within_the_image_is_refused(size: int) -> None:
     """Before an image is looked at."""
     with pytest.raises(ValueError, match=f"patch_size must be from 1 to 8, got {size}"):
-        pretext_images(load("digits"), 32, "patch", size)
+        PatchesDataModule(load("digits"), patch_size=size)

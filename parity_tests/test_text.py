@@ -12,7 +12,8 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from gdl_numpy import data
-from gdl_numpy.data import IGNORED, UNKNOWN, Kind, Sentences, Streams, Vocabulary, babi
+from gdl_numpy.data import IGNORED, UNKNOWN, Kind, Sentences, Streams, Vocabulary
+from gdl_numpy.data.sets import babi
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -392,6 +393,32 @@ def test_sentences_refuse_bad_arguments_by_name() -> None:
         Sentences(sentences, 1, ahead=-1)
 
 
+def test_devices_share_sentences() -> None:
+    """Each takes every other one of a batch twice as large."""
+    sentences = [100 * row + np.arange(1, 4) for row in range(6)]
+    whole = Sentences(sentences, 4, seed=2)
+    shares = [Sentences(sentences, 2, 2, num_replicas=2, rank=rank) for rank in range(2)]
+    for (inputs, targets), *parts in zip(whole, *shares, strict=True):
+        for rank, part in enumerate(parts):
+            np.testing.assert_equal(part, (inputs[:, rank::2], targets[:, rank::2]))
+
+
+def test_the_lines_of_a_text_are_sentences_for_those_who_cannot_read_on() -> None:
+    """Neither the empty ones nor those too long; in words, those of all the text."""
+    text = data.TextDataset("sample", "a b c\n\n  d e\na b c d e\nb\n", "c b\n", "f a\n")
+    module = data.LineDataModule(text, 9, longest=3, ahead=0)
+    assert module.vocabulary == Vocabulary.build(text.text, "words")
+    lines = [module.vocabulary.encode(line) for line in ("a b c", "d e", "b")]
+    np.testing.assert_equal(list(module.train), list(Sentences(lines, 9, seed=0, ahead=0)))
+    assert module.validation is not None
+    assert [module.test[0][0].shape, module.validation[0][0].shape] == [(2, 1), (2, 1)]
+    assert module.identity == {"text_sha256": text.sha256}
+    assert len(data.LineDataModule(text, longest=3).train.sequences) == 2  # type: ignore[attr-defined]
+    assert len(data.LineDataModule(text, max_words=3).vocabulary) == 3
+    with pytest.raises(ValueError, match="LineDataModule: longest must be at least 1, got 0"):
+        data.LineDataModule(text, longest=0)
+
+
 # --- the texts ---------------------------------------------------------------------------------------------
 
 
@@ -470,12 +497,12 @@ def test_padded_babi_sentences_have_six_words() -> None:
 
 @needs("babi")
 def test_other_tasks_of_babi_are_read_as_the_first() -> None:
-    assert data.load_task(1) == data.load("babi")
-    assert data.load_task(1, padded=True) == data.load("babi_padded")
-    seventh = data.load_task(7, padded=True)
-    assert seventh.name == "babi_padded_task7"
+    assert data.load("babi/1") == data.load("babi")
+    assert data.load("babi_padded/1") == data.load("babi_padded")
+    seventh = data.load("babi_padded/7")
+    assert seventh.name == "babi_padded/7"
     assert len({len(sentence.split(" ")) for sentence in seventh.train + seventh.test}) == 1
-    assert seventh.train[0].lstrip("- ") == data.load_task(7).train[0]
+    assert seventh.train[0].lstrip("- ") == data.load("babi/7").train[0]
 
 
 @needs("babi")
@@ -507,5 +534,31 @@ def test_a_question_follows_from_the_facts_it_names() -> None:
 
 @pytest.mark.parametrize("task", [0, 21])
 def test_there_are_twenty_tasks(task: int) -> None:
-    with pytest.raises(ValueError, match=f"task must be from 1 to 20, got {task}"):
+    message = f"babi: task must be from 1 to 20, got {task}"
+    with pytest.raises(ValueError, match=message):
         babi.questions(data.data_root(), task)
+    for use in (data.load, data.fetch, data.available):
+        with pytest.raises(ValueError, match=message):
+            use(f"babi/{task}")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("babi/", "babi: task must be from 1 to 20, got none"),
+        ("babi/seven", "babi: task must be from 1 to 20, got seven"),
+        ("digits/7", "digits has no tasks: leave out /7"),
+        ("bab/7", "unknown data set 'bab': did you mean 'babi'"),
+    ],
+)
+def test_a_task_that_there_is_not(name: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        data.find(name)
+
+
+def test_a_task_is_a_data_set_of_two_files() -> None:
+    source = data.find("BABI/7")
+    assert source.name == "babi/7"
+    assert [file.path for file in source.files] == [
+        f"tasksv11/en/qa7_counting_{part}.txt" for part in ("train", "test")
+    ]

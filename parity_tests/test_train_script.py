@@ -22,13 +22,12 @@ import torch
 import typer
 
 from gdl_numpy.checkpoint import load_model, load_vocabulary
-from gdl_numpy.data import Batches, SentenceDataset, Sentences, Streams, available, load, load_task
-from gdl_numpy.data.material import sentences
+from gdl_numpy.data import Batches, SentenceDataModule, SentenceDataset, Sentences, Streams, available, load
 from gdl_numpy.history import History
-from gdl_numpy.models import MODELS
+from gdl_numpy.models import MODELS, RNNLanguageModel
 from gdl_numpy.tasks import Classification, ClassificationMetrics, LanguageMetrics, LanguageModelling
 from gdl_numpy.training import evaluate
-from gdl_torch import models as torch_models
+from gdl_numpy.training_flags import TextFlags
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "train.py"
 script = runpy.run_path(str(SCRIPT))
@@ -231,7 +230,10 @@ REFUSALS = {
         ["LSTMLanguageModel", "--data", "digits"],
         "takes running text or sentences, but digits is images",
     ),
-    "text to look at": (["CNN", "--data", "python_docs"], "takes images, but python_docs is running text"),
+    "text to look at": (
+        ["CNN", "--data", "python_docs"],
+        "CNN takes images, but python_docs is running text",
+    ),
     "a text's flag": (["MLP", "--chunk", "3"], "--chunk"),
     "images' flag": (["RNNLanguageModel", "--validation", "0.2"], "--validation"),
     "chunk": (["LSTMLanguageModel", "--chunk", "0"], "--chunk"),
@@ -250,9 +252,11 @@ REFUSALS = {
         ["LSTMLanguageModel", "--vocabulary", "words", "--max-words", "9", "--no-unknown"],
         "--max-words needs a symbol for the words left out: it does not go with --no-unknown",
     ),
-    "task of a text": (["LSTMLanguageModel", "--task", "2"], "--task is for bAbI: python_docs has no tasks"),
-    "no such task": (["LSTMLanguageModel", "--data", "babi", "--task", "21"], "--task"),
-    "images' task": (["MLP", "--task", "2"], "--task"),
+    "task of a text": (
+        ["LSTMLanguageModel", "--data", "python_docs/2"],
+        "python_docs has no tasks: leave out",
+    ),
+    "no such task": (["LSTMLanguageModel", "--data", "babi/21"], "babi: task must be from 1 to 20, got 21"),
     "all held out": (["MLP", "--validation", "0.9999"], "validation=0.9999 holds out all 1,437 examples"),
     "no such file": (["LSTMLanguageModel", "--data", "no.txt"], "there is no file no.txt"),
     "file of text": (["CNN", "--data", __file__], "takes images, but test_train_script.py is running text"),
@@ -363,14 +367,13 @@ def test_any_history_can_be_drawn(losses: tuple[float, ...], tmp_path: Path) -> 
 def test_sentences_are_shuffled_by_the_seed() -> None:
     """Those to learn from, each epoch anew; the others keep their order."""
     words = tuple(f"word {number}" for number in range(40))
-    material = sentences(SentenceDataset("sample", words, words, words), 7, seed=5)
-    assert material.vocabulary is not None
-    ids = [material.vocabulary.encode(sentence) for sentence in words]
-    material.train.set_epoch(3)
+    module = SentenceDataModule(SentenceDataset("sample", words, words, words), 7, seed=5)
+    ids = [module.vocabulary.encode(sentence) for sentence in words]
+    module.train.set_epoch(3)
     shuffled = Sentences(ids, 7, seed=5)
     shuffled.set_epoch(3)
-    np.testing.assert_equal(list(material.train), list(shuffled))
-    for part in (material.validation, material.test):
+    np.testing.assert_equal(list(module.train), list(shuffled))
+    for part in (module.validation, module.test):
         assert part is not None
         np.testing.assert_equal(list(part), list(Sentences(ids, 7)))
 
@@ -379,16 +382,14 @@ def test_sentences_are_shuffled_by_the_seed() -> None:
 @both_backends
 def test_the_seed_of_a_run_decides_the_order_of_sentences(backend: str, tmp_path: Path) -> None:
     """With the first weights given by another seed, the runs would differ anyway: so look at the batches."""
-    flags = script["TextFlags"](data="babi", seed=5, batch_size=50, backend=script["Backend"](backend))
-    material = flags.material(MODELS["RNNLanguageModel"], {}, script["dataset_for"](flags))
-    model = script["build_model"]("RNNLanguageModel", {"vocab_size": None}, material, flags)
-    run = script["Run"](model.task(model), material, flags, tmp_path)
-    batches = list(material.train)
-    assert material.train.seed == 5
+    flags = TextFlags(data="babi", seed=5, batch_size=50, backend=script["Backend"](backend))
+    module = flags.data_module(RNNLanguageModel, {}, load("babi"))
+    model = RNNLanguageModel(module.model_arguments["vocab_size"], 3, 4)
+    run = script["Run"](LanguageModelling(model), module, flags, tmp_path)
+    batches = list(module.train)
+    assert module.train.seed == 5
     if backend == "torch":
-        for batch, (inputs, targets) in zip(
-            batches, run.data_module(torch_models.RNNLanguageModel).train_dataloader(), strict=True
-        ):
+        for batch, (inputs, targets) in zip(batches, run.torch_data().train_dataloader(), strict=True):
             np.testing.assert_equal((inputs.numpy(), targets.numpy()), batch)
 
 
@@ -459,15 +460,17 @@ def test_files_that_are_no_text_to_train_on(tmp_path: Path, capsys: pytest.Captu
 @pytest.mark.parametrize("data", ["babi", "babi_padded"])
 def test_every_task_of_babi_on_both_backends(data: str, tmp_path: Path) -> None:
     """The task decides the sentences, on both sides the same, and a run is known by it."""
-    flags = ["TransitionMatrixLM", "--data", data, "--optimizer", "SGD", "--epochs", "1", "--device", "cpu"]
+    flags = ["TransitionMatrixLM", "--optimizer", "SGD", "--epochs", "1", "--device", "cpu"]
     for backend in ("numpy", "torch"):
         out = tmp_path / backend
-        assert train(*flags, "--task", 7, "--backend", backend, "--out", out) == 0
+        assert train(*flags, "--data", f"{data}/7", "--backend", backend, "--out", out) == 0
         settings = json.loads((out / "run.json").read_text())
-        assert (settings["data"], settings["task"]) == (f"{data}_task7", 7)
-        expected = load_task(7, padded=data == "babi_padded").vocabulary()
-        assert load_vocabulary(out / "model.safetensors") == expected
-        assert train(*flags, "--task", 8, "--backend", backend, "--out", out, "--resume") == 2
+        assert settings["data"] == f"{data}/7"
+        assert load_vocabulary(out / "model.safetensors") == load(f"{data}/7").vocabulary()
+        assert train(*flags, "--data", f"{data}/8", "--backend", backend, "--out", out, "--resume") == 2
+        # A run from before tasks were data sets goes on.
+        (out / "run.json").write_text(json.dumps({**settings, "data": f"{data}_task7", "task": 7}))
+        assert train(*flags, "--data", f"{data}/7", "--backend", backend, "--out", out, "--resume") == 0
     for name, array in weights(tmp_path / "numpy").items():
         np.testing.assert_allclose(weights(tmp_path / "torch")[name], array, atol=1e-5, err_msg=name)
 

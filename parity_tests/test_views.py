@@ -7,8 +7,7 @@ import pytest
 
 from gdl_numpy.data import Split, load
 from gdl_numpy.data.augment import RandomAffine, unchanged
-from gdl_numpy.data.material import views
-from gdl_numpy.data.views import Views
+from gdl_numpy.data.views import Views, ViewsDataModule
 
 rng = np.random.default_rng(0)
 SPLIT = Split(rng.random((50, 1, 8, 8), dtype=np.float32), np.arange(50) % 3)
@@ -49,9 +48,9 @@ def test_what_cannot_be_compared_is_refused() -> None:
 
 def test_a_part_of_fewer_images_than_a_batch_is_one_batch() -> None:
     """As the 144 digits held out of 1,437."""
-    material = views(load("digits"), 256)
-    assert material.validation is not None
-    ((first, _), numbers), *others = material.validation
+    validation = ViewsDataModule(load("digits"), 256).validation
+    assert validation is not None
+    ((first, _), numbers), *others = validation
     assert (len(first), len(numbers), others) == (144, 144, [])
 
 

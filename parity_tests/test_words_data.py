@@ -14,15 +14,26 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
 from gdl_numpy import data
-from gdl_numpy.data import UNKNOWN, Documents, LabelledTexts, ReviewDataset, Vocabulary, hold_out, words_of
+from gdl_numpy.data import (
+    UNKNOWN,
+    BagsDataModule,
+    BlanksDataModule,
+    Documents,
+    LabelledTexts,
+    MaskedWordsDataModule,
+    ReviewDataset,
+    ShuffledSentencesDataModule,
+    Vocabulary,
+    hold_out,
+    words_of,
+)
 from gdl_numpy.data.documents import paragraphs
-from gdl_numpy.data.material import blanks, masked_words, reviews, shuffled_sentences
 from gdl_numpy.data.pretext_text import ORDERS, MaskedWords, ShuffledSentences
-from gdl_numpy.data.python_docs_topics import OBJECTS, STATEMENTS
+from gdl_numpy.data.sets.python_docs_topics import OBJECTS, STATEMENTS
 from gdl_numpy.data.words import Bags, Blanks, bag_of_words
 
 if TYPE_CHECKING:
-    from gdl_numpy.data.examples import ExampleFeed
+    from gdl_numpy.data.batches import ExampleLoader
 
 # Few words, so that documents have some in common; and ends of sentences.
 some_texts = st.lists(
@@ -349,7 +360,7 @@ def test_sentences_can_be_put_in_order_by_their_targets() -> None:
 
 def feeds(
     documents: Documents, batch_size: int = 2, seed: int | None = 6, **devices: int
-) -> list[ExampleFeed]:
+) -> list[ExampleLoader]:
     return [
         Bags(documents, LABELS, batch_size, seed, True, **devices),
         Blanks(documents, batch_size, seed=seed, **devices),
@@ -450,7 +461,7 @@ def test_what_makes_no_batches_is_refused(documents: Documents, make: Any, messa
         make(documents)
 
 
-# --- material ----------------------------------------------------------------------------------------------
+# --- data modules ------------------------------------------------------------------------------------------
 
 SENTENCES = data.SentenceDataset("sentences", ("a b.", "b c!", "c a."), ("a.", "b d.", "c."), ("a b.",) * 3)
 
@@ -458,28 +469,28 @@ SENTENCES = data.SentenceDataset("sentences", ("a b.", "b c!", "c a."), ("a.", "
 @pytest.mark.parametrize(
     "dataset", [small_reviews(60), data.load("python_docs"), SENTENCES], ids=lambda d: d.name
 )
-@pytest.mark.parametrize("make", [blanks, masked_words, shuffled_sentences])
-def test_any_texts_are_material_for_tasks_of_their_own(dataset: Any, make: Any) -> None:
+@pytest.mark.parametrize("make", [BlanksDataModule, MaskedWordsDataModule, ShuffledSentencesDataModule])
+def test_any_texts_have_tasks_of_their_own(dataset: Any, make: Any) -> None:
     """With the vocabulary of those to learn from, and the same validation each time."""
-    material = make(dataset, 2, max_words=50)
-    assert material.arguments["vocab_size"] == len(material.vocabulary) <= 50
-    assert material.validation is not None
-    for feed in (material.train, material.validation, material.test):
+    module = make(dataset, 2, max_words=50)
+    assert module.model_arguments["vocab_size"] == len(module.vocabulary) <= 50
+    assert module.validation is not None
+    for feed in (module.train, module.validation, module.test):
         assert len(feed) > 0
         inputs, _ = feed[0]
         ids = inputs[0] if isinstance(inputs, tuple) else inputs
-        assert 0 <= ids.min() <= ids.max() <= len(material.vocabulary)
-    assert (material.train.seed, material.validation.seed, material.test.seed) == (0, None, None)
-    assert (dataset.name == "sentences") == (material.identity == {})
+        assert 0 <= ids.min() <= ids.max() <= len(module.vocabulary)
+    assert (module.train.seed, module.validation.seed, module.test.seed) == (0, None, None)
+    assert (dataset.name == "sentences") == (module.identity == {})
 
 
-def test_reviews_are_material_with_some_held_out() -> None:
+def test_some_of_the_reviews_are_held_out() -> None:
     dataset = small_reviews(60)
-    material = reviews(dataset, 4, validation=0.2, seed=1)
-    assert [feed and feed.describe()["examples"] for feed in (material.train, material.validation)] == [24, 6]
-    assert material.test.describe()["examples"] == 30
-    assert material.vocabulary == dataset.vocabulary()
-    assert material.identity == {"text_sha256": dataset.sha256}
-    assert reviews(dataset, 4, validation=0).validation is None
-    assert reviews(dataset, 4, max_words=5).arguments == {"vocab_size": 5}
-    assert blanks(dataset, 4, validation=0).validation is None
+    module = BagsDataModule(dataset, 4, validation=0.2, seed=1)
+    assert [feed and feed.describe()["examples"] for feed in (module.train, module.validation)] == [24, 6]
+    assert module.test.describe()["examples"] == 30
+    assert module.vocabulary == dataset.vocabulary()
+    assert module.identity == {"text_sha256": dataset.sha256}
+    assert BagsDataModule(dataset, 4, validation=0).validation is None
+    assert BagsDataModule(dataset, 4, max_words=5).model_arguments == {"vocab_size": 5}
+    assert BlanksDataModule(dataset, 4, validation=0).validation is None

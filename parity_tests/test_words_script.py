@@ -38,7 +38,8 @@ def cells(table: str) -> list[list[str]]:
 
 @pytest.fixture(scope="module")
 def vocabulary() -> Vocabulary:
-    return load("python_docs_topics").vocabulary(300)
+    found: Vocabulary = load("python_docs_topics").vocabulary(300)
+    return found
 
 
 def build(kind: Any, vocabulary: Vocabulary) -> Any:

@@ -14,6 +14,7 @@ Exit code: 0 when all agree; 1 when something does not, with the first disagreem
 from __future__ import annotations
 
 import json
+import re
 import sys
 import tempfile
 import time
@@ -362,7 +363,7 @@ def draw(rows: Sequence[Row], directory: Path, steps: int) -> Iterator[Path]:
     for pair in dict.fromkeys(row.pair for row in rows):
         reports = [r for row in rows if row.pair is pair for r in row.reports if losses(r)["torch"]]
         if reports:
-            path = directory / f"{pair.title}-{pair.data}.png".lower().replace(" ", "-")
+            path = directory / re.sub("[ /]", "-", f"{pair.title}-{pair.data}.png".lower())
             how = f"{steps} steps of SGD, lr {pair.case.lr}, batches of {pair.batch_size}"
             title = f"{pair.title} on {pair.data}: {how}"
             plot(path, title, pair.unit, reports)

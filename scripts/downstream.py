@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from gdl_numpy.models.trunk import HasTrunk
 
-IMAGE_SETS = {name: DATASETS[name] for name in ("digits", "mnist")}
+IMAGE_SETS = {name: source for name, source in DATASETS.items() if source.kind is Dataset}
 KS = (1, 5)  # neighbours that vote
 MAPPED = 3000  # test images on the map
 SHOWN = 6  # neighbours beside an image

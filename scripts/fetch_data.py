@@ -17,11 +17,10 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from gdl_numpy.data import DATASETS, DataError, Source, data_root, fetch
-from gdl_numpy.lookup import lookup
+from gdl_numpy.data import DATASETS, DataError, Source, data_root, fetch, find
 
 if TYPE_CHECKING:
-    from gdl_numpy.data.state import FileState
+    from gdl_numpy.data.sets.state import FileState
 
 # Of more files than this in one folder and state, the table says how many there are.
 FEW = 4
@@ -38,7 +37,7 @@ def main(
 ) -> None:
     """Download data sets, check them, and say where they are; without a name, list them all."""
     try:
-        sources = [lookup("data set", name, DATASETS) for name in names or DATASETS]
+        sources = [find(name) for name in names or DATASETS]
     except ValueError as error:
         typer.echo(f"fetch_data.py: {error}", err=True)
         raise typer.Exit(2) from None

@@ -148,7 +148,7 @@ def to_ask_on(vocabulary: Vocabulary, dataset: TextDataset, steps: int) -> np.nd
         raise ValueError(
             f"--steps {steps} is too far for {dataset.name}: its text allows for up to {longest}"
         )
-    text, _ = next(iter(Streams(ids, STREAMS, time)))
+    text: np.ndarray = Streams(ids, STREAMS, time)[0][0]
     return text
 
 

@@ -41,18 +41,18 @@ from rich.table import Column, Table
 from gdl_numpy import training
 from gdl_numpy.checkpoint import describe_model, save_model
 from gdl_numpy.command_line import Backend, Device, run
-from gdl_numpy.data import DATASETS, IGNORED, AnyDataset, load, load_task, read_text_file
+from gdl_numpy.data import DATASETS, IGNORED, AnyDataset, find, load, read_text_file
 from gdl_numpy.history import History
 from gdl_numpy.lookup import lookup
 from gdl_numpy.models import MODELS
 from gdl_numpy.optim import OPTIMIZERS
 from gdl_numpy.run_folder import claim, reclaim
-from gdl_numpy.training_flags import Flags, TextFlags, flags_of
+from gdl_numpy.training_flags import Flags, flags_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gdl_numpy.data.material import Material
+    from gdl_numpy.data import DataModule
     from gdl_numpy.nn import Module
     from gdl_numpy.tasks import Metrics, Task
 
@@ -60,27 +60,24 @@ if TYPE_CHECKING:
 FROM_DATA = ("in_features", "in_shape", "out_features", "vocab_size", "patch_size")
 # Where it is not the one that suits most models of its kind.
 DEFAULT_DATA = {"TransitionMatrixLM": "babi"}
-# The data sets that have tasks, and whether their sentences are padded.
-BABI = {"babi": False, "babi_padded": True}
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Train a model, on either backend.")
 
 
 def dataset_for(flags: Flags) -> AnyDataset:
-    """What `--data` names: a data set, one of bAbI's tasks, or a file of text."""
+    """What `--data` names: a data set, a task of one, or a file of text."""
     if is_path(flags.data):
         return read_text_file(flags.data)
-    flags.data = lookup("data set", flags.data, DATASETS).name
-    task = flags.task if isinstance(flags, TextFlags) else None
-    if task is not None and flags.data in BABI:
-        return load_task(task, BABI[flags.data], flags.data_dir)
-    return load(flags.data, flags.data_dir)
+    flags.data = find(flags.data).name
+    dataset: AnyDataset = load(flags.data, flags.data_dir)
+    return dataset
 
 
 def is_path(data: str) -> bool:
     """Whether `--data` means a file, not a data set: by how it is written, or since there is one."""
-    path = Path(data)
-    looks_like_one = len(path.parts) > 1 or bool(path.suffix)
-    return looks_like_one or (data.casefold() not in DATASETS and path.exists())
+    path, (name, _, task) = Path(data), data.casefold().partition("/")
+    if name in DATASETS and (not task or task.isdecimal()):
+        return False
+    return len(path.parts) > 1 or bool(path.suffix) or path.exists()
 
 
 @dataclass(frozen=True)
@@ -89,13 +86,13 @@ class Run:
 
     Attributes:
         task: NumPy's; its model has the first weights, and the trained ones in the end.
-        material: what it learns from.
+        data: what it learns from.
         flags: how.
         out: the folder of the run.
     """
 
     task: Task
-    material: Material
+    data: DataModule
     flags: Flags
     out: Path
 
@@ -123,13 +120,13 @@ class Run:
         history = training.fit(
             self.task,
             optimizer(self.model.parameters(), **self.flags.optimizer_arguments),
-            self.material.train,
-            validation=self.material.validation,
+            self.data.train,
+            validation=self.data.validation,
             checkpoint=self.out / "checkpoint.safetensors",
-            vocabulary=self.material.vocabulary,
+            vocabulary=self.data.vocabulary,
             **self.fit_arguments,
         )
-        return history, training.evaluate(self.task, self.material.test, progress=True)
+        return history, training.evaluate(self.task, self.data.test, progress=True)
 
     def on_torch(self) -> tuple[History, Metrics]:
         """The same with Lightning's Trainer."""
@@ -144,7 +141,7 @@ class Run:
 
         arguments = {"optimizer": self.flags.optimizer, "lr": self.flags.lr, **self.flags.torch_arguments}
         model = from_numpy(self.model, **arguments)
-        data = self.data_module(type(model))
+        data = self.torch_data()
         optimizer = getattr(torch.optim, self.flags.optimizer)
         history = torch_training.fit(
             model,
@@ -161,46 +158,36 @@ class Run:
         )
         return history, test
 
-    def data_module(self, model: type[Any]) -> Any:
-        """The torch side's counterpart of the material, from the arguments that it shares with it."""
-        from gdl_torch.data import DATA_MODULES, TextFileDataModule
+    def torch_data(self) -> Any:
+        """The torch side's data module of the same name, of the same data set and arguments."""
+        from gdl_torch.data import twin_of
 
-        modules: list[Any] = [TextFileDataModule] if is_path(self.flags.data) else list(DATA_MODULES.values())
-        fitting = [m for m in modules if issubclass(model, m.reader)]
-        if not is_path(self.flags.data):
-            fitting = [m for m in fitting if m.dataset == self.flags.data]
-        if not fitting:
-            raise ValueError(
-                f"--backend torch has no data module of {self.flags.data} for {model.__name__}: "
-                "use --backend numpy, or other --data"
-            )
-        (module,) = fitting
-        hparams = describe_model(self.model)["hparams"]
-        given = {**hparams, **self.flags.values, "path": self.flags.data}.items()
-        names = inspect.signature(module).parameters
-        return module(**{name: value for name, value in given if name in names and value is not None})
+        module = twin_of(type(self.data))
+        arguments = self.flags.for_data(describe_model(self.model)["hparams"])
+        return module.fitting(self.data.dataset, **arguments)
 
 
 def train(model_name: str, model_arguments: dict[str, Any], flags: Flags) -> None:
     """Trains `MODELS[model_name]`, whose own flags are in `model_arguments`."""
     check_device(flags.device, flags.backend)
-    material = flags.material(MODELS[model_name], model_arguments, dataset_for(flags))
-    model = build_model(model_name, model_arguments, material, flags)
-    out = flags.out or Path("runs") / f"{model_name}-{material.name}-{flags.backend}".lower()
-    settings = {"model": model_name, **model.hparams, **flags.identity, "data": material.name}
-    settings |= material.identity
+    data = flags.data_module(MODELS[model_name], model_arguments, dataset_for(flags))
+    model = build_model(model_name, model_arguments, data, flags)
+    folder = f"{model_name}-{data.name}-{flags.backend}".lower().replace("/", "-")
+    out = flags.out or Path("runs") / folder
+    settings = {"model": model_name, **model.hparams, **flags.identity, "data": data.name}
+    settings |= data.identity
     if flags.resume:
         reclaim(out, settings)
     else:
         claim(out, settings, flags.overwrite)
-    run = Run(flags.task_of(model), material, flags, out)
-    title = f"{model_name} on {material.name}, {flags.backend}"
+    run = Run(flags.task_of(model), data, flags, out)
+    title = f"{model_name} on {data.name}, {flags.backend}"
     try:
         history, test = run.on_torch() if flags.backend is Backend.torch else run.on_numpy()
     except KeyboardInterrupt:
         say_how_to_go_on(out, title)
         raise
-    save_model(out / "model.safetensors", model, material.vocabulary)
+    save_model(out / "model.safetensors", model, data.vocabulary)
     draw(history, out, title)
     report(history, test, run, title)
 
@@ -217,30 +204,28 @@ def check_device(device: Device, backend: Backend) -> None:
         raise ValueError("--device cuda: torch finds no CUDA device here; --device cpu and auto do without")
 
 
-def build_model(name: str, arguments: dict[str, Any], material: Material, flags: Flags) -> Any:
+def build_model(name: str, arguments: dict[str, Any], data: DataModule, flags: Flags) -> Any:
     """The NumPy model with its first weights, of sizes that the data decides where no flag did.
 
     Raises:
         ValueError: sizes that are not the data's.
     """
-    defaults = {**material.arguments, "sparse": flags.takes_sparse}
+    defaults = {**data.model_arguments, "sparse": flags.takes_sparse}
     arguments = {key: defaults.get(key) if value is None else value for key, value in arguments.items()}
     model_class: Any = MODELS[name]
     model = model_class(**arguments, rng=flags.seed)
-    if material.vocabulary is not None and arguments["vocab_size"] != len(material.vocabulary):
+    if data.vocabulary is not None and arguments["vocab_size"] != len(data.vocabulary):
         raise ValueError(
-            f"--vocab-size must be the data's: {material.name} has {len(material.vocabulary)} symbols, "
+            f"--vocab-size must be the data's: {data.name} has {len(data.vocabulary)} tokens, "
             f"got {arguments['vocab_size']}"
         )
-    if "in_shape" in material.arguments:  # images of another shape are refused here, before the run begins
-        inputs, _ = next(iter(material.test))
+    if "in_shape" in data.model_arguments:  # images of another shape are refused here, before the run begins
+        inputs, _ = next(iter(data.test))
         views = inputs if isinstance(inputs, tuple) else (inputs,)
         outputs = model.eval()(views[0][:1])
-        expected = material.arguments.get("out_features")
+        expected = data.model_arguments.get("out_features")
         if expected is not None and outputs.shape[1] < expected:
-            raise ValueError(
-                f"{name} has {outputs.shape[1]} outputs, but {material.name} has {expected} classes"
-            )
+            raise ValueError(f"{name} has {outputs.shape[1]} outputs, but {data.name} has {expected} classes")
     return model
 
 
@@ -266,14 +251,14 @@ def report(history: History, test: Metrics, run: Run, title: str) -> None:
     epoch = (run.flags.patience and history.best_epoch) or len(history)
     row = history.rows[epoch - 1] if epoch else {}
     console = Console(highlight=False)
-    console.print(table_of(row, test, run.material.unit, title))
+    console.print(table_of(row, test, run.data.unit, title))
     files = "model.safetensors, history.json, history.csv, history.png"
     console.print(f"saved in {run.out}: {files}", soft_wrap=True)
 
-    unit, test_examples = "example", run.material.test.describe().get("examples", 0)
+    unit, test_examples = "example", run.data.test.describe().get("examples", 0)
     if test.per_token:
-        unit = run.material.unit
-        test_examples = sum(np.count_nonzero(targets != IGNORED) for _, targets in run.material.test)
+        unit = run.data.unit
+        test_examples = sum(np.count_nonzero(targets != IGNORED) for _, targets in run.data.test)
     result = f"test {test.summary(unit)}"
     if test.decisive == "loss" and "validation_loss" in row:
         result = f"validation loss {row['validation_loss']:.4f}, {result}"

@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gdl_numpy.data.dataset import ReviewDataset, SentenceDataset, TextDataset, hold_out
 from gdl_numpy.data.documents import Documents, paragraphs
-from gdl_numpy.data.held_out import hold_out
-from gdl_numpy.data.reviews import ReviewDataset
-from gdl_numpy.data.text import SentenceDataset, TextDataset
 
 if TYPE_CHECKING:
     from jaxtyping import Int64
 
-    from gdl_numpy.data.text import Part
+    from gdl_numpy.data.dataset import Part
     from gdl_numpy.data.vocabulary import Vocabulary
 
 Texts = ReviewDataset | TextDataset | SentenceDataset
@@ -28,22 +26,18 @@ class Corpus:
     Reviews are documents, and so are a text's paragraphs. Sentences are, too, and together they are a text.
 
     Attributes:
-        name: of the data set.
         vocabulary: of the texts to learn from.
         train: the documents to learn from.
         validation: those to watch the training by; there may be none.
         test: those that decide in the end.
         is_sentences: each document is a sentence of one text.
-        sha256: a digest by which to know the texts again; None where their name is enough.
     """
 
-    name: str
     vocabulary: Vocabulary
     train: Documents
     validation: Documents
     test: Documents
     is_sentences: bool = False
-    sha256: str | None = None
 
     @classmethod
     def of(
@@ -71,13 +65,11 @@ class Corpus:
             )
             vocabulary = train.frequent(max_words)
         return cls(
-            dataset.name,
             vocabulary,
             train.translate(vocabulary),
             held_out.translate(vocabulary),
             test.translate(vocabulary),
             isinstance(dataset, SentenceDataset),
-            None if isinstance(dataset, SentenceDataset) else dataset.sha256,
         )
 
     def documents(self, part: Part) -> Documents:

@@ -1,14 +1,25 @@
-"""What every data set of images looks like once it is loaded: two splits of arrays."""
+"""What a data set looks like once it is loaded: images, running text, sentences or labelled texts."""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 
 import numpy as np
 
+from gdl_numpy.data.documents import Documents
+from gdl_numpy.data.vocabulary import Vocabulary
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from jaxtyping import Float32, Int64
+
+    from gdl_numpy.data.vocabulary import Kind
+
+Part = Literal["train", "validation", "test"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,3 +71,170 @@ class Dataset:
         """Shape of one input: (channels, height, width)."""
         _, channels, height, width = self.train.inputs.shape
         return channels, height, width
+
+
+@dataclass(frozen=True)
+class TextDataset:
+    """One long text, in three pieces that follow each other."""
+
+    kind: ClassVar[str] = "running text"
+    name: str
+    train: str
+    validation: str
+    test: str
+
+    @classmethod
+    def split(cls, name: str, text: str) -> TextDataset:
+        """Return the data set whose training piece is the first 90 % of the text, and 5 % each the other two.
+
+        Raises:
+            ValueError: the text is empty.
+        """
+        if not text:
+            raise ValueError(f"TextDataset: the text of {name!r} is empty")
+        first, second = len(text) * 90 // 100, len(text) * 95 // 100
+        return cls(name, text[:first], text[first:second], text[second:])
+
+    @property
+    def text(self) -> str:
+        """All of it."""
+        return self.train + self.validation + self.test
+
+    @property
+    def sha256(self) -> str:
+        """A digest by which to know the text again."""
+        return hashlib.sha256(self.text.encode("utf-8", "surrogatepass")).hexdigest()
+
+    def vocabulary(
+        self, kind: Kind = "characters", unknown: bool = True, max_size: int | None = None
+    ) -> Vocabulary:
+        """Return the vocabulary to read all pieces with.
+
+        It is that of the training piece, if it has a symbol for what is unknown in the others. Else it is
+        that of all the text, so that nothing in it is.
+
+        Args:
+            kind: what the symbols are; this and the others as in `Vocabulary.build`.
+            unknown: whether it has such a symbol.
+            max_size: the most symbols to keep; None: all.
+
+        Raises:
+            ValueError: the text is empty, there is no such kind, or `max_size` leaves no symbol of the text.
+        """
+        return Vocabulary.build(self.train if unknown else self.text, kind, unknown, max_size)
+
+
+@dataclass(frozen=True)
+class SentenceDataset:
+    """Sentences whose words are what stands between spaces: the vocabulary's kind is "spaces".
+
+    Attributes:
+        padded: all sentences have the same number of words, with "-" in front of the shorter ones, and a
+            model has to predict the last word alone.
+    """
+
+    kind: ClassVar[str] = "sentences"
+    name: str
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+    padded: bool = False
+
+    @property
+    def text(self) -> str:
+        """All sentences, with spaces between them."""
+        return " ".join(self.train + self.validation + self.test)
+
+    def vocabulary(self) -> Vocabulary:
+        """Return the vocabulary of all their words, with a symbol for what is unknown."""
+        return Vocabulary.build(self.text, "spaces")
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledTexts:
+    """Texts and their classes.
+
+    Attributes:
+        documents: the texts as ids of words.
+        labels: the class of each, 0 or 1.
+
+    Raises:
+        ValueError: there is not one label for each text, or one is neither 0 nor 1.
+    """
+
+    documents: Documents
+    labels: Int64[np.ndarray, " texts"]
+
+    def __post_init__(self) -> None:
+        if len(self.documents) != len(self.labels):
+            raise ValueError(f"LabelledTexts: {len(self.documents)} texts but {len(self.labels)} labels")
+        wrong = self.labels[~np.isin(self.labels, (0, 1))]
+        if wrong.size:
+            raise ValueError(f"LabelledTexts: labels must be 0 or 1, got {wrong[0]}")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @cached_property
+    def texts(self) -> tuple[str, ...]:
+        """The texts as the models read them: see `words_of`."""
+        return tuple(map(self.documents.text, range(len(self))))
+
+    def select(self, rows: Int64[np.ndarray, " some"]) -> LabelledTexts:
+        """Return some of the texts, in the order of `rows`."""
+        return LabelledTexts(self.documents.select(rows), self.labels[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class ReviewDataset:
+    """Labelled texts with their fixed division into those to learn from and those to test with."""
+
+    kind: ClassVar[str] = "labelled texts"
+    name: str
+    train: LabelledTexts
+    test: LabelledTexts
+
+    @classmethod
+    def of(
+        cls, name: str, texts: Iterable[str], labels: Int64[np.ndarray, " texts"], is_test: np.ndarray
+    ) -> ReviewDataset:
+        """Return the data set of these texts; `is_test` says which are to test with."""
+        every = LabelledTexts(Documents.of(texts), labels)
+        return cls(name, every.select(np.flatnonzero(~is_test)), every.select(np.flatnonzero(is_test)))
+
+    @property
+    def sha256(self) -> str:
+        """A digest by which to know the texts and labels again."""
+        digest = hashlib.sha256()
+        for part in (self.train, self.test):
+            digest.update("\n".join(part.documents.vocabulary.symbols).encode())
+            for array in (part.documents.ids, part.documents.offsets, part.labels):
+                digest.update(array.tobytes())
+        return digest.hexdigest()
+
+    def vocabulary(self, max_size: int | None = None, unknown: bool = True) -> Vocabulary:
+        """Return the vocabulary of the training texts; see `Documents.frequent`.
+
+        Raises:
+            ValueError: there is no word, or `max_size` leaves none.
+        """
+        return self.train.documents.frequent(max_size, unknown)
+
+
+Items = TypeVar("Items", Split, LabelledTexts, Documents)
+
+
+def hold_out(items: Items, fraction: float, seed: int) -> tuple[Items, Items]:
+    """Divides items at random into what remains and the fraction held out, both in their old order.
+
+    Raises:
+        ValueError: a fraction outside [0, 1), or one that leaves nothing.
+    """
+    if not 0 <= fraction < 1:
+        raise ValueError(f"validation must be a fraction in [0, 1), got {fraction}")
+    n = len(items)
+    is_held = np.zeros(n, dtype=bool)
+    is_held[np.random.default_rng(seed).permutation(n)[: round(fraction * n)]] = True
+    if n and is_held.all():
+        raise ValueError(f"validation={fraction} holds out all {n:,} examples: take a smaller one")
+    return items.select(np.flatnonzero(~is_held)), items.select(np.flatnonzero(is_held))

@@ -5,18 +5,20 @@ Each task is a function of images and a generator; `Pretext` makes batches with 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gdl_numpy.data.examples import ExampleFeed
+from gdl_numpy.data.batches import ExampleLoader
+from gdl_numpy.data.images import ImageSetDataModule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jaxtyping import Float32, Int64
 
-    from gdl_numpy.data.dataset import Split
+    from gdl_numpy.data.dataset import Dataset, Part, Split
 
     Images = Float32[np.ndarray, "batch channels height width"]
     Task = Callable[[Images, np.random.Generator], tuple[np.ndarray, np.ndarray]]
@@ -115,7 +117,7 @@ def colour(images: Images, rng: np.random.Generator) -> tuple[np.ndarray, np.nda
     return images, tint(images)
 
 
-class Pretext(ExampleFeed):
+class Pretext(ExampleLoader):
     """The batches of a task.
 
     Args:
@@ -124,7 +126,7 @@ class Pretext(ExampleFeed):
         task: makes inputs and targets of a batch of images.
         seed: shuffles the images, and draws what the task needs, differently in each epoch; None keeps their
             order, and draws the same each time.
-        num_replicas: number of devices; see `ExampleFeed`.
+        num_replicas: number of devices; see `ExampleLoader`.
         rank: which of them this one is.
 
     Raises:
@@ -146,3 +148,86 @@ class Pretext(ExampleFeed):
     def batch(self, rows: Int64[np.ndarray, " batch"], number: int) -> tuple[np.ndarray, np.ndarray]:
         """Return what the task makes of some images."""
         return self.task(self.split.inputs[rows], self.generator(number * self.num_replicas + self.rank))
+
+
+class PretextDataModule(ImageSetDataModule):
+    """Base of the tasks: the batches of `Pretext`.
+
+    Args:
+        dataset: the images.
+        batch_size: images in a batch, on each device; the last batch of an epoch may be smaller.
+        validation: fraction of the training images held out to watch the training by; 0 for none.
+        seed: decides which are held out, the order of the others, and what is drawn for them.
+
+    Raises:
+        ValueError: an argument is out of its range, or nothing is left to learn from.
+    """
+
+    def __init__(
+        self, dataset: Dataset, batch_size: int = 64, validation: float = 0.1, seed: int = 0
+    ) -> None:
+        super().__init__(dataset, batch_size, validation, seed)
+
+    @abstractmethod
+    def task(self) -> Task:
+        """Return what makes inputs and targets of images."""
+
+    def batches(self, part: Part, num_replicas: int = 1, rank: int = 0) -> Pretext:
+        split, seed = self.splits[part], self.seed_of(part)
+        return Pretext(split, self.batch_size, self.task(), seed, num_replicas, rank)
+
+
+class RotationsDataModule(PretextDataModule):
+    """Images turned by 0 to 3 quarters, and by how many."""
+
+    gives = "turned images"
+    readers = ("RotationClassifier",)
+
+    def task(self) -> Task:
+        return rotation
+
+
+class PatchesDataModule(PretextDataModule):
+    """Images with a square cut out, and what was in it.
+
+    Args:
+        dataset: the images.
+        batch_size: images in a batch, on each device; the last batch of an epoch may be smaller.
+        validation: fraction of the training images held out to watch the training by; 0 for none.
+        seed: decides which are held out, the order of the others, and where the squares are.
+        patch_size: side of the square, the model's too; None for a third of the image's.
+
+    Raises:
+        ValueError: an argument is out of its range, or nothing is left to learn from.
+    """
+
+    gives = "images with a square cut out"
+    readers = ("PatchInpainter",)
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        batch_size: int = 64,
+        validation: float = 0.1,
+        seed: int = 0,
+        patch_size: int | None = None,
+    ) -> None:
+        super().__init__(dataset, batch_size, validation, seed)
+        self.patch_size = patch_side(patch_size, dataset.in_shape)
+
+    @property
+    def model_arguments(self) -> dict[str, Any]:
+        return super().model_arguments | {"patch_size": self.patch_size}
+
+    def task(self) -> Task:
+        return missing_patch(self.patch_size)
+
+
+class ColoursDataModule(PretextDataModule):
+    """Grey images, and the same in the colours that `tint` gives them."""
+
+    gives = "grey images to colour"
+    readers = ("Colorizer",)
+
+    def task(self) -> Task:
+        return colour

@@ -1,114 +1,38 @@
-"""Texts and sentences, and the batches in which a language model reads them.
+"""Batches in which a language model reads texts and sentences.
 
-A text is one long line of symbols, read by `Streams`; sentences are many short ones, read by `Sentences`.
+A text is one long line of tokens, read by `Streams`; sentences are many short ones, read by `Sentences`.
 Both give ids of shape (time, batch), and with them the ids to be predicted.
 """
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from gdl_numpy.data.batches import Feed, epoch_order
+from gdl_numpy.data.batches import DataLoader, ExampleLoader
+from gdl_numpy.data.dataset import SentenceDataset, TextDataset
+from gdl_numpy.data.module import VocabularyDataModule, check_arguments
 from gdl_numpy.data.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from jaxtyping import Int64
 
+    from gdl_numpy.data.dataset import Part
     from gdl_numpy.data.vocabulary import Kind
 
 # The target where there is nothing to predict: CrossEntropyLoss's ignore_index, here and in torch.
 IGNORED = -100
 
-Part = Literal["train", "validation", "test"]
-# What people call them.
+# What people call the parts of a text.
 PARTS: dict[Part, str] = {"train": "training", "validation": "validation", "test": "test"}
 
 
-@dataclass(frozen=True)
-class TextDataset:
-    """One long text, in three pieces that follow each other."""
-
-    kind: ClassVar[str] = "running text"
-    name: str
-    train: str
-    validation: str
-    test: str
-
-    @classmethod
-    def split(cls, name: str, text: str) -> TextDataset:
-        """Return the data set whose training piece is the first 90 % of the text, and 5 % each the other two.
-
-        Raises:
-            ValueError: the text is empty.
-        """
-        if not text:
-            raise ValueError(f"TextDataset: the text of {name!r} is empty")
-        first, second = len(text) * 90 // 100, len(text) * 95 // 100
-        return cls(name, text[:first], text[first:second], text[second:])
-
-    @property
-    def text(self) -> str:
-        """All of it."""
-        return self.train + self.validation + self.test
-
-    @property
-    def sha256(self) -> str:
-        """A digest by which to know the text again."""
-        return hashlib.sha256(self.text.encode("utf-8", "surrogatepass")).hexdigest()
-
-    def vocabulary(
-        self, kind: Kind = "characters", unknown: bool = True, max_size: int | None = None
-    ) -> Vocabulary:
-        """Return the vocabulary to read all pieces with.
-
-        It is that of the training piece, if it has a symbol for what is unknown in the others. Else it is
-        that of all the text, so that nothing in it is.
-
-        Args:
-            kind: what the symbols are; this and the others as in `Vocabulary.build`.
-            unknown: whether it has such a symbol.
-            max_size: the most symbols to keep; None: all.
-
-        Raises:
-            ValueError: the text is empty, there is no such kind, or `max_size` leaves no symbol of the text.
-        """
-        return Vocabulary.build(self.train if unknown else self.text, kind, unknown, max_size)
-
-
-@dataclass(frozen=True)
-class SentenceDataset:
-    """Sentences whose words are what stands between spaces: the vocabulary's kind is "spaces".
-
-    Attributes:
-        padded: all sentences have the same number of words, with "-" in front of the shorter ones, and a
-            model has to predict the last word alone.
-    """
-
-    kind: ClassVar[str] = "sentences"
-    name: str
-    train: tuple[str, ...]
-    validation: tuple[str, ...]
-    test: tuple[str, ...]
-    padded: bool = False
-
-    @property
-    def text(self) -> str:
-        """All sentences, with spaces between them."""
-        return " ".join(self.train + self.validation + self.test)
-
-    def vocabulary(self) -> Vocabulary:
-        """Return the vocabulary of all their words, with a symbol for what is unknown."""
-        return Vocabulary.build(self.text, "spaces")
-
-
-class Streams(Feed):
+class Streams(DataLoader):
     """A text cut into streams of equal length that are read side by side, a chunk of steps at a time.
 
     Column b of each batch goes on where column b of the batch before it ended, so that a model's state
@@ -141,11 +65,9 @@ class Streams(Feed):
         rank: int = 0,
         part: Part | None = None,
     ) -> None:
-        super().__init__(batch_size)
-        self._check_at_least(1, chunk=chunk, num_replicas=num_replicas)
+        super().__init__(batch_size, None, num_replicas, rank)
+        self._check_at_least(1, chunk=chunk)
         self._check_at_least(0, ahead=ahead)
-        if not 0 <= rank < num_replicas:
-            raise ValueError(f"Streams: rank must be from 0 to {num_replicas - 1}, got {rank}")
         streams = num_replicas * batch_size
         needed = streams * chunk + ahead
         if len(ids) < needed:
@@ -157,7 +79,6 @@ class Streams(Feed):
         self.ids = ids
         self.chunk = chunk
         self.ahead = ahead
-        self.num_replicas = num_replicas
         self.steps = (len(ids) - ahead) // streams  # of each stream in an epoch
         windows = sliding_window_view(ids, self.steps + ahead)[:: self.steps]
         mine = windows[rank * batch_size : (rank + 1) * batch_size]  # (B, steps + ahead)
@@ -166,7 +87,7 @@ class Streams(Feed):
 
     def describe(self) -> dict[str, Any]:
         return {
-            "symbols": len(self.ids),
+            "symbols": len(self.ids),  # the tokens, as checkpoints call them
             "batch_size": self.batch_size,
             "chunk": self.chunk,
             "ahead": self.ahead,
@@ -176,24 +97,26 @@ class Streams(Feed):
     def __len__(self) -> int:
         return -(-self.steps // self.chunk)
 
-    def __iter__(self) -> Iterator[tuple[Int64[np.ndarray, "time batch"], Int64[np.ndarray, "time batch"]]]:
-        for start in range(0, self.steps, self.chunk):
-            stop = min(start + self.chunk, self.steps)
-            yield self._columns[start:stop], self._columns[start + self.ahead : stop + self.ahead]
+    def _get(self, number: int) -> tuple[Int64[np.ndarray, "time batch"], Int64[np.ndarray, "time batch"]]:
+        start = number * self.chunk
+        stop = min(start + self.chunk, self.steps)
+        return self._columns[start:stop], self._columns[start + self.ahead : stop + self.ahead]
 
 
-class Sentences(Feed):
+class Sentences(ExampleLoader):
     """Whole sequences in batches, each filled up at its end to the longest of its batch.
 
     Args:
         sequences: the ids of each sentence.
-        batch_size: sentences in a batch; the last batch holds what is left over.
+        batch_size: sentences in a batch, on each device; the last batch holds what is left over.
         seed: shuffle by `epoch_order(len(sequences), seed, epoch)`; None keeps their own order.
         ahead: how many steps the targets are ahead of the inputs: 0 for a model that speaks before it reads.
         last_only: the last id of a sequence is its only target.
+        num_replicas: number of devices; see `ExampleLoader`.
+        rank: which of them this one is.
 
     Raises:
-        ValueError: `batch_size` is less than 1, `seed` or `ahead` negative, or a sequence has no target.
+        ValueError: an argument is out of its range, or a sequence has no target.
     """
 
     def __init__(
@@ -203,8 +126,10 @@ class Sentences(Feed):
         seed: int | None = None,
         ahead: int = 1,
         last_only: bool = False,
+        num_replicas: int = 1,
+        rank: int = 0,
     ) -> None:
-        super().__init__(batch_size, seed)
+        super().__init__(len(sequences), batch_size, seed, num_replicas, rank)
         self._check_at_least(0, ahead=ahead)
         for index, sequence in enumerate(sequences):
             if len(sequence) <= ahead:
@@ -218,26 +143,18 @@ class Sentences(Feed):
 
     def describe(self) -> dict[str, Any]:
         return {
-            "examples": len(self.sequences),
+            "examples": self.n,
             "batch_size": self.batch_size,
             "seed": self.seed,
             "ahead": self.ahead,
             "last_only": self.last_only,
         }
 
-    def __len__(self) -> int:
-        return -(-len(self.sequences) // self.batch_size)
-
-    def __iter__(self) -> Iterator[tuple[Int64[np.ndarray, "time batch"], Int64[np.ndarray, "time batch"]]]:
-        """Give inputs, 0 where a sequence has ended, and targets, -100 where there is nothing to predict."""
-        n = len(self.sequences)
-        order = np.arange(n) if self.seed is None else epoch_order(n, self.seed, self.epoch)
-        for start in range(0, n, self.batch_size):
-            yield self._batch([self.sequences[row] for row in order[start : start + self.batch_size]])
-
-    def _batch(
-        self, sequences: Sequence[Int64[np.ndarray, " _"]]
+    def batch(
+        self, rows: Int64[np.ndarray, " batch"], number: int
     ) -> tuple[Int64[np.ndarray, "time batch"], Int64[np.ndarray, "time batch"]]:
+        """Return inputs, 0 where a sequence has ended; and targets, -100 where there is none."""
+        sequences = [self.sequences[row] for row in rows]
         shape = max(map(len, sequences)) - self.ahead, len(sequences)
         inputs = np.zeros(shape, np.int64)
         targets = np.full(shape, IGNORED, np.int64)
@@ -247,3 +164,132 @@ class Sentences(Feed):
             inputs[:length, column] = sequence[:length]
             targets[first:length, column] = sequence[first + self.ahead :]
         return inputs, targets
+
+
+class TextDataModule(VocabularyDataModule):
+    """A long text, read in streams side by side, chunk by chunk: the batches of `Streams`.
+
+    Args:
+        dataset: the text.
+        batch_size: streams read side by side, on each device.
+        chunk: steps in a batch, and so the longest way back for a gradient.
+        vocabulary: what a token is; with `unknown` and `max_words`, see `TextDataset.vocabulary`.
+        unknown: whether the vocabulary has a token for what is not in it.
+        max_words: keep only so many tokens, the most frequent ones, the unknown one among them; None for all.
+        ahead: how many steps the targets are ahead of the inputs; 0 for a model that speaks before it reads.
+
+    Raises:
+        ValueError: an argument is out of its range; by the batches, for a part too short for the streams.
+    """
+
+    takes = (TextDataset,)
+    gives = "texts"
+    readers = ("LanguageModel",)
+    continues = True
+
+    def __init__(
+        self,
+        dataset: TextDataset,
+        batch_size: int = 32,
+        chunk: int = 25,
+        vocabulary: Kind = "characters",
+        unknown: bool = True,
+        max_words: int | None = None,
+        ahead: int = 1,
+    ) -> None:
+        super().__init__(dataset, batch_size, chunk=chunk, max_words=max_words, ahead=ahead)
+        self.chunk = chunk
+        self.kind = vocabulary
+        self.unknown = unknown
+        self.max_words = max_words
+        self.ahead = ahead
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        found: Vocabulary = self.dataset.vocabulary(self.kind, self.unknown, self.max_words)
+        return found
+
+    def batches(self, part: Part, num_replicas: int = 1, rank: int = 0) -> Streams:
+        ids = self.vocabulary.encode(getattr(self.dataset, part))
+        return Streams(ids, self.batch_size, self.chunk, self.ahead, num_replicas, rank, part)
+
+
+class SentenceDataModule(VocabularyDataModule):
+    """Sentences, each filled up to the longest of its batch, those to learn from shuffled: `Sentences`.
+
+    Args:
+        dataset: the sentences.
+        batch_size: sentences in a batch, on each device; the last batch of an epoch may be smaller.
+        seed: decides the order.
+        ahead: how many steps the targets are ahead of the inputs; 0 for a model that speaks before it reads.
+
+    Raises:
+        ValueError: an argument is out of its range.
+    """
+
+    takes: ClassVar[tuple[type[Any], ...]] = (SentenceDataset,)
+    gives = "sentences"
+    readers = ("LanguageModel",)
+
+    def __init__(self, dataset: Any, batch_size: int = 16, seed: int = 0, ahead: int = 1) -> None:
+        super().__init__(dataset, batch_size, seed=seed, ahead=ahead)
+        self.ahead = ahead
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        found: Vocabulary = self.dataset.vocabulary()
+        return found
+
+    def sentences(self, part: Part) -> list[Int64[np.ndarray, " _"]]:
+        """Return the sentences of a part, each as its ids."""
+        return [self.vocabulary.encode(sentence) for sentence in getattr(self.dataset, part)]
+
+    def batches(self, part: Part, num_replicas: int = 1, rank: int = 0) -> Sentences:
+        sentences, seed = self.sentences(part), self.seed_of(part)
+        last_only = getattr(self.dataset, "padded", False)
+        return Sentences(sentences, self.batch_size, seed, self.ahead, last_only, num_replicas, rank)
+
+
+class LineDataModule(SentenceDataModule):
+    """The lines of a text as sentences: for a model that cannot read a long text.
+
+    Args:
+        dataset: the text.
+        batch_size: lines in a batch, on each device; the last batch of an epoch may be smaller.
+        seed: decides the order.
+        max_words: keep only so many words, the most frequent ones, the unknown one among them; None for all.
+        longest: leave out the lines of more words.
+        ahead: how many steps the targets are ahead of the inputs; 0 for a model that speaks before it reads.
+
+    Attributes:
+        vocabulary: the words of all the text, and one for unknown ones.
+
+    Raises:
+        ValueError: an argument is out of its range.
+    """
+
+    takes = (TextDataset,)
+    gives = "lines of text"
+
+    def __init__(
+        self,
+        dataset: TextDataset,
+        batch_size: int = 16,
+        seed: int = 0,
+        max_words: int | None = None,
+        longest: int = 12,
+        ahead: int = 1,
+    ) -> None:
+        super().__init__(dataset, batch_size, seed, ahead)
+        check_arguments(type(self).__name__, max_words=max_words, longest=longest)
+        self.max_words = max_words
+        self.longest = longest
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        return Vocabulary.build(self.dataset.text, "words", max_size=self.max_words)
+
+    def sentences(self, part: Part) -> list[Int64[np.ndarray, " _"]]:
+        text: str = getattr(self.dataset, part)
+        lines = [self.vocabulary.encode(line.strip()) for line in text.splitlines()]
+        return [line for line in lines if self.ahead < len(line) <= self.longest]

@@ -6,20 +6,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gdl_numpy.data.examples import ExampleFeed
+from gdl_numpy.data.augment import random_affine
+from gdl_numpy.data.batches import ExampleLoader
+from gdl_numpy.data.images import ImageSetDataModule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jaxtyping import Float32, Int64
 
-    from gdl_numpy.data.dataset import Split
+    from gdl_numpy.data.dataset import Dataset, Part, Split
 
     Images = Float32[np.ndarray, "batch channels height width"]
     Transform = Callable[[Images, np.random.Generator], Images]
 
 
-class Views(ExampleFeed):
+class Views(ExampleLoader):
     """Batches of views of images: inputs are a tuple of them, targets say which are alike.
 
     What is left over at the end of an epoch is left out, so that every image has equally many to be told
@@ -33,7 +35,7 @@ class Views(ExampleFeed):
         labelled: targets are the images' labels; else each image is alike to itself alone.
         seed: shuffles the images, and draws views, differently in each epoch; None keeps their order, and
             draws the same views each time.
-        num_replicas: number of devices; see `ExampleFeed`.
+        num_replicas: number of devices; see `ExampleLoader`.
         rank: which of them this one is.
 
     Raises:
@@ -80,3 +82,55 @@ class Views(ExampleFeed):
         images, rng = self.split.inputs[rows], self.generator(number * self.num_replicas + self.rank)
         views = tuple(self.transform(images, rng) for _ in range(self.count))
         return views, self.split.targets[rows] if self.labelled else np.arange(len(rows))
+
+
+class ViewsDataModule(ImageSetDataModule):
+    """Images in several views at once: the batches of `Views`.
+
+    Args:
+        dataset: the images.
+        batch_size: images in a batch, on each device; a part of fewer held-out or test images is one batch.
+        count: views of each image.
+        labelled: images of the same label are alike; else the views of the same image.
+        validation: fraction of the training images held out to watch the training by; 0 for none.
+        seed: decides which are held out, the order of the others, and their views.
+        degrees: largest angle, to either side; with `translate` and `shear`, see `RandomAffine`.
+        translate: largest shift, as a fraction of height and width.
+        scale: largest change of scale, less than 1; with all four 0, views are the images themselves.
+        shear: largest angle of shear.
+        transform: makes a view of each of a batch of images, instead of what these four describe.
+
+    Raises:
+        ValueError: an argument is out of its range; by the batches, for a batch larger than what there is to
+            learn from, or labels of one class only.
+    """
+
+    gives = "views of images"
+    readers = ("ContrastiveEncoder",)
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        batch_size: int = 256,
+        count: int = 2,
+        labelled: bool = False,
+        validation: float = 0.1,
+        seed: int = 0,
+        degrees: float = 25.0,
+        translate: float = 0.1,
+        scale: float = 0.2,
+        shear: float = 15.0,
+        transform: Transform | None = None,
+    ) -> None:
+        super().__init__(dataset, batch_size, validation, seed, count=count)
+        self.count = count
+        self.labelled = labelled
+        self.transform = transform or random_affine(degrees, translate, scale, shear)
+
+    def batches(self, part: Part, num_replicas: int = 1, rank: int = 0) -> Views:
+        split, size = self.splits[part], self.batch_size
+        if part != "train":
+            size = max(1, min(size, len(split) // num_replicas))
+        return Views(
+            split, size, self.transform, self.count, self.labelled, self.seed_of(part), num_replicas, rank
+        )

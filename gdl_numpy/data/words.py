@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gdl_numpy.data.examples import ExampleFeed
+from gdl_numpy.data.batches import ExampleLoader
+from gdl_numpy.data.corpus import Corpus
+from gdl_numpy.data.dataset import ReviewDataset, SentenceDataset, TextDataset, hold_out
+from gdl_numpy.data.module import VocabularyDataModule
 
 if TYPE_CHECKING:
     from jaxtyping import Float32, Int64
 
+    from gdl_numpy.data.corpus import Texts
+    from gdl_numpy.data.dataset import LabelledTexts, Part
     from gdl_numpy.data.documents import Documents
+    from gdl_numpy.data.vocabulary import Vocabulary
 
 
 def bag_of_words(documents: Documents) -> Float32[np.ndarray, "documents vocab_size"]:
@@ -25,7 +32,7 @@ def bag_of_words(documents: Documents) -> Float32[np.ndarray, "documents vocab_s
     return bags
 
 
-class Bags(ExampleFeed):
+class Bags(ExampleLoader):
     """The words of each document, in any order, with its label: for a sum or mean of their vectors.
 
     Words that the vocabulary lacks are left out; a document without others is an empty bag.
@@ -36,7 +43,7 @@ class Bags(ExampleFeed):
         batch_size: documents in a batch, on each device.
         seed: shuffles them, differently in each epoch; None keeps their order.
         distinct: take each word of a document once, as the book does.
-        num_replicas: number of devices; see `ExampleFeed`.
+        num_replicas: number of devices; see `ExampleLoader`.
         rank: which of them this one is.
 
     Raises:
@@ -73,7 +80,7 @@ class Bags(ExampleFeed):
         return self.documents.gather(rows), self.targets[rows]
 
 
-class Blanks(ExampleFeed):
+class Blanks(ExampleLoader):
     """Which word was left out? The words around it, and what might stand there: the word, then some others.
 
     Every word that has others in its document is the blank of one example. The others to choose from are
@@ -92,7 +99,7 @@ class Blanks(ExampleFeed):
         seed: shuffles the blanks, and draws words, differently in each epoch; None keeps the order of the
             text, and draws the same words each time.
         subsample: t, such as 1e-4; None for the whole text.
-        num_replicas: number of devices; see `ExampleFeed`.
+        num_replicas: number of devices; see `ExampleLoader`.
         rank: which of them this one is.
 
     Raises:
@@ -159,3 +166,145 @@ def _thinned(text: Documents, t: float, seed: int) -> Documents:
     stays = np.sqrt(t / np.maximum(frequency, t))  # (V,)
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))
     return text.keep(rng.random(len(text.ids)) < stays[text.ids])
+
+
+class WordDataModule(VocabularyDataModule):
+    """Base of the data modules of texts whose labels, if there are any, are not looked at.
+
+    Args:
+        dataset: reviews, a text or sentences.
+        batch_size: examples in a batch, on each device; the last batch of an epoch may be smaller.
+        validation: fraction of reviews held out to watch the training by; other texts have a part for it.
+        seed: decides which are held out, the order of the examples, and what is drawn for them.
+        max_words: keep only so many words, the most frequent ones, the unknown one included; None for all.
+
+    Attributes:
+        corpus: the texts in their three parts.
+
+    Raises:
+        ValueError: an argument is out of its range; by the batches, for a part that is too short.
+    """
+
+    takes = (ReviewDataset, TextDataset, SentenceDataset)
+
+    def __init__(
+        self,
+        dataset: Texts,
+        batch_size: int,
+        validation: float,
+        seed: int,
+        max_words: int | None,
+        **arguments: Any,
+    ) -> None:
+        super().__init__(
+            dataset, batch_size, validation=validation, seed=seed, max_words=max_words, **arguments
+        )
+        self.held_out = validation, seed
+        self.max_words = max_words
+
+    @cached_property
+    def corpus(self) -> Corpus:
+        return Corpus.of(self.dataset, self.max_words, *self.held_out)
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        return self.corpus.vocabulary
+
+    def has(self, part: Part) -> bool:
+        return len(self.corpus.documents(part)) > 0
+
+
+class BagsDataModule(VocabularyDataModule):
+    """Labelled texts as bags of words: the batches of `Bags`.
+
+    Args:
+        dataset: the texts.
+        batch_size: texts in a batch, on each device; the last batch of an epoch may be smaller.
+        validation: fraction of the training texts held out to watch the training by; 0 for none.
+        seed: decides which are held out, and the order of the others.
+        max_words: keep only so many words, the most frequent ones, the unknown one included; None for all.
+        distinct: take each word of a text once, as the book does.
+
+    Raises:
+        ValueError: an argument is out of its range, or nothing is left to learn from.
+    """
+
+    takes = (ReviewDataset,)
+    gives = "labelled texts"
+    readers = ("SentimentClassifier",)
+
+    def __init__(
+        self,
+        dataset: ReviewDataset,
+        batch_size: int = 32,
+        validation: float = 0.1,
+        seed: int = 0,
+        max_words: int | None = None,
+        distinct: bool = True,
+    ) -> None:
+        super().__init__(dataset, batch_size, validation=validation, seed=seed, max_words=max_words)
+        self.max_words = max_words
+        self.distinct = distinct
+        train, held_out = hold_out(dataset.train, validation, seed)
+        self.texts: dict[Part, LabelledTexts] = {
+            "train": train,
+            "validation": held_out,
+            "test": dataset.test,
+        }
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        found: Vocabulary = self.dataset.vocabulary(self.max_words)
+        return found
+
+    def has(self, part: Part) -> bool:
+        return len(self.texts[part]) > 0
+
+    def batches(self, part: Part, num_replicas: int = 1, rank: int = 0) -> Bags:
+        texts, seed = self.texts[part], self.seed_of(part)
+        documents = texts.documents.translate(self.vocabulary)
+        return Bags(documents, texts.labels, self.batch_size, seed, self.distinct, num_replicas, rank)
+
+
+class BlanksDataModule(WordDataModule):
+    """Texts as blanks to fill in: the batches of `Blanks`.
+
+    Args:
+        dataset: reviews, a text or sentences.
+        batch_size: blanks in a batch, on each device; the last batch of an epoch may be smaller.
+        validation: fraction of reviews held out to watch the training by; other texts have a part for it.
+        seed: decides which are held out, the order of the blanks, and the words drawn.
+        max_words: keep only so many words, the most frequent ones, the unknown one included; None for all.
+        window: the most words to either side of a blank.
+        negatives: how many words to draw for each blank.
+        subsample: leaves out some of the frequent words of the texts to learn from; see `Blanks`.
+
+    Raises:
+        ValueError: an argument is out of its range; by the batches, for a part that is too short.
+    """
+
+    gives = "blanks to fill in"
+    readers = ("FillInTheBlank",)
+
+    def __init__(
+        self,
+        dataset: Texts,
+        batch_size: int = 256,
+        validation: float = 0.1,
+        seed: int = 0,
+        max_words: int | None = None,
+        window: int = 2,
+        negatives: int = 5,
+        subsample: float | None = None,
+    ) -> None:
+        super().__init__(dataset, batch_size, validation, seed, max_words, window=window, negatives=negatives)
+        self.window = window
+        self.negatives = negatives
+        self.subsample = subsample
+
+    def batches(self, part: Part, num_replicas: int = 1, rank: int = 0) -> Blanks:
+        documents, seed = self.corpus.documents(part), self.seed_of(part)
+        thinned = self.subsample if part == "train" else None
+        return Blanks(
+            documents, self.batch_size, self.window, self.negatives, seed, thinned, num_replicas, rank
+        )

@@ -1,111 +1,68 @@
-"""LightningDataModules over the data sets of `gdl_numpy.data`."""
+"""LightningDataModules over the data sets of `gdl_numpy.data`.
+
+Each data set has a class for each way to make batches of it, named after both: `DigitsDataModule`,
+`MNISTViewsDataModule`, `PythonDocsBlanksDataModule`, … `DATA_MODULES` has them all.
+"""
 
 from __future__ import annotations
 
-import pytorch_lightning as pl
+from typing import Any
 
-from gdl_torch.data.images import DigitsDataModule, ImageDataModule, ImageSetDataModule, MNISTDataModule
+from gdl_torch.data.images import ImageDataModule, ImageSetDataModule
 from gdl_torch.data.loading import EpochSampler, TensorBatches
+from gdl_torch.data.module import DataModule, VocabularyDataModule
 from gdl_torch.data.pretext import (
-    DigitsColoursDataModule,
-    DigitsPatchesDataModule,
-    DigitsRotationsDataModule,
-    MNISTColoursDataModule,
-    MNISTPatchesDataModule,
-    MNISTRotationsDataModule,
+    ColoursDataModule,
+    PatchesDataModule,
+    PretextDataModule,
+    RotationsDataModule,
 )
-from gdl_torch.data.pretext_text import (
-    IMDBMaskedWordsDataModule,
-    IMDBSentencesDataModule,
-    MaskedWordsDataModule,
-    PythonDocsMaskedWordsDataModule,
-    PythonDocsSentencesDataModule,
-    ShuffledSentencesDataModule,
-)
+from gdl_torch.data.pretext_text import MaskedWordsDataModule, ShuffledSentencesDataModule
+from gdl_torch.data.sets import DATA_MODULES, twin_of
 from gdl_torch.data.text import (
-    BabiDataModule,
-    BookShakespeareDataModule,
-    PaddedBabiDataModule,
-    PythonDocsDataModule,
+    LanguageDataModule,
+    LineDataModule,
     SentenceDataModule,
-    ShakespeareDataModule,
+    SentenceTaskDataModule,
     TextDataModule,
     TextFileDataModule,
 )
-from gdl_torch.data.views import DigitsViewsDataModule, MNISTViewsDataModule, ViewsDataModule
-from gdl_torch.data.words import (
-    BagsDataModule,
-    BlanksDataModule,
-    IMDBBlanksDataModule,
-    IMDBDataModule,
-    PythonDocsBlanksDataModule,
-    PythonDocsTopicsDataModule,
-    WordDataModule,
-)
+from gdl_torch.data.views import ViewsDataModule
+from gdl_torch.data.words import BagsDataModule, BlanksDataModule, WordDataModule
 
-DATA_MODULES: dict[str, type[pl.LightningDataModule]] = {
-    "DigitsDataModule": DigitsDataModule,
-    "MNISTDataModule": MNISTDataModule,
-    "DigitsViewsDataModule": DigitsViewsDataModule,
-    "MNISTViewsDataModule": MNISTViewsDataModule,
-    "DigitsRotationsDataModule": DigitsRotationsDataModule,
-    "MNISTRotationsDataModule": MNISTRotationsDataModule,
-    "DigitsPatchesDataModule": DigitsPatchesDataModule,
-    "MNISTPatchesDataModule": MNISTPatchesDataModule,
-    "DigitsColoursDataModule": DigitsColoursDataModule,
-    "MNISTColoursDataModule": MNISTColoursDataModule,
-    "PythonDocsDataModule": PythonDocsDataModule,
-    "ShakespeareDataModule": ShakespeareDataModule,
-    "BookShakespeareDataModule": BookShakespeareDataModule,
-    "TextFileDataModule": TextFileDataModule,
-    "BabiDataModule": BabiDataModule,
-    "PaddedBabiDataModule": PaddedBabiDataModule,
-    "IMDBDataModule": IMDBDataModule,
-    "PythonDocsTopicsDataModule": PythonDocsTopicsDataModule,
-    "IMDBBlanksDataModule": IMDBBlanksDataModule,
-    "PythonDocsBlanksDataModule": PythonDocsBlanksDataModule,
-    "IMDBMaskedWordsDataModule": IMDBMaskedWordsDataModule,
-    "PythonDocsMaskedWordsDataModule": PythonDocsMaskedWordsDataModule,
-    "IMDBSentencesDataModule": IMDBSentencesDataModule,
-    "PythonDocsSentencesDataModule": PythonDocsSentencesDataModule,
-}
+# So that they can be imported, pickled and named on the command line like classes that stand in the source.
+globals().update(DATA_MODULES)
+
+
+def __getattr__(name: str) -> Any:
+    """Tells type checkers that there are more names than they can see."""
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "DATA_MODULES",
-    "BabiDataModule",
     "BagsDataModule",
     "BlanksDataModule",
-    "BookShakespeareDataModule",
-    "DigitsColoursDataModule",
-    "DigitsDataModule",
-    "DigitsPatchesDataModule",
-    "DigitsRotationsDataModule",
-    "DigitsViewsDataModule",
+    "ColoursDataModule",
+    "DataModule",
     "EpochSampler",
-    "IMDBBlanksDataModule",
-    "IMDBDataModule",
-    "IMDBMaskedWordsDataModule",
-    "IMDBSentencesDataModule",
     "ImageDataModule",
     "ImageSetDataModule",
-    "MNISTColoursDataModule",
-    "MNISTDataModule",
-    "MNISTPatchesDataModule",
-    "MNISTRotationsDataModule",
-    "MNISTViewsDataModule",
+    "LanguageDataModule",
+    "LineDataModule",
     "MaskedWordsDataModule",
-    "PaddedBabiDataModule",
-    "PythonDocsBlanksDataModule",
-    "PythonDocsDataModule",
-    "PythonDocsMaskedWordsDataModule",
-    "PythonDocsSentencesDataModule",
-    "PythonDocsTopicsDataModule",
+    "PatchesDataModule",
+    "PretextDataModule",
+    "RotationsDataModule",
     "SentenceDataModule",
-    "ShakespeareDataModule",
     "ShuffledSentencesDataModule",
+    "SentenceTaskDataModule",
     "TensorBatches",
     "TextDataModule",
     "TextFileDataModule",
     "ViewsDataModule",
+    "VocabularyDataModule",
     "WordDataModule",
+    "twin_of",
+    *DATA_MODULES,
 ]

@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any
 
-import pytorch_lightning as pl
 import torch
 from torch import nn
 from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
-from gdl_numpy.data import Split, fetch, hold_out, load
-from gdl_torch.data.loading import Batch, EpochSampler, TensorBatches, as_is, ignore_advice_on_workers
-from gdl_torch.models import CNN, MLP, MODELS
+from gdl_numpy.data import Dataset, Split
+from gdl_numpy.data import images as numpy_images
+from gdl_torch.data.loading import Batch, EpochSampler, TensorBatches, as_is
+from gdl_torch.data.module import DataModule
 from gdl_torch.models.trunk import HasTrunk
-from gdl_torch.tasks import Task
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-class ImageSetDataModule(pl.LightningDataModule):
-    """Base of all data modules of images: a data set in three parts, and models that can read what it gives.
+class ImageSetDataModule(DataModule):
+    """Base of all data modules of images: a data set in three parts.
 
     Args:
         batch_size: images in a batch, on each device.
         data_dir: where the files are or will be put; else $GDL_DATA, else the user cache.
         validation: fraction of the training images held out to watch the training by; 0 for none.
         seed: decides which images are held out, the order of the others, and what is drawn for them.
+        arguments: others of the subclass's, to be checked.
 
     Attributes:
         train: what is trained on, after `setup`.
@@ -36,31 +36,31 @@ class ImageSetDataModule(pl.LightningDataModule):
         test: the data set's own test images, after `setup`.
 
     Raises:
-        ValueError: a batch_size below 1, or a negative seed; in `setup`, a validation outside [0, 1), or a
-            model of this package that cannot read what there is.
+        ValueError: an argument is out of its range; in `setup`, for a model of this package that cannot read
+            what there is.
     """
-
-    dataset: ClassVar[Literal["digits", "mnist"]]
-    in_shape: ClassVar[tuple[int, int, int]]
-    num_classes: ClassVar[int]
-    gives: ClassVar[str]  # for people
-    reader: ClassVar[tuple[type[Task], ...]]  # the models of this package that learn from it
 
     train: Split
     validation: Split
     test: Split
 
-    def __init__(self, batch_size: int, data_dir: str | Path | None, validation: float, seed: int) -> None:
-        super().__init__()
-        name = type(self).__name__
-        if batch_size < 1:
-            raise ValueError(f"{name}: batch_size must be at least 1, got {batch_size}")
-        if seed < 0:
-            raise ValueError(f"{name}: seed must be 0 or more, got {seed}")
-        self.batch_size = batch_size
-        self.data_dir = data_dir
+    def __init__(
+        self,
+        batch_size: int,
+        data_dir: str | Path | None,
+        validation: float,
+        seed: int,
+        **arguments: Any,
+    ) -> None:
+        super().__init__(batch_size, data_dir, validation=validation, seed=seed, **arguments)
         self.held_out_fraction = validation
         self.seed = seed
+
+    @property
+    def in_shape(self) -> tuple[int, int, int]:
+        """Shape of an image: (channels, height, width)."""
+        in_shape: tuple[int, int, int] = self.loaded.in_shape
+        return in_shape
 
     @property
     def in_features(self) -> int:
@@ -68,36 +68,23 @@ class ImageSetDataModule(pl.LightningDataModule):
         return math.prod(self.in_shape)
 
     @property
-    def device(self) -> tuple[int, int]:
-        """How many devices there are, and which of them this one is."""
-        return (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
-
-    def can_read(self, model: type[Task], stage: str) -> bool:
-        """Whether a model of this package can do with the batches what the stage asks for."""
-        return issubclass(model, self.reader)
-
-    def prepare_data(self) -> None:
-        fetch(self.dataset, self.data_dir)
+    def num_classes(self) -> int:
+        """Classes that an image can be of."""
+        num_classes: int = self.loaded.num_classes
+        return num_classes
 
     def setup(self, stage: str) -> None:
-        model: Any = type(self.trainer.lightning_module) if self.trainer else None
-        if model in MODELS.values() and not self.can_read(model, stage):
-            raise ValueError(
-                f"{type(self).__name__} gives {self.gives}, which {model.__name__} cannot read: "
-                f"take {' or '.join(reader.__name__ for reader in self.reader)}, or other data"
-            )
-        dataset = load(self.dataset, self.data_dir)
-        self.train, self.validation = hold_out(dataset.train, self.held_out_fraction, self.seed)
-        self.test = dataset.test
-        ignore_advice_on_workers()
+        super().setup(stage)
+        assert isinstance(self.numpy, numpy_images.ImageSetDataModule)
+        splits = self.numpy.splits
+        self.train, self.validation, self.test = splits["train"], splits["validation"], splits["test"]
 
 
 class ImageDataModule(ImageSetDataModule):
-    """An image data set of `gdl_numpy.data`, in memory; subclasses say which one and how it looks.
+    """Images with their classes, in memory.
 
-    Training batches come in the order of `gdl_numpy.data.Batches(split, batch_size, seed)`, epoch by epoch.
-    With several devices each takes its share of a batch that is so many times larger; where the examples
-    cannot be divided evenly, some are repeated, in training, validation and test.
+    Training batches come in the order of `gdl_numpy.data.Batches(split, batch_size, seed)`, epoch by epoch:
+    made here, not taken from there, for the sake of augmentation and workers.
 
     Args:
         batch_size: examples in a batch, on each device; the last batch of an epoch may be smaller.
@@ -112,8 +99,7 @@ class ImageDataModule(ImageSetDataModule):
         ValueError: as ImageSetDataModule.
     """
 
-    gives = "labelled images"
-    reader = (MLP, CNN)
+    twin = numpy_images.ImageDataModule
 
     def __init__(
         self,
@@ -128,9 +114,12 @@ class ImageDataModule(ImageSetDataModule):
         self.num_workers = num_workers
         self.transform = self.augmentation() if augment is True else augment or None
 
-    def can_read(self, model: type[Task], stage: str) -> bool:
+    def make(self, dataset: Dataset) -> numpy_images.ImageDataModule:
+        return numpy_images.ImageDataModule(dataset, self.batch_size, self.held_out_fraction, self.seed)
+
+    def can_be_read_by(self, model: type[Any], stage: str) -> bool:
         """A model with a trunk does not learn from labelled images, but says what it sees in them."""
-        return super().can_read(model, stage) or (stage == "predict" and issubclass(model, HasTrunk))
+        return super().can_be_read_by(model, stage) or (stage == "predict" and issubclass(model, HasTrunk))
 
     def augmentation(self) -> nn.Module:
         """Rotations up to 10°, shifts up to a fourteenth of the image and changes of scale up to 10 %."""
@@ -165,19 +154,3 @@ class ImageDataModule(ImageSetDataModule):
             persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),
         )
-
-
-class DigitsDataModule(ImageDataModule):
-    """1,797 handwritten digits of 8×8 pixels, which scikit-learn carries."""
-
-    dataset = "digits"
-    in_shape = (1, 8, 8)
-    num_classes = 10
-
-
-class MNISTDataModule(ImageDataModule):
-    """MNIST: 60,000 and 10,000 handwritten digits of 28×28 pixels."""
-
-    dataset = "mnist"
-    in_shape = (1, 28, 28)
-    num_classes = 10

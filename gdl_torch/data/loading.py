@@ -16,7 +16,7 @@ from gdl_numpy.data import Split, epoch_order
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from gdl_numpy.data.examples import ExampleFeed
+    from gdl_numpy.data import DataLoader as NumpyLoader
 
 Batch = tuple[Tensor, Tensor]
 
@@ -62,46 +62,48 @@ def ignore_advice_on_workers() -> None:
     warnings.filterwarnings("ignore", "The '.*' does not have many workers", PossibleUserWarning)
 
 
-class FeedBatches(Dataset[Any]):
-    """The batches of a feed of `gdl_numpy.data`, as tensors that share its memory, by their numbers."""
+class NumpyBatches(Dataset[Any]):
+    """The batches of a loader of `gdl_numpy.data`, as tensors that share its memory, by their numbers."""
 
-    def __init__(self, feed: ExampleFeed) -> None:
-        self.feed = feed
+    def __init__(self, loader: NumpyLoader) -> None:
+        self.loader = loader
 
     def __len__(self) -> int:
-        return len(self.feed)
+        return len(self.loader)
 
     def __getitem__(self, number: int) -> tuple[Any, Tensor]:
-        inputs, targets = self.feed[number]
+        inputs, targets = self.loader[number]
         if isinstance(inputs, tuple):
             return tuple(map(torch.from_numpy, inputs)), torch.from_numpy(targets)
         return torch.from_numpy(inputs), torch.from_numpy(targets)
 
 
-class FeedSampler(DistributedSampler[int]):
-    """Goes through all batches of a feed in their order, and tells the feed the epoch.
+class NumpySampler(DistributedSampler[int]):
+    """Goes through all batches of a NumPy loader in their order, and tells the loader the epoch.
 
-    A DistributedSampler, since Lightning leaves those alone: with several devices the feed itself makes each
-    one's share.
+    A DistributedSampler, since Lightning leaves those alone: with several devices the loader itself makes
+    each one's share.
     """
 
-    def __init__(self, batches: FeedBatches) -> None:
+    def __init__(self, batches: NumpyBatches) -> None:
         super().__init__(batches, num_replicas=1, rank=0, shuffle=False)
-        self.feed = batches.feed
+        self.loader = batches.loader
 
     def set_epoch(self, epoch: int) -> None:
         super().set_epoch(epoch)
-        self.feed.set_epoch(epoch)
+        self.loader.set_epoch(epoch)
 
 
-def feed_loader(feed: ExampleFeed) -> DataLoader[Any]:
-    """Returns the loader of a feed's batches, the same as NumPy's in each epoch."""
-    batches = FeedBatches(feed)
+def as_torch_loader(loader: NumpyLoader, num_workers: int = 0) -> DataLoader[Any]:
+    """Returns torch's loader of a NumPy loader's batches, the same in each epoch."""
+    batches = NumpyBatches(loader)
+    # Workers start anew in each epoch, or they would not hear of it.
     return DataLoader(
         batches,
         batch_size=None,
-        sampler=FeedSampler(batches),
+        sampler=NumpySampler(batches),
         collate_fn=as_is,
+        num_workers=num_workers,
         pin_memory=torch.cuda.is_available(),
     )
 

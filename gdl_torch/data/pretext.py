@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from gdl_numpy.data.pretext import Pretext, colour, missing_patch, patch_side, rotation
+from gdl_numpy.data import pretext as numpy_pretext
 from gdl_torch.data.images import ImageSetDataModule
-from gdl_torch.data.loading import feed_loader
-from gdl_torch.models import Colorizer, PatchInpainter, RotationClassifier
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,8 +20,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int64
     from torch.utils.data import DataLoader
 
-    from gdl_numpy.data import Split
-    from gdl_numpy.data.pretext import Task
+    from gdl_numpy.data import Dataset
 
     Images = Float[Tensor, "batch channels height width"]
 
@@ -106,34 +103,18 @@ class PretextDataModule(ImageSetDataModule):
     ) -> None:
         super().__init__(batch_size, data_dir, validation, seed)
 
-    def task(self) -> Task:
-        """What makes inputs and targets of images."""
-        raise NotImplementedError
-
-    def train_dataloader(self) -> DataLoader[Any]:
-        return self._loader(self.train, self.seed)
-
-    def val_dataloader(self) -> list[DataLoader[Any]]:
-        return [self._loader(self.validation)] if len(self.validation) else []
-
-    def test_dataloader(self) -> DataLoader[Any]:
-        return self._loader(self.test)
-
     def predict_dataloader(self) -> DataLoader[Any]:
         return self.test_dataloader()
-
-    def _loader(self, split: Split, seed: int | None = None) -> DataLoader[Any]:
-        return feed_loader(Pretext(split, self.batch_size, self.task(), seed, *self.device))
 
 
 class RotationsDataModule(PretextDataModule):
     """Images turned by 0 to 3 quarters, and by how many."""
 
-    gives = "turned images"
-    reader = (RotationClassifier,)
+    twin = numpy_pretext.RotationsDataModule
+    suffix = "Rotations"
 
-    def task(self) -> Task:
-        return rotation
+    def make(self, dataset: Dataset) -> numpy_pretext.RotationsDataModule:
+        return numpy_pretext.RotationsDataModule(dataset, self.batch_size, self.held_out_fraction, self.seed)
 
 
 class PatchesDataModule(PretextDataModule):
@@ -147,12 +128,13 @@ class PatchesDataModule(PretextDataModule):
         patch_size: side of the square, the model's too; None for a third of the image's.
 
     Raises:
-        ValueError: as ImageSetDataModule, or a square that is not within the image; in `setup`, for a model
+        ValueError: as ImageSetDataModule; in `setup`, for a square that is not within the image, or a model
             with another patch_size.
     """
 
-    gives = "images with a square cut out"
-    reader = (PatchInpainter,)
+    twin = numpy_pretext.PatchesDataModule
+    suffix = "Patches"
+    shared = ("patch_size",)
 
     def __init__(
         self,
@@ -163,74 +145,25 @@ class PatchesDataModule(PretextDataModule):
         patch_size: int | None = None,
     ) -> None:
         super().__init__(batch_size, data_dir, validation, seed)
-        self.patch_size = patch_side(patch_size, self.in_shape)
+        self.asked_size = patch_size
 
-    def setup(self, stage: str) -> None:
-        super().setup(stage)
-        model = self.trainer and self.trainer.lightning_module
-        if isinstance(model, PatchInpainter) and model.patch_shape[1] != self.patch_size:
-            raise ValueError(
-                f"{type(self).__name__} has a patch_size of {self.patch_size}, {type(model).__name__} one of "
-                f"{model.patch_shape[1]}: give both the same"
-            )
+    @property
+    def patch_size(self) -> int:
+        """Side of the square."""
+        patch_size: int = self.numpy.model_arguments["patch_size"]
+        return patch_size
 
-    def task(self) -> Task:
-        return missing_patch(self.patch_size)
+    def make(self, dataset: Dataset) -> numpy_pretext.PatchesDataModule:
+        return numpy_pretext.PatchesDataModule(
+            dataset, self.batch_size, self.held_out_fraction, self.seed, self.asked_size
+        )
 
 
 class ColoursDataModule(PretextDataModule):
     """Grey images, and the same in the colours that `tint` gives them."""
 
-    gives = "grey images to colour"
-    reader = (Colorizer,)
+    twin = numpy_pretext.ColoursDataModule
+    suffix = "Colours"
 
-    def task(self) -> Task:
-        return colour
-
-
-class DigitsRotationsDataModule(RotationsDataModule):
-    """Scikit-learn's 1,797 handwritten digits, turned by quarters."""
-
-    dataset = "digits"
-    in_shape = (1, 8, 8)
-    num_classes = 10
-
-
-class MNISTRotationsDataModule(RotationsDataModule):
-    """MNIST's handwritten digits, turned by quarters."""
-
-    dataset = "mnist"
-    in_shape = (1, 28, 28)
-    num_classes = 10
-
-
-class DigitsPatchesDataModule(PatchesDataModule):
-    """Scikit-learn's 1,797 handwritten digits, a square cut out of each."""
-
-    dataset = "digits"
-    in_shape = (1, 8, 8)
-    num_classes = 10
-
-
-class MNISTPatchesDataModule(PatchesDataModule):
-    """MNIST's handwritten digits, a square cut out of each."""
-
-    dataset = "mnist"
-    in_shape = (1, 28, 28)
-    num_classes = 10
-
-
-class DigitsColoursDataModule(ColoursDataModule):
-    """Scikit-learn's 1,797 handwritten digits, to be coloured."""
-
-    dataset = "digits"
-    in_shape = (1, 8, 8)
-    num_classes = 10
-
-
-class MNISTColoursDataModule(ColoursDataModule):
-    """MNIST's handwritten digits, to be coloured."""
-
-    dataset = "mnist"
-    in_shape = (1, 28, 28)
-    num_classes = 10
+    def make(self, dataset: Dataset) -> numpy_pretext.ColoursDataModule:
+        return numpy_pretext.ColoursDataModule(dataset, self.batch_size, self.held_out_fraction, self.seed)

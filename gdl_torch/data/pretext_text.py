@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gdl_numpy.data import Part
-from gdl_numpy.data.pretext_text import MaskedWords, ShuffledSentences
+from gdl_numpy.data import pretext_text as numpy_pretext_text
 from gdl_torch.data.words import WordDataModule
-from gdl_torch.models.pretext_text import MaskedWord, SentenceOrder
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from gdl_numpy.data.corpus import Texts
 
 
 class MaskedWordsDataModule(WordDataModule):
@@ -26,12 +26,12 @@ class MaskedWordsDataModule(WordDataModule):
         window: words on either side of the mask; the model's must be the same.
 
     Raises:
-        ValueError: as WordDataModule; in `setup`, for a model with another window; and by the loaders, for a
-            window below 1.
+        ValueError: as WordDataModule, or a window below 1; in `setup`, for a model with another window.
     """
 
-    gives = "masked words"
-    reader = MaskedWord
+    twin = numpy_pretext_text.MaskedWordsDataModule
+    suffix = "MaskedWords"
+    shared = ("window",)
 
     def __init__(
         self,
@@ -42,33 +42,13 @@ class MaskedWordsDataModule(WordDataModule):
         max_words: int | None = None,
         window: int = 3,
     ) -> None:
-        super().__init__(batch_size, data_dir, validation, seed, max_words)
+        super().__init__(batch_size, data_dir, validation, seed, max_words, window=window)
         self.window = window
 
-    def setup(self, stage: str) -> None:
-        super().setup(stage)
-        model = self.trainer and self.trainer.lightning_module
-        if isinstance(model, MaskedWord) and model.window != self.window:
-            raise ValueError(
-                f"{type(self).__name__} has a window of {self.window} words, {type(model).__name__} one of "
-                f"{model.window}: give both the same"
-            )
-
-    def feed(self, part: Part, seed: int | None, num_replicas: int, rank: int) -> MaskedWords:
-        documents = self.corpus.documents(part)
-        return MaskedWords(documents, self.batch_size, self.window, seed, num_replicas, rank)
-
-
-class IMDBMaskedWordsDataModule(MaskedWordsDataModule):
-    """Words of 25,000 reviews of films, and of 25,000 to test with."""
-
-    dataset = "imdb"
-
-
-class PythonDocsMaskedWordsDataModule(MaskedWordsDataModule):
-    """Words of Python's reference manual, which comes with Python."""
-
-    dataset = "python_docs"
+    def make(self, dataset: Texts) -> numpy_pretext_text.MaskedWordsDataModule:
+        return numpy_pretext_text.MaskedWordsDataModule(
+            dataset, self.batch_size, self.held_out_fraction, self.seed, self.max_words, self.window
+        )
 
 
 class ShuffledSentencesDataModule(WordDataModule):
@@ -86,8 +66,8 @@ class ShuffledSentencesDataModule(WordDataModule):
         ValueError: as WordDataModule.
     """
 
-    gives = "sentences out of order"
-    reader = SentenceOrder
+    twin = numpy_pretext_text.ShuffledSentencesDataModule
+    suffix = "Sentences"
 
     def __init__(
         self,
@@ -99,17 +79,7 @@ class ShuffledSentencesDataModule(WordDataModule):
     ) -> None:
         super().__init__(batch_size, data_dir, validation, seed, max_words)
 
-    def feed(self, part: Part, seed: int | None, num_replicas: int, rank: int) -> ShuffledSentences:
-        return ShuffledSentences(*self.corpus.sentences(part), self.batch_size, seed, num_replicas, rank)
-
-
-class IMDBSentencesDataModule(ShuffledSentencesDataModule):
-    """Sentences of 25,000 reviews of films, and of 25,000 to test with."""
-
-    dataset = "imdb"
-
-
-class PythonDocsSentencesDataModule(ShuffledSentencesDataModule):
-    """Sentences of Python's reference manual, which comes with Python."""
-
-    dataset = "python_docs"
+    def make(self, dataset: Texts) -> numpy_pretext_text.ShuffledSentencesDataModule:
+        return numpy_pretext_text.ShuffledSentencesDataModule(
+            dataset, self.batch_size, self.held_out_fraction, self.seed, self.max_words
+        )

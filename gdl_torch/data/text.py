@@ -3,41 +3,31 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-import numpy as np
-import torch
-from torch.utils.data import DataLoader, Dataset, DistributedSampler
-
-from gdl_numpy.data import (
-    Part,
-    SentenceDataset,
-    Sentences,
-    Streams,
-    TextDataset,
-    Vocabulary,
-    load_task,
-    read_text_file,
-)
-from gdl_numpy.data.babi import TASKS
-from gdl_torch.data.loading import Batch, EpochSampler, as_is
-from gdl_torch.data.vocabulary import VocabularyDataModule
-from gdl_torch.models import LanguageModel
+from gdl_numpy.data import find, read_text_file
+from gdl_numpy.data import text as numpy_text
+from gdl_numpy.data.module import check_arguments
+from gdl_torch.data.module import VocabularyDataModule
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
+    from torch.utils.data import DataLoader
 
-Symbols = Literal["characters", "words"]
+    from gdl_numpy.data import Part, SentenceDataset, TextDataset
 
 
-class SymbolDataModule(VocabularyDataModule):
+Tokens = Literal["characters", "words"]
+
+
+class LanguageDataModule(VocabularyDataModule):
     """Base of the data modules that give ids (time, batch), and as targets those that are to be predicted."""
 
-    gives = "texts"
-    reader = LanguageModel
-    continues: ClassVar[bool]
+    @property
+    def continues(self) -> bool:
+        """Whether each batch goes on where the one before it ended, so that a model's state carries over."""
+        return self.twin.continues
 
     @property
     def ahead(self) -> int:
@@ -45,8 +35,13 @@ class SymbolDataModule(VocabularyDataModule):
         ahead: int = getattr(self.trainer and self.trainer.lightning_module, "ahead", 1)
         return ahead
 
+    def loader(self, part: Part) -> DataLoader[Any]:
+        twin: Any = self.numpy
+        twin.ahead = self.ahead
+        return super().loader(part)
 
-class TextDataModule(SymbolDataModule):
+
+class TextDataModule(LanguageDataModule):
     """A long text, read in streams side by side, chunk by chunk, for truncated backpropagation through time.
 
     The batches are those of `gdl_numpy.data.Streams`, in every epoch the same; a model carries its state from
@@ -56,71 +51,52 @@ class TextDataModule(SymbolDataModule):
         batch_size: streams read side by side, on each device.
         chunk: steps in a batch, and so the longest way back for a gradient.
         data_dir: where the files are or will be put; else $GDL_DATA, else the user cache.
-        vocabulary: what a symbol is: "characters" or "words".
-        unknown: whether the vocabulary has a symbol for what is not in it.
+        vocabulary: what a token is: "characters" or "words".
+        unknown: whether the vocabulary has a token for what is not in it.
         max_words: keep only so many words, the most frequent ones, and the unknown one among them; None for
             all.
 
     Attributes:
-        vocabulary: that of the training text, if it has a symbol for unknown ones, else that of all the text.
+        vocabulary: that of the training text, if it has a token for unknown ones, else that of all the text.
 
     Raises:
         ValueError: a batch_size or chunk below 1, an unknown vocabulary, max_words below 2 or without words
             or `unknown`; by the loaders, a text that is too short for them.
     """
 
-    continues = True
+    twin = numpy_text.TextDataModule
 
     def __init__(
         self,
         batch_size: int = 32,
         chunk: int = 25,
         data_dir: str | Path | None = None,
-        vocabulary: Symbols = "characters",
+        vocabulary: Tokens = "characters",
         unknown: bool = True,
         max_words: int | None = None,
     ) -> None:
-        super().__init__(batch_size, data_dir)
+        super().__init__(batch_size, data_dir, chunk=chunk)
         name = type(self).__name__
-        if chunk < 1:
-            raise ValueError(f"{name}: chunk must be at least 1, got {chunk}")
-        if vocabulary not in get_args(Symbols):
+        if vocabulary not in get_args(Tokens):
             raise ValueError(f"{name}: vocabulary must be 'characters' or 'words', got {vocabulary!r}")
         if max_words is not None:
             if vocabulary != "words":
                 raise ValueError(f"{name}: max_words is for vocabulary='words', not for {vocabulary!r}")
             if not unknown:
                 raise ValueError(f"{name}: max_words={max_words} leaves words out, which needs unknown=True")
-            if max_words < 2:
-                raise ValueError(
-                    f"{name}: max_words must be at least 2, the unknown one counted, got {max_words}"
-                )
+            check_arguments(name, max_words=max_words)
         self.chunk = chunk
         self.kind = vocabulary
         self.unknown = unknown
         self.max_words = max_words
 
-    @cached_property
-    def vocabulary(self) -> Vocabulary:
-        texts: TextDataset = self.texts
-        return texts.vocabulary(self.kind, self.unknown, self.max_words)
-
-    def loader(self, part: Part) -> DataLoader[Batch]:
-        ids = self.vocabulary.encode(getattr(self.texts, part))
-        streams = Streams(ids, self.batch_size, self.chunk, self.ahead, *self.device, part=part)
-        batches = [(torch.from_numpy(inputs), torch.from_numpy(targets)) for inputs, targets in streams]
-        return DataLoader(
-            batches,  # type: ignore[arg-type]  # a list will do
-            batch_size=None,
-            # Batches in their order, all of them for each device, whose streams these are. With any other
-            # sampler, Lightning would deal them out among the devices.
-            sampler=DistributedSampler(batches, num_replicas=1, rank=0, shuffle=False),  # type: ignore[arg-type]
-            collate_fn=as_is,
-            pin_memory=torch.cuda.is_available(),
+    def make(self, dataset: TextDataset) -> numpy_text.TextDataModule:
+        return numpy_text.TextDataModule(
+            dataset, self.batch_size, self.chunk, self.kind, self.unknown, self.max_words
         )
 
 
-class SentenceDataModule(SymbolDataModule):
+class SentenceDataModule(LanguageDataModule):
     """Sentences in batches, each filled up to the longest of its batch; words are what spaces divide.
 
     Training batches are those of `gdl_numpy.data.Sentences(…, batch_size, seed)`, epoch by epoch. With
@@ -140,74 +116,76 @@ class SentenceDataModule(SymbolDataModule):
         ValueError: a batch_size below 1, or a negative seed.
     """
 
-    continues = False
+    twin = numpy_text.SentenceDataModule
 
     def __init__(self, batch_size: int = 16, data_dir: str | Path | None = None, seed: int = 0) -> None:
-        super().__init__(batch_size, data_dir)
-        if seed < 0:
-            raise ValueError(f"{type(self).__name__}: seed must be 0 or more, got {seed}")
+        super().__init__(batch_size, data_dir, seed=seed)
         self.seed = seed
 
-    @cached_property
-    def vocabulary(self) -> Vocabulary:
-        texts: SentenceDataset = self.texts
-        return texts.vocabulary()
-
-    def loader(self, part: Part) -> DataLoader[Batch]:
-        sequences = [self.vocabulary.encode(sentence) for sentence in getattr(self.texts, part)]
-        batches = SentenceBatches(sequences, self.ahead, self.texts.padded)
-        return DataLoader(
-            batches,
-            batch_size=self.batch_size,  # by keyword: Lightning builds the loader anew from its arguments
-            sampler=EpochSampler(batches, self.seed, *self.device) if part == "train" else None,
-            collate_fn=as_is,
-            pin_memory=torch.cuda.is_available(),
-        )
+    def make(self, dataset: SentenceDataset) -> numpy_text.SentenceDataModule:
+        return numpy_text.SentenceDataModule(dataset, self.batch_size, self.seed)
 
 
-class SentenceBatches(Dataset[Batch]):
-    """A data set that hands out whole batches of sentences, filled up as `gdl_numpy.data.Sentences` does it.
+class SentenceTaskDataModule(SentenceDataModule):
+    """The sentences of a data set that has tasks, of the first one unless another is asked for.
 
     Args:
-        sequences: the ids of each sentence.
-        ahead: how many steps the targets are ahead of the inputs.
-        last_only: the last id of a sentence is its only target.
+        batch_size: sentences in a batch, on each device; the last batch of an epoch may be smaller.
+        data_dir: where the files are or will be put; else $GDL_DATA, else the user cache.
+        seed: decides the order.
+        task: the number of the task.
+
+    Raises:
+        ValueError: a batch_size below 1, a negative seed, or no such task.
     """
 
-    def __init__(self, sequences: Sequence[np.ndarray], ahead: int, last_only: bool) -> None:
-        self.sequences = sequences
-        self.ahead = ahead
-        self.last_only = last_only
+    def __init__(
+        self, batch_size: int = 16, data_dir: str | Path | None = None, seed: int = 0, task: int = 1
+    ) -> None:
+        super().__init__(batch_size, data_dir, seed)
+        self.task = task
+        find(self.source_name)  # refuses a task that there is not
 
-    def __len__(self) -> int:
-        return len(self.sequences)
-
-    def __getitem__(self, index: int) -> Batch:
-        return self.__getitems__([index])
-
-    def __getitems__(self, indices: Sequence[int]) -> Batch:
-        sequences = [self.sequences[index] for index in indices]
-        (batch,) = Sentences(sequences, len(sequences), ahead=self.ahead, last_only=self.last_only)
-        inputs, targets = map(torch.from_numpy, batch)
-        return inputs, targets
+    @property
+    def source_name(self) -> str:
+        return f"{self.dataset}/{self.task}"
 
 
-class PythonDocsDataModule(TextDataModule):
-    """Half a million characters of Python's reference manual, which comes with Python."""
+class LineDataModule(LanguageDataModule):
+    """The lines of a text as sentences, for a model that cannot read a long text.
 
-    dataset = "python_docs"
+    Args:
+        batch_size: lines in a batch, on each device; the last batch of an epoch may be smaller.
+        data_dir: where the files are or will be put; else $GDL_DATA, else the user cache.
+        seed: decides the order.
+        max_words: keep only so many words, the most frequent ones, the unknown one among them; None for all.
+        longest: leave out the lines of more words.
 
+    Attributes:
+        vocabulary: the words of all the text, and one for unknown ones.
 
-class ShakespeareDataModule(TextDataModule):
-    """Tiny Shakespeare: a million characters of the plays."""
+    Raises:
+        ValueError: a batch_size or longest below 1, a negative seed, or max_words below 2.
+    """
 
-    dataset = "shakespeare"
+    twin = numpy_text.LineDataModule
+    suffix = "Lines"
 
+    def __init__(
+        self,
+        batch_size: int = 16,
+        data_dir: str | Path | None = None,
+        seed: int = 0,
+        max_words: int | None = None,
+        longest: int = 12,
+    ) -> None:
+        super().__init__(batch_size, data_dir, seed=seed, max_words=max_words, longest=longest)
+        self.seed = seed
+        self.max_words = max_words
+        self.longest = longest
 
-class BookShakespeareDataModule(TextDataModule):
-    """The 100,000 characters of chapter 14, 62 different ones."""
-
-    dataset = "shakespeare_book"
+    def make(self, dataset: TextDataset) -> numpy_text.LineDataModule:
+        return numpy_text.LineDataModule(dataset, self.batch_size, self.seed, self.max_words, self.longest)
 
 
 class TextFileDataModule(TextDataModule):
@@ -217,8 +195,8 @@ class TextFileDataModule(TextDataModule):
         path: the file.
         batch_size: streams read side by side, on each device.
         chunk: steps in a batch, and so the longest way back for a gradient.
-        vocabulary: what a symbol is: "characters" or "words".
-        unknown: whether the vocabulary has a symbol for what is not in it.
+        vocabulary: what a token is: "characters" or "words".
+        unknown: whether the vocabulary has a token for what is not in it.
         max_words: keep only so many words, the most frequent ones, and the unknown one among them; None for
             all.
 
@@ -234,7 +212,7 @@ class TextFileDataModule(TextDataModule):
         path: str | Path,
         batch_size: int = 32,
         chunk: int = 25,
-        vocabulary: Symbols = "characters",
+        vocabulary: Tokens = "characters",
         unknown: bool = True,
         max_words: int | None = None,
     ) -> None:
@@ -242,44 +220,8 @@ class TextFileDataModule(TextDataModule):
         self.path = path
 
     @cached_property
-    def texts(self) -> TextDataset:
+    def loaded(self) -> TextDataset:
         return read_text_file(self.path)
 
     def prepare_data(self) -> None:
         """There is nothing to download."""
-
-
-class BabiDataModule(SentenceDataModule):
-    """Chapter 12's sentences, those of the first bAbI task line by line, or another task's.
-
-    Args:
-        batch_size: sentences in a batch, on each device; the last batch of an epoch may be smaller.
-        data_dir: where the files are or will be put; else $GDL_DATA, else the user cache.
-        seed: decides the order.
-        task: 1 to 20.
-
-    Raises:
-        ValueError: a batch_size below 1, a negative seed, or no such task.
-    """
-
-    dataset = "babi"
-    padded: ClassVar[bool] = False
-
-    def __init__(
-        self, batch_size: int = 16, data_dir: str | Path | None = None, seed: int = 0, task: int = 1
-    ) -> None:
-        super().__init__(batch_size, data_dir, seed)
-        if task not in TASKS:
-            raise ValueError(f"{type(self).__name__}: task must be from 1 to {TASKS[-1]}, got {task}")
-        self.task = task
-
-    @cached_property
-    def texts(self) -> SentenceDataset:
-        return load_task(self.task, self.padded, self.data_dir)
-
-
-class PaddedBabiDataModule(BabiDataModule):
-    """Chapter 13's: the same, padded in front to one length; only the last word is to be predicted."""
-
-    dataset = "babi_padded"
-    padded = True

@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
+from gdl_numpy.data import views as numpy_views
 from gdl_numpy.data.augment import random_affine, unchanged
-from gdl_numpy.data.views import Views
 from gdl_torch.data.images import ImageSetDataModule
-from gdl_torch.data.loading import FeedBatches, FeedSampler, as_is
-from gdl_torch.models import ContrastiveEncoder
+from gdl_torch.data.loading import as_torch_loader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,8 +18,9 @@ if TYPE_CHECKING:
 
     import numpy as np
     from torch import Tensor, nn
+    from torch.utils.data import DataLoader
 
-    from gdl_numpy.data import Split
+    from gdl_numpy.data import Dataset, Part
 
 
 class Transformed:
@@ -74,8 +73,8 @@ class ViewsDataModule(ImageSetDataModule):
             that is larger than what there is to learn from, or labels of one class only.
     """
 
-    gives = "views of images"
-    reader = (ContrastiveEncoder,)
+    twin = numpy_views.ViewsDataModule
+    suffix = "Views"
 
     def __init__(
         self,
@@ -92,7 +91,7 @@ class ViewsDataModule(ImageSetDataModule):
         shear: float = 15.0,
         transform: nn.Module | None = None,
     ) -> None:
-        super().__init__(batch_size, data_dir, validation, seed)
+        super().__init__(batch_size, data_dir, validation, seed, count=count)
         self.num_workers = num_workers
         self.count = count
         self.labelled = labelled
@@ -104,43 +103,17 @@ class ViewsDataModule(ImageSetDataModule):
             shifts, scales = (translate, translate), (1 - scale, 1 + scale)
             self.transform = Transformed(v2.RandomAffine(degrees, shifts, scales, shear, bilinear))
 
-    def train_dataloader(self) -> DataLoader[Any]:
-        return self._loader(self.train, self.batch_size, self.seed)
-
-    def val_dataloader(self) -> list[DataLoader[Any]]:
-        return [self._small_loader(self.validation)] if len(self.validation) else []
-
-    def test_dataloader(self) -> DataLoader[Any]:
-        return self._small_loader(self.test)
-
-    def _small_loader(self, split: Split) -> DataLoader[Any]:
-        return self._loader(split, max(1, min(self.batch_size, len(split) // self.device[0])), None)
-
-    def _loader(self, split: Split, batch_size: int, seed: int | None) -> DataLoader[Any]:
-        feed = Views(split, batch_size, self.transform, self.count, self.labelled, seed, *self.device)
-        batches = FeedBatches(feed)
-        # Workers start anew in each epoch, or they would not hear of it.
-        return DataLoader(
-            batches,
-            batch_size=None,
-            sampler=FeedSampler(batches),
-            collate_fn=as_is,
-            num_workers=self.num_workers,
-            pin_memory=torch.cuda.is_available(),
+    def make(self, dataset: Dataset) -> numpy_views.ViewsDataModule:
+        return numpy_views.ViewsDataModule(
+            dataset,
+            self.batch_size,
+            self.count,
+            self.labelled,
+            self.held_out_fraction,
+            self.seed,
+            transform=self.transform,
         )
 
-
-class DigitsViewsDataModule(ViewsDataModule):
-    """Views of 1,797 handwritten digits of 8×8 pixels, which scikit-learn carries."""
-
-    dataset = "digits"
-    in_shape = (1, 8, 8)
-    num_classes = 10
-
-
-class MNISTViewsDataModule(ViewsDataModule):
-    """Views of MNIST's 60,000 and 10,000 handwritten digits of 28×28 pixels."""
-
-    dataset = "mnist"
-    in_shape = (1, 28, 28)
-    num_classes = 10
+    def loader(self, part: Part) -> DataLoader[Any]:
+        self.numpy.batch_size = self.batch_size
+        return as_torch_loader(self.numpy.batches(part, *self.device), self.num_workers)

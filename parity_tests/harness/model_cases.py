@@ -10,12 +10,19 @@ from typing import Any
 import torch
 
 from gdl_numpy import models, nn, tasks
-from gdl_numpy.data import AnyDataset, Dataset, ReviewDataset, SentenceDataset, TextDataset, material
+from gdl_numpy.data import (
+    AnyDataset,
+    DataModule,
+    LineDataModule,
+    SentenceDataModule,
+    data_module_for,
+    data_modules_of,
+)
 from gdl_torch import models as torch_models
-from parity_tests.harness import examples, feeding
+from parity_tests.harness import examples
 
-TEXT = (TextDataset, SentenceDataset)
-ANY_TEXT = (ReviewDataset, TextDataset, SentenceDataset)
+# Of a text only so many tokens, the most frequent ones: the harness keeps many copies of a model.
+MAX_WORDS = 1000
 
 
 @dataclass(frozen=True)
@@ -25,9 +32,10 @@ class ModelCase:
     Attributes:
         variants: constructor arguments, small enough to test: together they use all that the model can have.
         example: inputs and targets that fit the variants.
-        feed: how ``compare.py`` feeds it.
-        takes: the kinds of data set that it can be fed.
-        data: what ``compare.py`` feeds it by default.
+        data: the data set that ``compare.py`` takes its batches from by default.
+        data_modules: what makes batches of it, where that is not what makes them for a training.
+        data_arguments: of the data module, apart from batch size and seed.
+        takes_targets: whether its loss takes a batch's targets.
         compared: constructor arguments of each row of ``compare.py``, apart from sizes that are the data's,
             under what tells it from the model's other rows; without any, the book's model.
         lr: learning rate of the SGD steps in ``compare.py``.
@@ -38,9 +46,10 @@ class ModelCase:
     name: str
     variants: tuple[Mapping[str, Any], ...]
     example: examples.Example
-    feed: feeding.Feeding = feeding.images
-    takes: tuple[type[AnyDataset], ...] = (Dataset,)
     data: str = "digits"
+    data_modules: tuple[type[DataModule], ...] = ()
+    data_arguments: Mapping[str, Any] = field(default_factory=dict)
+    takes_targets: bool = True
     compared: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"": {}})
     lr: float = 0.1
     batch_size: int = 100
@@ -51,19 +60,25 @@ class ModelCase:
         """The NumPy side's class."""
         return models.MODELS[self.name]
 
-    @property
-    def kind(self) -> str:
-        """What it can be fed, in words."""
-        return " or ".join(dataset.kind for dataset in self.takes)
-
     def fits(self, dataset: AnyDataset) -> bool:
-        """Whether it can be fed this data set."""
-        return isinstance(dataset, self.takes)
+        """Whether there are batches of this data set for it."""
+        modules = self.data_modules or data_modules_of(self.model)
+        return any(isinstance(dataset, module.takes) for module in modules)
 
-    def sizes(self, fed: feeding.Fed) -> dict[str, Any]:
+    def data_module(self, dataset: AnyDataset, batch_size: int, seed: int) -> DataModule:
+        """The data set in batches for ``compare.py``.
+
+        Raises:
+            ValueError: a data set of another kind than the model takes.
+        """
+        module = data_module_for(self.model, dataset, self.data_modules)
+        arguments = {"validation": 0.0, "ahead": getattr(self.model, "ahead", None), **self.data_arguments}
+        return module.fitting(dataset, batch_size=batch_size, seed=seed, **arguments)
+
+    def sizes(self, data: DataModule) -> dict[str, Any]:
         """The constructor arguments that a data set decides."""
         parameters = inspect.signature(self.model).parameters
-        return {name: size for name, size in fed.sizes.items() if name in parameters}
+        return {name: size for name, size in data.model_arguments.items() if name in parameters}
 
     def build(self, hparams: Mapping[str, Any], seed: int = 0) -> tuple[nn.Module, torch.nn.Module]:
         """The model on both sides, with the NumPy side's weights from ``seed``."""
@@ -108,18 +123,18 @@ MODELS: dict[str, ModelCase] = {
         ModelCase(
             "TransitionMatrixLM",
             example=examples.text,
-            feed=feeding.sentences("words", ahead=0),
-            takes=TEXT,
             data="python_docs",
+            # Short lines, since a matrix that has learned to grow makes powers of itself along a line.
+            data_modules=(LineDataModule, SentenceDataModule),
+            data_arguments={"max_words": MAX_WORDS, "longest": 12},
             batch_size=16,
             variants=({"vocab_size": 11}, {"vocab_size": 5, "embedding_dim": 3}),
         ),
         ModelCase(
             "RNNLanguageModel",
             example=examples.text,
-            feed=feeding.chunks(16),
-            takes=TEXT,
             data="python_docs",
+            data_arguments={"chunk": 16, "max_words": MAX_WORDS},
             carries_state=True,
             lr=0.2,
             batch_size=16,
@@ -133,9 +148,8 @@ MODELS: dict[str, ModelCase] = {
         ModelCase(
             "LSTMLanguageModel",
             example=examples.text,
-            feed=feeding.chunks(25),
-            takes=TEXT,
             data="python_docs",
+            data_arguments={"chunk": 25, "max_words": MAX_WORDS},
             carries_state=True,
             lr=0.2,
             batch_size=16,
@@ -149,9 +163,8 @@ MODELS: dict[str, ModelCase] = {
         ModelCase(
             "SentimentClassifier",
             example=examples.reviews,
-            feed=feeding.words(material.reviews),
-            takes=(ReviewDataset,),
             data="python_docs_topics",
+            data_arguments={"max_words": MAX_WORDS},
             lr=1.0,
             variants=(
                 {"vocab_size": 11, "embedding_dim": 6, "sparse": False},
@@ -162,9 +175,8 @@ MODELS: dict[str, ModelCase] = {
         ModelCase(
             "FillInTheBlank",
             example=examples.blanks,
-            feed=feeding.words(material.blanks),
-            takes=ANY_TEXT,
             data="python_docs",
+            data_arguments={"max_words": MAX_WORDS},
             lr=1.0,
             variants=(
                 {"vocab_size": 11, "embedding_dim": 6, "sparse": False},
@@ -174,7 +186,7 @@ MODELS: dict[str, ModelCase] = {
         ModelCase(
             "ContrastiveEncoder",
             example=examples.views((2, 8, 8)),
-            feed=feeding.views,
+            takes_targets=False,
             variants=(
                 {"in_shape": [2, 8, 8], "hidden_features": [12], "projection_features": [5]},
                 {"in_shape": [2, 8, 8], "channels": [3, 4], "hidden_features": [9],
@@ -184,7 +196,6 @@ MODELS: dict[str, ModelCase] = {
         ModelCase(
             "RotationClassifier",
             example=examples.turned((1, 6, 6)),
-            feed=feeding.pretext("rotation"),
             variants=(
                 {"in_shape": [1, 6, 6], "hidden_features": [12]},
                 {"in_shape": [1, 6, 6], "channels": [3], "hidden_features": [], "activation": "tanh"},
@@ -193,7 +204,7 @@ MODELS: dict[str, ModelCase] = {
         ModelCase(
             "PatchInpainter",
             example=examples.filled((1, 6, 7), lambda hparams: (1, *2 * (hparams["patch_size"],))),
-            feed=feeding.pretext("patch", patch_size=4),
+            data_arguments={"patch_size": 4},
             compared={"": {"patch_size": 4}},
             variants=(
                 {"in_shape": [1, 6, 7], "hidden_features": [12], "patch_size": 3},
@@ -203,7 +214,6 @@ MODELS: dict[str, ModelCase] = {
         ModelCase(
             "Colorizer",
             example=examples.filled((1, 6, 7), lambda _: (3, 6, 7)),
-            feed=feeding.pretext("colour"),
             variants=(
                 {"in_shape": [1, 6, 7], "hidden_features": [12]},
                 {"in_shape": [1, 6, 7], "channels": [3], "hidden_features": [8], "activation": "sigmoid"},
@@ -212,17 +222,15 @@ MODELS: dict[str, ModelCase] = {
         ModelCase(
             "SentenceOrder",
             example=examples.sentences,
-            feed=feeding.words(material.shuffled_sentences),
-            takes=ANY_TEXT,
             data="python_docs",
+            data_arguments={"max_words": MAX_WORDS},
             variants=({"vocab_size": 11, "embedding_dim": 6, "hidden_features": 7, "sparse": False},),
         ),
         ModelCase(
             "MaskedWord",
             example=examples.masked,
-            feed=feeding.words(material.masked_words),
-            takes=ANY_TEXT,
             data="python_docs",
+            data_arguments={"max_words": MAX_WORDS},
             variants=(
                 {"vocab_size": 11, "embedding_dim": 6, "window": 2, "hidden_features": 7, "sparse": False},
             ),

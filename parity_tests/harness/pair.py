@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from gdl_numpy import nn
-from gdl_numpy.data import AnyDataset, TextDataset
+from gdl_numpy.data import AnyDataset
 from gdl_numpy.optim import SGD
 from parity_tests.harness.check import check
 from parity_tests.harness.evaluate import as_dtype, flatten, to_torch, twin, unflatten
@@ -56,18 +56,16 @@ class Pair:
         Raises:
             ValueError: a data set of another kind than the model takes; too little data for a batch.
         """
-        if not case.fits(dataset):
-            raise ValueError(
-                f"{case.name} takes {case.kind}, but {dataset.name} is {dataset.kind}: choose other --data"
-            )
         size = batch_size or case.batch_size
-        carries_state = case.carries_state and isinstance(dataset, TextDataset)
-        fed = case.feed(dataset, size, seed)
-        batches = list(islice(fed.batches, steps))
+        data = case.data_module(dataset, size, seed)
+        carries_state = case.carries_state and data.continues
+        batches: list[tuple[Any, Any]] = list(islice(data.train.endless(), steps))
+        if not case.takes_targets:
+            batches = [(inputs, None) for inputs, _ in batches]
         rows: Mapping[str, Mapping[str, Any]] = {"book": {}} if book else case.compared
         for word, hparams in rows.items():
             title = f"{case.name} {word}".strip()
-            sides = case.build({**case.sizes(fed), **hparams}, seed)
+            sides = case.build({**case.sizes(data), **hparams}, seed)
             yield cls(title, case, dataset.name, size, carries_state, *sides, batches)
 
     @property

@@ -16,7 +16,7 @@
 # %%
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 import gdl_torch.downstream
 from gdl_numpy import downstream
 from gdl_numpy.chapter import SIDES, Chapter
-from gdl_numpy.data import material
+from gdl_numpy.data import ColoursDataModule, PatchesDataModule, RotationsDataModule, ViewsDataModule
 from gdl_numpy.data.pretext import cut_out, rotate, tint
 from gdl_numpy.downstream.pictures import show
 from gdl_numpy.models import Colorizer, ContrastiveEncoder, PatchInpainter, RotationClassifier
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gdl_numpy.chapter import Side
-    from gdl_numpy.data import Feed
+    from gdl_numpy.data import DataLoader, DataModule
     from gdl_numpy.tasks import Task
 
 chapter = Chapter(16, "Self-supervision")
@@ -62,23 +62,23 @@ lr_decay = 0.1 ** (1 / passes)  # a tenth in the end
 
 
 # %%
-def learn_numpy(task: Task, feed: Feed) -> list[float]:
+def learn_numpy(task: Task, batches: DataLoader) -> list[float]:
     """Trains with NumPy; the mean loss of each pass."""
     optimizer = Adam(task.model.parameters(), lr=LR)
-    history = fit(task, optimizer, feed, epochs=passes, lr_decay=lr_decay, progress=False)
+    history = fit(task, optimizer, batches, epochs=passes, lr_decay=lr_decay, progress=False)
     task.eval()
     return [row["train_loss"] for row in history.rows]
 
 
-def learn_torch(model: Any, loss: Callable[[Any, Any, Tensor], Tensor], feed: Feed) -> list[float]:
+def learn_torch(model: Any, loss: Callable[[Any, Any, Tensor], Tensor], batches: DataLoader) -> list[float]:
     """The same with torch."""
     optimizer = torch.optim.Adam(model.parameters(), lr=LR)
     means = []
     for epoch in range(passes):
-        feed.set_epoch(epoch)
+        batches.set_epoch(epoch)
         optimizer.param_groups[0]["lr"] = LR * lr_decay**epoch
         total = count = 0.0
-        for inputs, targets in feed:
+        for inputs, targets in batches:
             value = loss(model, inputs, torch.from_numpy(targets))
             optimizer.zero_grad()
             value.backward()  # type: ignore[no-untyped-call]
@@ -111,7 +111,7 @@ def contrast(model: Any, views: Any, targets: Tensor) -> Tensor:
     return loss
 
 
-feed = material.views(dataset, BATCH, validation=0).train
+batches: DataLoader = ViewsDataModule(dataset, BATCH, validation=0).train
 encoder = ContrastiveEncoder(**SIZES, projection_features=(SIZES["hidden_features"][0] // 2,), rng=0)
 models: dict[str, dict[Side, Any]] = {
     "untrained": {"NumPy": downstream.untrained(encoder, 0), "torch": from_numpy(encoder)},
@@ -120,8 +120,8 @@ models: dict[str, dict[Side, Any]] = {
 compare_losses(
     "Contrast",
     {
-        "NumPy": learn_numpy(Contrastive(encoder, NTXentLoss(TEMPERATURE)), feed),
-        "torch": learn_torch(models["contrast"]["torch"], contrast, feed),
+        "NumPy": learn_numpy(Contrastive(encoder, NTXentLoss(TEMPERATURE)), batches),
+        "torch": learn_torch(models["contrast"]["torch"], contrast, batches),
     },
 )
 
@@ -137,17 +137,24 @@ def task_loss(function: Callable[[Any, Any], Tensor]) -> Callable[[Any, Any, Ten
 
 
 patch_size = dataset.in_shape[1] // 2 - 1
-TASKS: dict[Literal["rotation", "patch", "colour"], tuple[Any, Any]] = {
-    "rotation": (RotationClassifier(**SIZES, rng=0), F.cross_entropy),
-    "patch": (PatchInpainter(**SIZES, patch_size=patch_size, rng=0), F.mse_loss),
-    "colour": (Colorizer(**SIZES, rng=0), F.mse_loss),
+TASKS: dict[str, tuple[DataModule, Any, Any]] = {
+    "rotation": (
+        RotationsDataModule(dataset, BATCH, validation=0),
+        RotationClassifier(**SIZES, rng=0),
+        F.cross_entropy,
+    ),
+    "patch": (
+        PatchesDataModule(dataset, BATCH, validation=0, patch_size=patch_size),
+        PatchInpainter(**SIZES, patch_size=patch_size, rng=0),
+        F.mse_loss,
+    ),
+    "colour": (ColoursDataModule(dataset, BATCH, validation=0), Colorizer(**SIZES, rng=0), F.mse_loss),
 }
-for name, (model, torch_loss) in TASKS.items():
+for name, (data, model, torch_loss) in TASKS.items():
     models[name] = {"NumPy": model, "torch": from_numpy(model)}
-    feed = material.pretext_images(dataset, BATCH, name, patch_size, validation=0).train
     losses: dict[Side, list[float]] = {
-        "NumPy": learn_numpy(model.task(model), feed),
-        "torch": learn_torch(models[name]["torch"], task_loss(torch_loss), feed),
+        "NumPy": learn_numpy(model.task(model), data.train),
+        "torch": learn_torch(models[name]["torch"], task_loss(torch_loss), data.train),
     }
     compare_losses(name.capitalize(), losses)
 

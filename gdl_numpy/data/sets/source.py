@@ -6,20 +6,18 @@ import gzip
 import hashlib
 import os
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gdl_numpy.data.dataset import Dataset
-from gdl_numpy.data.reviews import ReviewDataset
-from gdl_numpy.data.state import DataError
-from gdl_numpy.data.text import SentenceDataset, TextDataset
+from gdl_numpy.data.dataset import Dataset, ReviewDataset, SentenceDataset, TextDataset
+from gdl_numpy.data.sets.state import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from gdl_numpy.data.archive import Folder
-    from gdl_numpy.data.state import FileState
+    from gdl_numpy.data.sets.archive import Folder
+    from gdl_numpy.data.sets.state import FileState
 
 AnyDataset = Dataset | TextDataset | SentenceDataset | ReviewDataset
 
@@ -115,16 +113,22 @@ class DataFile:
 
 @dataclass(frozen=True)
 class Source:
-    """A data set as the registry knows it.
+    """A data set as the table of all data sets knows it.
 
     Attributes:
         name: the name that `load` takes.
+        title: how the names of its Lightning data modules begin: `DigitsDataModule`, `DigitsViewsDataModule`.
         about: what it is, in a line.
+        kind: what `read` returns.
         read: makes the data set from the files under a data root.
         files: the files that must be there, or folders of them; none where a library carries the data.
+        tasks: the parts of it that are data sets too, by what stands after its name: "7" for "babi/7".
     """
 
     name: str
+    title: str
     about: str
+    kind: type[AnyDataset]
     read: Callable[[Path], AnyDataset]
     files: tuple[DataFile | Folder, ...] = ()
+    tasks: Mapping[str, Source] = field(default_factory=dict)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gdl_numpy.data.dataset import Dataset, Split
-from gdl_numpy.data.idx import parse_idx
-from gdl_numpy.data.source import DataFile, Source
+from gdl_numpy.data.sets.idx import parse_idx
+from gdl_numpy.data.sets.source import DataFile, Source
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,9 +80,13 @@ def _split(root: Path, images: DataFile, labels: DataFile) -> Split:
     return Split(inputs, targets.astype(np.int64))
 
 
-SOURCE = Source(
-    name="mnist",
-    about="70,000 handwritten digits, 28×28",
-    read=read,
-    files=FILES,
+SOURCES = (
+    Source(
+        name="mnist",
+        title="MNIST",
+        about="70,000 handwritten digits, 28×28",
+        kind=Dataset,
+        read=read,
+        files=FILES,
+    ),
 )

@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gdl_numpy.data.archive import Archive, Folder
+from gdl_numpy.data.dataset import LabelledTexts, ReviewDataset
 from gdl_numpy.data.documents import LINE_BREAK, WORD, Documents
-from gdl_numpy.data.reviews import LabelledTexts, ReviewDataset
-from gdl_numpy.data.source import Source
-from gdl_numpy.data.state import DataError
+from gdl_numpy.data.sets.archive import Archive, Folder
+from gdl_numpy.data.sets.source import Source
+from gdl_numpy.data.sets.state import DataError
 from gdl_numpy.data.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gdl_numpy.data.archive import Entry
+    from gdl_numpy.data.sets.archive import Entry
 
 ARCHIVE = Archive(
     dataset="imdb",
@@ -126,4 +126,13 @@ def _remember(root: Path, key: str, documents: Documents) -> None:
         return
 
 
-SOURCE = Source("imdb", "50,000 reviews of films, positive or negative", read, FOLDERS)
+SOURCES = (
+    Source(
+        name="imdb",
+        title="IMDB",
+        about="50,000 reviews of films, positive or negative",
+        kind=ReviewDataset,
+        read=read,
+        files=FOLDERS,
+    ),
+)

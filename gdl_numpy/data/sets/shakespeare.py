@@ -8,22 +8,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gdl_numpy.data.source import DataFile, Source
-from gdl_numpy.data.text import TextDataset
+from gdl_numpy.data.dataset import TextDataset
+from gdl_numpy.data.sets.source import DataFile, Source
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def _source(name: str, about: str, file: DataFile) -> Source:
+def _source(name: str, title: str, about: str, file: DataFile) -> Source:
     def read(root: Path) -> TextDataset:
         return TextDataset.split(name, file.read(root).decode())
 
-    return Source(name, about, read, (file,))
+    return Source(name, title, about, TextDataset, read, (file,))
 
 
 TINY = _source(
     "shakespeare",
+    "Shakespeare",
     "tiny Shakespeare, 1,115,394 characters",
     DataFile.plain(
         dataset="shakespeare",
@@ -36,6 +37,7 @@ TINY = _source(
 
 BOOK = _source(
     "shakespeare_book",
+    "BookShakespeare",
     "the Shakespeare of the book's chapter 14, 99,993 characters",
     DataFile.plain(
         dataset="shakespeare_book",
@@ -45,3 +47,5 @@ BOOK = _source(
         sha256="c879e55c5e318b9d978064e246306e01d60be15a50f64d9438daeaeacbc119e8",
     ),
 )
+
+SOURCES = (TINY, BOOK)

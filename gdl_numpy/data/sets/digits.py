@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gdl_numpy.data.dataset import Dataset, Split
-from gdl_numpy.data.source import Source
+from gdl_numpy.data.sets.source import Source
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,4 +36,12 @@ def read(root: Path) -> Dataset:
     )
 
 
-SOURCE = Source(name="digits", about="1,797 handwritten digits, 8×8; comes with scikit-learn", read=read)
+SOURCES = (
+    Source(
+        name="digits",
+        title="Digits",
+        about="1,797 handwritten digits, 8×8; comes with scikit-learn",
+        kind=Dataset,
+        read=read,
+    ),
+)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from gdl_numpy.data.archive import Archive, Folder
-from gdl_numpy.data.state import DataError
+from gdl_numpy.data.sets.archive import Archive, Folder
+from gdl_numpy.data.sets.state import DataError
 from gdl_numpy.files import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from gdl_numpy.data.source import DataFile
+    from gdl_numpy.data.sets.source import DataFile
 
 # Seconds to wait for a mirror: to answer at all, and between two pieces of the file.
 TIMEOUTS = (10, 30)

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple
 
-from gdl_numpy.data.state import DataError
+from gdl_numpy.data.sets.state import DataError
 
 if TYPE_CHECKING:
     import re
     from collections.abc import Sequence
 
-    from gdl_numpy.data.state import FileState
+    from gdl_numpy.data.sets.state import FileState
 
 
 class Entry(NamedTuple):

@@ -9,11 +9,12 @@ files that the book's code comes with.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from gdl_numpy.data.source import DataFile, Source
-from gdl_numpy.data.text import SentenceDataset
+from gdl_numpy.data.dataset import SentenceDataset
+from gdl_numpy.data.sets.source import DataFile, Source
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -162,7 +163,7 @@ def read_task(root: Path, task: int, padded: bool = False) -> SentenceDataset:
 
     half = LINES // 2
     return SentenceDataset(
-        name=("babi_padded" if padded else "babi") + (f"_task{task}" if task != 1 else ""),
+        name=("babi_padded" if padded else "babi") + (f"/{task}" if task != 1 else ""),
         train=sentences(train[:PADDED_LINES] if padded else train),
         validation=sentences(test[:half]),
         test=sentences(test[half:]),
@@ -176,16 +177,34 @@ def _lines(root: Path, task: int, part: Literal["train", "test"]) -> list[str]:
     return FILES[task, part].read(root).decode().splitlines()
 
 
-SENTENCES = Source(
-    name="babi",
-    about="2,000 sentences of bAbI's first task, as in chapter 12; questions and answers of all 20",
-    read=lambda root: read_task(root, 1),
-    files=tuple(FILES.values()),
-)
+def _source(name: str, title: str, about: str, padded: bool) -> Source:
+    """Return the first task as a data set, with all twenty as its tasks."""
+    whole = Source(
+        name, title, about, SentenceDataset, partial(read_task, task=1, padded=padded), tuple(FILES.values())
+    )
+    tasks = {
+        str(task): replace(
+            whole,
+            name=f"{name}/{task}",
+            read=partial(read_task, task=task, padded=padded),
+            files=tuple(FILES[task, part] for part in ("train", "test")),
+        )
+        for task in TASKS
+    }
+    return replace(whole, tasks=tasks)
 
-PADDED = Source(
-    name="babi_padded",
-    about="100 of the sentences to learn, padded to 6 words, as in chapter 13",
-    read=lambda root: read_task(root, 1, padded=True),
-    files=tuple(FILES.values()),
+
+SOURCES = (
+    _source(
+        "babi",
+        "Babi",
+        "2,000 sentences of bAbI's first task, as in chapter 12; babi/2 to babi/20 are the others",
+        padded=False,
+    ),
+    _source(
+        "babi_padded",
+        "PaddedBabi",
+        "100 of the sentences to learn, padded to one length, as in chapter 13; babi_padded/2 and so on",
+        padded=True,
+    ),
 )

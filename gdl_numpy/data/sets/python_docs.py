@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gdl_numpy.data.source import Source
-from gdl_numpy.data.text import TextDataset
+from gdl_numpy.data.dataset import TextDataset
+from gdl_numpy.data.sets.source import Source
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,6 +24,12 @@ def read(root: Path) -> TextDataset:
     return TextDataset.split("python_docs", "\n".join(topics[name] for name in sorted(topics)))
 
 
-SOURCE = Source(
-    name="python_docs", about="about 500,000 characters of Python's reference; comes with Python", read=read
+SOURCES = (
+    Source(
+        name="python_docs",
+        title="PythonDocs",
+        about="about 500,000 characters of Python's reference; comes with Python",
+        kind=TextDataset,
+        read=read,
+    ),
 )

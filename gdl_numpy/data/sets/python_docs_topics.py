@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gdl_numpy.data.dataset import ReviewDataset
 from gdl_numpy.data.documents import paragraphs, split_words
-from gdl_numpy.data.reviews import ReviewDataset
-from gdl_numpy.data.source import Source
+from gdl_numpy.data.sets.source import Source
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,8 +50,12 @@ def read(root: Path) -> ReviewDataset:
     return ReviewDataset.of("python_docs_topics", label_of, labels, is_test)
 
 
-SOURCE = Source(
-    name="python_docs_topics",
-    about="1,600 paragraphs of Python's reference, on objects or statements; comes with Python",
-    read=read,
+SOURCES = (
+    Source(
+        name="python_docs_topics",
+        title="PythonDocsTopics",
+        about="1,600 paragraphs of Python's reference, on objects or statements; comes with Python",
+        kind=ReviewDataset,
+        read=read,
+    ),
 )

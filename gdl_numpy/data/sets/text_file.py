@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gdl_numpy.data.state import DataError
-from gdl_numpy.data.text import TextDataset
+from gdl_numpy.data.dataset import TextDataset
+from gdl_numpy.data.sets.state import DataError
 
 # With less, one of the parts of 5 % would be empty.
 SHORTEST = 20

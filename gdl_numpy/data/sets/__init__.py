@@ -1,0 +1,94 @@
+"""The data sets, by name: `load`, `fetch`, `available`.
+
+A new data set is a file here, with its `SOURCES`, and a line in `FILES`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from gdl_numpy.data.sets.download import download
+from gdl_numpy.data.sets.source import Source, data_root
+from gdl_numpy.lookup import lookup
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FILES = (
+    "digits",
+    "mnist",
+    "python_docs",
+    "shakespeare",
+    "babi",
+    "imdb",
+    "python_docs_topics",
+)
+DATASETS: dict[str, Source] = {
+    source.name: source for file in FILES for source in import_module(f"{__name__}.{file}").SOURCES
+}
+
+
+def find(name: str) -> Source:
+    """Return the entry of `DATASETS` called `name`, in upper or lower case, or a task of one: "babi/7".
+
+    Raises:
+        ValueError: there is no such data set, or no such task.
+    """
+    name, slash, task = name.partition("/")
+    source = lookup("data set", name, DATASETS)
+    if not slash:
+        return source
+    if not source.tasks:
+        raise ValueError(f"{source.name} has no tasks: leave out /{task}")
+    if task not in source.tasks:
+        first, *_, last = source.tasks
+        raise ValueError(f"{source.name}: task must be from {first} to {last}, got {task or 'none'}")
+    return source.tasks[task]
+
+
+def load(name: str, data_dir: str | Path | None = None) -> Any:
+    """Return the data set called `name`: a `Dataset`, `TextDataset`, … as the `kind` of its `Source` says.
+
+    Files that are there are used as they are, after a check of their content; what is missing is downloaded.
+
+    Args:
+        name: what `find` takes.
+        data_dir: folder of all data sets; see `data_root`.
+
+    Raises:
+        ValueError: there is no such data set.
+        DataError: a file is damaged, or is missing and cannot be downloaded.
+    """
+    source, root = find(name), data_root(data_dir)
+    download([file for file in source.files if file.locate(root) is None], root)
+    return source.read(root)
+
+
+def fetch(name: str, data_dir: str | Path | None = None, progress: bool = True) -> list[Path]:
+    """Make every file of a data set be there and be right; return where they are.
+
+    Good files are kept, so a second run goes on where the first was interrupted. Damaged ones are replaced.
+
+    Args:
+        name: what `find` takes.
+        data_dir: folder of all data sets; see `data_root`.
+        progress: show a progress bar for each download, where the output is a terminal.
+
+    Raises:
+        ValueError: there is no such data set.
+        DataError: a file cannot be downloaded or written.
+    """
+    source, root = find(name), data_root(data_dir)
+    download([file for file in source.files if file.state(root) != "good"], root, progress)
+    return [path for file in source.files if (path := file.locate(root))]
+
+
+def available(name: str, data_dir: str | Path | None = None) -> bool:
+    """Return whether all files of a data set are there, so that `load` downloads nothing.
+
+    Raises:
+        ValueError: there is no such data set.
+    """
+    root = data_root(data_dir)
+    return all(file.locate(root) is not None for file in find(name).files)
