@@ -78,11 +78,11 @@ def test_each_model_learns_from_its_data(model: pl.LightningModule, data: pl.Lig
 def test_tasks_are_numpys_batches(module: Any, twin: Any) -> None:
     """In every epoch, step by step."""
     module.setup("fit")
-    loader, feed = module.train_dataloader(), twin.train
+    loader, expected = module.train_dataloader(), twin.train
     for epoch in range(2):
         loader.sampler.set_epoch(epoch)
-        feed.set_epoch(epoch)
-        for got, want in zip(loader, feed, strict=True):
+        expected.set_epoch(epoch)
+        for got, want in zip(loader, expected, strict=True):
             for tensor, array in zip(got, want, strict=True):
                 np.testing.assert_array_equal(tensor.numpy(), array)
 
@@ -98,8 +98,8 @@ def test_views_are_of_numpys_images_and_do_not_touch_torchs_random_numbers() -> 
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(first, again[0])
     assert (first != second).flatten(1).any(1).all()
-    feed = numpy_data.ViewsDataModule(load("digits"), 64, labelled=True, seed=5).train
-    np.testing.assert_array_equal(labels.numpy(), next(iter(feed))[1])
+    expected = numpy_data.ViewsDataModule(load("digits"), 64, labelled=True, seed=5).train
+    np.testing.assert_array_equal(labels.numpy(), next(iter(expected))[1])
     loader.sampler.set_epoch(1)
     assert not torch.equal(loader.dataset[0][0][0], first)
 

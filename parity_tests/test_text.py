@@ -251,9 +251,9 @@ def test_streams_read_every_symbol_once_and_in_order(
     ids = 1000 + np.arange(streams * chunk + ahead + extra)
     columns: list[np.ndarray] = []
     for rank in range(num_replicas):
-        feed = Streams(ids, batch_size, chunk, ahead, num_replicas, rank)
-        batches = list(feed)
-        assert len(batches) == len(feed)
+        loader = Streams(ids, batch_size, chunk, ahead, num_replicas, rank)
+        batches = list(loader)
+        assert len(batches) == len(loader)
         assert {len(inputs) for inputs, _ in batches[:-1]} <= {chunk}
         assert 1 <= len(batches[-1][0]) <= chunk
         for inputs, targets in batches:
@@ -268,12 +268,12 @@ def test_streams_read_every_symbol_once_and_in_order(
 
 
 def test_streams_are_the_same_in_every_epoch() -> None:
-    feed = Streams(np.arange(50), 4, 5)
-    first = list(feed)
-    feed.set_epoch(3)
-    np.testing.assert_equal(list(feed), first)
-    assert feed.continues
-    assert json.loads(json.dumps(feed.describe())) == {
+    loader = Streams(np.arange(50), 4, 5)
+    first = list(loader)
+    loader.set_epoch(3)
+    np.testing.assert_equal(list(loader), first)
+    assert loader.continues
+    assert json.loads(json.dumps(loader.describe())) == {
         "symbols": 50,
         "batch_size": 4,
         "chunk": 5,
@@ -341,11 +341,11 @@ def test_sentences_are_predicted_whole_or_at_their_end(
 ) -> None:
     """One by one and without padding, each column of the batches is a sentence."""
     sentences = [100 * row + np.arange(1, 1 + length) for row, length in enumerate(lengths)]
-    feed = Sentences(sentences, batch_size, seed, ahead, last_only)
-    feed.set_epoch(2)
+    loader = Sentences(sentences, batch_size, seed, ahead, last_only)
+    loader.set_epoch(2)
     order = np.arange(len(lengths)) if seed is None else data.epoch_order(len(lengths), seed, 2)
-    batches = list(feed)
-    assert len(batches) == len(feed)
+    batches = list(loader)
+    assert len(batches) == len(loader)
     rows = iter(order)
     for inputs, targets in batches:
         assert inputs.shape == targets.shape
@@ -363,9 +363,9 @@ def test_sentences_are_predicted_whole_or_at_their_end(
 
 
 def test_sentences_say_what_a_resumed_run_must_share() -> None:
-    feed = Sentences([np.arange(3), np.arange(4)], 2, seed=5, last_only=True)
-    assert not feed.continues
-    assert json.loads(json.dumps(feed.describe())) == {
+    loader = Sentences([np.arange(3), np.arange(4)], 2, seed=5, last_only=True)
+    assert not loader.continues
+    assert json.loads(json.dumps(loader.describe())) == {
         "examples": 2,
         "batch_size": 2,
         "seed": 5,

@@ -15,16 +15,16 @@ SPLIT = Split(rng.random((50, 1, 8, 8), dtype=np.float32), np.arange(50) % 3)
 
 def test_views_are_a_function_of_seed_and_epoch() -> None:
     """They differ from each other and from epoch to epoch; what is left over is dropped."""
-    feed, again = (Views(SPLIT, 16, RandomAffine(), seed=4) for _ in range(2))
-    first = list(feed)
+    loader, again = (Views(SPLIT, 16, RandomAffine(), seed=4) for _ in range(2))
+    first = list(loader)
     assert len(first) == 3
     for ((a, b), _), ((c, d), _) in zip(first, again, strict=True):
         assert a.shape == (16, 1, 8, 8)
         assert (np.abs(a - b).max((1, 2, 3)) > 0).all()
         np.testing.assert_array_equal(a, c)
         np.testing.assert_array_equal(b, d)
-    feed.set_epoch(1)
-    assert not np.array_equal(feed[0][0][0], first[0][0][0])
+    loader.set_epoch(1)
+    assert not np.array_equal(loader[0][0][0], first[0][0][0])
 
 
 def test_replicas_together_see_what_one_device_sees() -> None:

@@ -228,18 +228,18 @@ def test_bags_are_the_known_words_of_each_document(
     documents: Documents, distinct: bool, seed: int | None
 ) -> None:
     """A document without any is an empty bag, wherever in the batch it is."""
-    feed = Bags(documents, LABELS, 3, seed, distinct)
-    feed.set_epoch(2)
+    loader = Bags(documents, LABELS, 3, seed, distinct)
+    loader.set_epoch(2)
     order = range(7) if seed is None else data.epoch_order(7, seed, 2).tolist()
     seen = []
-    for (ids, offsets), targets in feed:
+    for (ids, offsets), targets in loader:
         assert ids.dtype == offsets.dtype == np.int64
         assert targets.dtype == np.float32
         assert offsets.shape == targets.shape
         seen += list(zip(bags_in(ids, offsets), targets.tolist(), strict=True))
     bags = [sorted(set(known(text))) if distinct else known(text) for text in TEXTS]
     assert seen == [(bags[row], LABELS[row]) for row in order]
-    assert json.loads(json.dumps(feed.describe()))["distinct"] == distinct
+    assert json.loads(json.dumps(loader.describe()))["distinct"] == distinct
 
 
 def test_a_bag_of_words_is_a_row_of_zeros_and_ones(documents: Documents) -> None:
@@ -264,10 +264,10 @@ def test_blanks_are_each_word_once_with_those_around_it(
             context = words[max(0, place - window) : place] + words[place + 1 : place + 1 + window]
             if context:
                 expected.append((word, context))
-    feed = Blanks(documents, 4, window, negatives=3, seed=seed)
-    feed.set_epoch(1)
+    loader = Blanks(documents, 4, window, negatives=3, seed=seed)
+    loader.set_epoch(1)
     seen = []
-    for (ids, offsets, candidates), targets in feed:
+    for (ids, offsets, candidates), targets in loader:
         assert ids.dtype == offsets.dtype == candidates.dtype == np.int64
         assert targets.dtype == np.float32
         assert candidates.shape == targets.shape == (len(offsets), 4)
@@ -295,13 +295,13 @@ def test_words_to_choose_from_are_drawn_as_often_as_they_occur() -> None:
 
 def test_frequent_words_are_thinned_out_as_the_paper_says() -> None:
     documents = Documents.of(["a " * 9000 + "b " * 900 + "c " * 100])
-    feed = Blanks(documents, 1000, subsample=0.04)
-    counts = Counter(np.concatenate([candidates[:, 0] for (_, _, candidates), _ in feed]).tolist())
+    loader = Blanks(documents, 1000, subsample=0.04)
+    counts = Counter(np.concatenate([candidates[:, 0] for (_, _, candidates), _ in loader]).tolist())
     assert counts[3] == 100
     for id_, n, fraction in ((1, 9000, 0.9), (2, 900, 0.09)):
         stays = np.sqrt(0.04 / fraction)
         assert abs(counts[id_] - n * stays) < 5 * np.sqrt(n * stays * (1 - stays))
-    assert len(list(feed)) == len(feed)
+    assert len(list(loader)) == len(loader)
     with pytest.raises(ValueError, match=r"Blanks: subsample must be more than 0, or None, got 0"):
         Blanks(documents, 1000, subsample=0.0)
 
@@ -323,10 +323,10 @@ def test_masked_words_are_each_known_word_in_its_place(documents: Documents) -> 
         assert inputs.dtype == targets.dtype == np.int64
         seen += list(zip(inputs.tolist(), targets.tolist(), strict=True))
     assert seen == expected
-    feed = MaskedWords(documents, 4, window=2, seed=3)
-    feed.set_epoch(1)
+    loader = MaskedWords(documents, 4, window=2, seed=3)
+    loader.set_epoch(1)
     shuffled = [
-        pair for inputs, targets in feed for pair in zip(inputs.tolist(), targets.tolist(), strict=True)
+        pair for inputs, targets in loader for pair in zip(inputs.tolist(), targets.tolist(), strict=True)
     ]
     assert shuffled == [expected[row] for row in data.epoch_order(len(expected), 3, 1)]
 
@@ -336,11 +336,11 @@ def test_sentences_can_be_put_in_order_by_their_targets() -> None:
     texts = [" ".join(f"w{document} s{n} ." for n in range(5)) for document in range(20)] + ["one . two ."]
     documents = Documents.of(texts)
     assert [tuple(order) for order in ORDERS] == list(permutations(range(3)))
-    feed = ShuffledSentences(*documents.sentences(), 7, seed=1)
-    assert feed.n == 60
-    feed.set_epoch(3)
+    loader = ShuffledSentences(*documents.sentences(), 7, seed=1)
+    assert loader.n == 60
+    loader.set_epoch(3)
     orders, starts = Counter[int](), []
-    for (ids, offsets), targets in feed:
+    for (ids, offsets), targets in loader:
         assert offsets.shape == (3 * len(targets),)
         assert targets.dtype == np.int64
         sentences = [documents.vocabulary.decode(bag).split(" ") for bag in bags_in(ids, offsets)]
@@ -355,10 +355,10 @@ def test_sentences_can_be_put_in_order_by_their_targets() -> None:
     assert set(orders) == set(range(6))
 
 
-# --- what all feeds promise --------------------------------------------------------------------------------
+# --- what all loaders promise ------------------------------------------------------------------------------
 
 
-def feeds(
+def loaders(
     documents: Documents, batch_size: int = 2, seed: int | None = 6, **devices: int
 ) -> list[ExampleLoader]:
     return [
@@ -384,37 +384,37 @@ def rows_of(batch: tuple[Any, np.ndarray]) -> list[Any]:
 @pytest.mark.parametrize("which", range(4), ids=["Bags", "Blanks", "MaskedWords", "ShuffledSentences"])
 def test_a_batch_depends_on_seed_epoch_and_place_alone(documents: Documents, which: int) -> None:
     """A resumed run, and the torch side, get the same whichever batches were looked at before."""
-    feed, other = feeds(documents)[which], feeds(documents)[which]
-    feed.set_epoch(2)
-    batches = [rows_of(batch) for batch in feed]
-    assert len(batches) == len(feed)
+    loader, other = loaders(documents)[which], loaders(documents)[which]
+    loader.set_epoch(2)
+    batches = [rows_of(batch) for batch in loader]
+    assert len(batches) == len(loader)
     np.random.default_rng(0).random(9)
     list(other)
     other.set_epoch(2)
-    assert [rows_of(other[number]) for number in reversed(range(len(feed)))] == batches[::-1]
+    assert [rows_of(other[number]) for number in reversed(range(len(loader)))] == batches[::-1]
     other.set_epoch(3)
     assert [rows_of(batch) for batch in other] != batches
-    other_seed = feeds(documents, seed=7)[which]
+    other_seed = loaders(documents, seed=7)[which]
     other_seed.set_epoch(2)
     assert [rows_of(batch) for batch in other_seed] != batches
-    with pytest.raises(IndexError, match=f"batch must be from 0 to {len(feed) - 1}, got {len(feed)}"):
-        feed[len(feed)]
-    unshuffled = feeds(documents, seed=None)[which]
+    with pytest.raises(IndexError, match=f"batch must be from 0 to {len(loader) - 1}, got {len(loader)}"):
+        loader[len(loader)]
+    unshuffled = loaders(documents, seed=None)[which]
     before = [rows_of(batch) for batch in unshuffled]
     unshuffled.set_epoch(5)
     assert [rows_of(batch) for batch in unshuffled] == before
-    assert not feed.continues
-    assert json.loads(json.dumps(feed.describe())) == feed.describe()
+    assert not loader.continues
+    assert json.loads(json.dumps(loader.describe())) == loader.describe()
 
 
 def test_each_batch_of_each_epoch_has_random_numbers_of_its_own(documents: Documents) -> None:
     """Also others than those that shuffle the epoch."""
     drawn = []
     for seed in (1, 2):
-        feed = feeds(documents, seed=seed)[0]
+        loader = loaders(documents, seed=seed)[0]
         for epoch in range(3):
-            feed.set_epoch(epoch)
-            drawn += [feed.generator(number).random() for number in range(3)]
+            loader.set_epoch(epoch)
+            drawn += [loader.generator(number).random() for number in range(3)]
             drawn.append(np.random.default_rng((seed, epoch)).random())
     assert len(set(drawn)) == len(drawn) == 24
 
@@ -423,13 +423,13 @@ def test_each_batch_of_each_epoch_has_random_numbers_of_its_own(documents: Docum
 @pytest.mark.parametrize("devices", [2, 3])
 def test_devices_share_the_batch_that_one_would_take(documents: Documents, which: int, devices: int) -> None:
     """Row by row in turn, what is drawn included; where they cannot, some of the first come again."""
-    one = feeds(documents, batch_size=2 * devices)[which]
+    one = loaders(documents, batch_size=2 * devices)[which]
     shares = [
-        feeds(documents, batch_size=2, num_replicas=devices, rank=rank)[which] for rank in range(devices)
+        loaders(documents, batch_size=2, num_replicas=devices, rank=rank)[which] for rank in range(devices)
     ]
     assert {len(share) for share in shares} == {len(one)}
-    for feed in (one, *shares):
-        feed.set_epoch(1)
+    for loader in (one, *shares):
+        loader.set_epoch(1)
     for whole, *parts in zip(one, *shares, strict=True):
         rows, dealt = rows_of(whole), [rows_of(part) for part in parts]
         assert len({len(part) for part in dealt}) == 1
@@ -475,9 +475,9 @@ def test_any_texts_have_tasks_of_their_own(dataset: Any, make: Any) -> None:
     module = make(dataset, 2, max_words=50)
     assert module.model_arguments["vocab_size"] == len(module.vocabulary) <= 50
     assert module.validation is not None
-    for feed in (module.train, module.validation, module.test):
-        assert len(feed) > 0
-        inputs, _ = feed[0]
+    for loader in (module.train, module.validation, module.test):
+        assert len(loader) > 0
+        inputs, _ = loader[0]
         ids = inputs[0] if isinstance(inputs, tuple) else inputs
         assert 0 <= ids.min() <= ids.max() <= len(module.vocabulary)
     assert (module.train.seed, module.validation.seed, module.test.seed) == (0, None, None)
@@ -487,7 +487,10 @@ def test_any_texts_have_tasks_of_their_own(dataset: Any, make: Any) -> None:
 def test_some_of_the_reviews_are_held_out() -> None:
     dataset = small_reviews(60)
     module = BagsDataModule(dataset, 4, validation=0.2, seed=1)
-    assert [feed and feed.describe()["examples"] for feed in (module.train, module.validation)] == [24, 6]
+    assert [loader and loader.describe()["examples"] for loader in (module.train, module.validation)] == [
+        24,
+        6,
+    ]
     assert module.test.describe()["examples"] == 30
     assert module.vocabulary == dataset.vocabulary()
     assert module.identity == {"text_sha256": dataset.sha256}

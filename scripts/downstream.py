@@ -170,8 +170,7 @@ def use(
 ) -> None:
     """Try what an encoder learned without labels: linear probe, fine-tuning, neighbours, pictures."""
     parts = [fraction_of(text) for text in fractions.split(",")]
-    dataset = load(lookup("data set of images", data, IMAGE_SETS).name, data_dir)
-    assert isinstance(dataset, Dataset)
+    dataset: Dataset = load(lookup("data set of images", data, IMAGE_SETS).name, data_dir)
     model = downstream.check_encoder(load_model(checkpoint), dataset)
     side, on_side = side_of(backend, device)
     trial = Trial(dataset, side, draws, steps, seed, progress=sys.stderr.isatty())

@@ -27,7 +27,7 @@ from tqdm import tqdm
 from gdl_numpy import gradient_flow
 from gdl_numpy.checkpoint import CheckpointError, load_model, load_vocabulary
 from gdl_numpy.command_line import Backend, run
-from gdl_numpy.data import Streams, TextDataset, Vocabulary, load
+from gdl_numpy.data import Streams, TextDataModule, TextDataset, Vocabulary, load
 from gdl_numpy.files import replacing
 from gdl_numpy.models import LanguageModel, LSTMLanguageModel, RNNLanguageModel
 from gdl_numpy.optim import Adam
@@ -86,7 +86,7 @@ def show(
     except OSError as error:  # better known before the work than after it
         raise ValueError(f"cannot write to {out} ({error.strerror}): choose another with --out") from error
     dataset = load(data, data_dir)
-    if not isinstance(dataset, TextDataset):
+    if not TextDataModule.accepts(dataset):
         raise ValueError(
             f"gradients are followed through running text, but {dataset.name} has none: choose other --data"
         )

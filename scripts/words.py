@@ -28,7 +28,7 @@ from rich.table import Column, Table
 
 from gdl_numpy.checkpoint import load_model, load_vocabulary
 from gdl_numpy.command_line import run
-from gdl_numpy.data import Documents, ReviewDataset, load, words_of
+from gdl_numpy.data import BagsDataModule, Documents, ReviewDataset, load, words_of
 from gdl_numpy.files import replacing
 from gdl_numpy.models import SentimentClassifier
 from gdl_numpy.nn import Sigmoid
@@ -237,8 +237,8 @@ def load_reviews(name: str, data_dir: Path | None) -> ReviewDataset:
     Raises:
         ValueError: it is none.
     """
-    dataset = load(name, data_dir)
-    if not isinstance(dataset, ReviewDataset):
+    dataset: ReviewDataset = load(name, data_dir)
+    if not BagsDataModule.accepts(dataset):
         raise ValueError(f"{dataset.name} has no labelled texts: choose other --data, such as imdb")
     return dataset
 

@@ -64,7 +64,7 @@ def data_module_for(
     """
     modules = among or data_modules_of(model)
     for module in modules:
-        if isinstance(dataset, module.takes):
+        if module.accepts(dataset):
             return module
     raise ValueError(
         f"{model.__name__} takes {kinds_of(*modules)}, but {dataset.name} is {dataset.kind}: "

@@ -71,7 +71,7 @@ class DataModule(ABC):
     continues: ClassVar[bool] = False
 
     def __init__(self, dataset: Any, batch_size: int, **arguments: Any) -> None:
-        if not isinstance(dataset, self.takes):
+        if not self.accepts(dataset):
             raise ValueError(
                 f"{type(self).__name__} takes {kinds_of(type(self))}, but {dataset.name} is {dataset.kind}"
             )
@@ -85,6 +85,11 @@ class DataModule(ABC):
         """Return the data module of a data set, made with those of the arguments that it takes."""
         names = inspect.signature(cls).parameters
         return cls(dataset, **{name: value for name, value in arguments.items() if name in names})
+
+    @classmethod
+    def accepts(cls, dataset: Any) -> bool:
+        """Return whether the data set is of a kind that it takes."""
+        return isinstance(dataset, cls.takes)
 
     @classmethod
     def can_be_read_by(cls, model: type[Any]) -> bool:

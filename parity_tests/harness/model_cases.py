@@ -63,7 +63,7 @@ class ModelCase:
     def fits(self, dataset: AnyDataset) -> bool:
         """Whether there are batches of this data set for it."""
         modules = self.data_modules or data_modules_of(self.model)
-        return any(isinstance(dataset, module.takes) for module in modules)
+        return any(module.accepts(dataset) for module in modules)
 
     def data_module(self, dataset: AnyDataset, batch_size: int, seed: int) -> DataModule:
         """The data set in batches for ``compare.py``.
