@@ -106,7 +106,7 @@ class Chapter:
         """Prints one of the book's lines with our values, beside it the book's; counts which are the same.
 
         Args:
-            line: in the book's format, with {} for each value; where it has none, they go behind it.
+            line: in the book's format, with {} for each value; where it has none, they go after it.
             ours: one value or all, text or numbers. Numbers are compared by all their digits (`repr`).
             book: the same of the book; None in the place of a value that it does not give, or of them all.
             side: who computed ours.

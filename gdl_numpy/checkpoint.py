@@ -124,7 +124,7 @@ def _entry(content: bytes) -> dict[str, Any] | None:
 def describe_model(model: Module, vocabulary: Vocabulary | None = None) -> dict[str, Any]:
     """Return the metadata from which `load_model` builds the same model: its class's name and its arguments.
 
-    The vocabulary of a model that reads symbols goes along, for `load_vocabulary`.
+    The vocabulary of a model that reads tokens goes along, for `load_vocabulary`.
 
     Raises:
         ValueError: the model keeps no arguments (in `hparams`), as those of `gdl_numpy.models` do.
@@ -162,7 +162,7 @@ def save_model(path: str | Path, model: Module, vocabulary: Vocabulary | None = 
     Args:
         path: name of the file.
         model: one of `gdl_numpy.models`.
-        vocabulary: what the ids of a model that reads symbols stand for, for `load_vocabulary`.
+        vocabulary: what the ids of a model that reads tokens stand for, for `load_vocabulary`.
 
     Raises:
         CheckpointError: the file cannot be written.
@@ -201,7 +201,7 @@ def load_model(path: str | Path, dtype: DTypeLike | None = None) -> Module:
 
 
 def load_vocabulary(path: str | Path) -> Vocabulary:
-    """Return the vocabulary in the file of a model that reads symbols, or in a training checkpoint of one.
+    """Return the vocabulary in the file of a model that reads tokens, or in a training checkpoint of one.
 
     Raises:
         CheckpointError: the file cannot be used, or holds no vocabulary.

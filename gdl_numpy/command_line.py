@@ -28,7 +28,7 @@ def run(app: typer.Typer, script: str, arguments: list[str]) -> int:
     Args:
         app: the command.
         script: its file, which the line begins with.
-        arguments: those behind the script's name.
+        arguments: those after the script's name.
 
     Returns:
         the exit code: the command's own, 2 for bad usage and bad files, 130 for Ctrl-C.

@@ -123,7 +123,7 @@ def named_inputs(forward: Callable[..., Any], inputs: Sequence[np.ndarray]) -> d
 def algebra(layers: Sequence[Layer]) -> list[str]:
     """A line for each layer that learns, with what follows it: l₁ = tanh(l₀ W₀ᵀ + b₀), l₂ = l₁ W₁ᵀ + b₁.
 
-    Behind them, what each kind of recurrence does in a step.
+    After them, what each kind of recurrence does in a step.
     """
     lines: list[str] = []
     values: dict[str, str] = {}  # what each layer gives, by its name

@@ -1,8 +1,8 @@
-"""Text from a language model, symbol by symbol, each drawn from what the model expects next.
+"""Text from a language model, token by token, each drawn from what the model expects next.
 
     model, vocabulary = load_model(path), load_vocabulary(path)
-    for symbol in generate(model, vocabulary.encode("ROMEO:"), length=500, temperature=0.8, rng=0):
-        print(vocabulary.decode([symbol]), end="")
+    for token in generate(model, vocabulary.encode("ROMEO:"), length=500, temperature=0.8, rng=0):
+        print(vocabulary.decode([token]), end="")
 
 `gdl_torch.generation` does the same with the Lightning models. The choice is made here for both sides, in
 float64, so that one seed gives one text.
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
     from gdl_numpy.models.language_model import LanguageModel
 
-    # Reads a symbol in a state (None at the beginning); returns the next one's logits, and the new state.
+    # Reads a token in a state (None at the beginning); returns the next one's logits, and the new state.
     Step = Callable[[int, Any], tuple[Float[np.ndarray, " vocab_size"], Any]]
 
 
 @dataclass(frozen=True)
 class Sampler:
-    """Draws a symbol from softmax(logits / temperature), restricted to the `top_k` most likely ones.
+    """Draws a token from softmax(logits / temperature), restricted to the `top_k` most likely ones.
 
     Attributes:
-        temperature: below 1 likely symbols get likelier; towards 0 the most likely one is certain, towards
+        temperature: below 1 likely tokens get likelier; towards 0 the most likely one is certain, towards
             infinity all are equally likely.
-        top_k: how many symbols can be drawn, of equally likely ones those with the lowest ids; None: all.
+        top_k: how many tokens can be drawn, of equally likely ones those with the lowest ids; None: all.
             1 is greedy.
         exclude: ids that are never drawn, and do not count among the `top_k`.
 
@@ -53,7 +53,7 @@ class Sampler:
             raise ValueError(f"top_k must be at least 1, got {self.top_k}")
 
     def probabilities(self, logits: Float[np.ndarray, " vocab_size"]) -> Float64[np.ndarray, " vocab_size"]:
-        """How likely each symbol is to be drawn.
+        """How likely each token is to be drawn.
 
         Raises:
             ValueError: logits that are nan or +inf.
@@ -79,19 +79,19 @@ class Sampler:
         return scores
 
     def __call__(self, logits: Float[np.ndarray, " vocab_size"], rng: np.random.Generator) -> int:
-        """Draws a symbol, with exactly one number of the generator, in [0, 1).
+        """Draws a token, with exactly one number of the generator, in [0, 1).
 
         Raises:
             ValueError: logits that are nan or +inf.
         """
         upto = self.probabilities(logits).cumsum()
-        # The first symbol whose share of [0, total) ends beyond the number; those without one are passed.
+        # The first token whose share of [0, total) ends beyond the number; those without one are passed.
         return int(upto.searchsorted(rng.random() * upto[-1], side="right"))
 
 
 def generate(
     model: LanguageModel,
-    prompt: Integer[np.ndarray, " symbols"] | Sequence[int],
+    prompt: Integer[np.ndarray, " tokens"] | Sequence[int],
     length: int,
     temperature: float = 1.0,
     top_k: int | None = None,
@@ -101,16 +101,16 @@ def generate(
 ) -> Iterator[int]:
     """Reads a prompt, and goes on from there.
 
-    Dropout has no part in it, whatever the model's mode. The model must not change before the last symbol.
+    Dropout has no part in it, whatever the model's mode. The model must not change before the last token.
 
     Args:
         model: any language model.
         prompt: ids to read first, at least one. They are not among those returned.
-        length: how many symbols to write.
+        length: how many tokens to write.
         temperature: see `Sampler`.
         top_k: see `Sampler`.
-        rng: where chance comes from; one number for each symbol.
-        exclude: ids that are never written, such as that of the unknown symbol.
+        rng: where chance comes from; one number for each token.
+        exclude: ids that are never written, such as that of the unknown token.
 
     Returns:
         the ids written, each computed as it is asked for.
@@ -126,14 +126,14 @@ def generate(
 def write(
     step: Step,
     vocab_size: int,
-    prompt: Integer[np.ndarray, " symbols"] | Sequence[int],
+    prompt: Integer[np.ndarray, " tokens"] | Sequence[int],
     length: int,
     sampler: Sampler,
     rng: np.random.Generator | int | None,
 ) -> Iterator[int]:
-    """`generate` for whatever reads symbol by symbol."""
+    """`generate` for whatever reads token by token."""
     if len(prompt) == 0:
-        raise ValueError("generate: prompt must have at least one symbol, got none")
+        raise ValueError("generate: prompt must have at least one token, got none")
     if length < 0:
         raise ValueError(f"generate: length must be at least 0, got {length}")
     for name, ids in (("prompt", np.asarray(prompt)), ("exclude", np.array(sampler.exclude, np.int64))):
@@ -143,8 +143,8 @@ def write(
         if outside.size:
             raise IndexError(f"generate: {name} must be ids in [0, {vocab_size}), got {outside.flat[0]}")
     if len(set(sampler.exclude)) == vocab_size:
-        raise ValueError(f"generate: exclude leaves none of the {vocab_size} symbols to write")
-    return _written(step, [int(symbol) for symbol in prompt], length, sampler, np.random.default_rng(rng))
+        raise ValueError(f"generate: exclude leaves none of the {vocab_size} tokens to write")
+    return _written(step, [int(token) for token in prompt], length, sampler, np.random.default_rng(rng))
 
 
 def _written(
@@ -153,7 +153,7 @@ def _written(
     state: Any = None
     unread = prompt
     for _ in range(length):
-        for symbol in unread:
-            logits, state = step(symbol, state)
+        for token in unread:
+            logits, state = step(token, state)
         unread = [sampler(logits, rng)]
         yield unread[0]

@@ -98,7 +98,7 @@ def gradient_reach(
 
 
 def check_reach(model: Any, known: tuple[type, ...], shape: tuple[int, ...], steps: int) -> None:
-    """Raises ValueError for what ``gradient_reach`` cannot go back through, here or in torch."""
+    """Raises ValueError for what `gradient_reach` cannot go back through, here or in torch."""
     if not isinstance(model, known):
         names = " or ".join(kind.__name__ for kind in known)
         raise ValueError(f"gradient_reach expects an {names}, got a {type(model).__name__}")

@@ -47,7 +47,7 @@ DEFAULT_CHUNK = inspect.signature(TextDataModule).parameters["chunk"].default
 ENCODER_LOSSES = ("NTXentLoss", "TripletMarginLoss", "ContrastiveLoss", "CosineEmbeddingLoss")
 
 
-class Symbols(StrEnum):
+class Tokens(StrEnum):
     characters = "characters"
     words = "words"
 
@@ -253,9 +253,9 @@ class TextFlags(Flags):
     chunk: Annotated[
         int | None, option(f"Time steps a gradient flows back; else {DEFAULT_CHUNK}. Not for bAbI.", min=1)
     ] = None
-    vocabulary: Annotated[Symbols | None, option("Symbols; else characters. Not for bAbI.")] = None
+    vocabulary: Annotated[Tokens | None, option("Tokens; else characters. Not for bAbI.")] = None
     unknown: Annotated[
-        bool | None, option("A symbol for what the training text lacks; else there is one. Not for bAbI.")
+        bool | None, option("A token for what the training text lacks; else there is one. Not for bAbI.")
     ] = None
     max_words: Annotated[
         int | None,
@@ -264,11 +264,11 @@ class TextFlags(Flags):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.max_words is not None and self.vocabulary is not Symbols.words:
+        if self.max_words is not None and self.vocabulary is not Tokens.words:
             raise ValueError("--max-words is for --vocabulary words")
         if self.max_words is not None and self.unknown is False:
             raise ValueError(
-                "--max-words needs a symbol for the words left out: it does not go with --no-unknown"
+                "--max-words needs a token for the words left out: it does not go with --no-unknown"
             )
 
     def fill_in(self, module: type[DataModule], dataset: AnyDataset) -> None:

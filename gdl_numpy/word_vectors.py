@@ -46,7 +46,7 @@ class WordVectors:
 
     Args:
         vectors: that of each word; a word that was never seen may have zeros, which are like nothing.
-        vocabulary: the words. The symbol for unknown ones, if there is one, is nobody's neighbour.
+        vocabulary: the words. The token for unknown ones, if there is one, is nobody's neighbour.
 
     Raises:
         ValueError: there is not one vector for each word, or one has numbers that are not finite.
@@ -95,7 +95,7 @@ class WordVectors:
         for spelling in (word, words_of(word)):
             if len(self.vocabulary.split(spelling)) == 1 and not self.vocabulary.unknown_in(spelling):
                 return int(self.vocabulary.encode(spelling)[0])
-        known = self.vocabulary.symbols[self.vocabulary.unknown :]
+        known = self.vocabulary.tokens[self.vocabulary.unknown :]
         near = difflib.get_close_matches(words_of(word), known, OFFERED)
         hint = f": did you mean {', '.join(map(repr, near))}?" if near else ""
         raise ValueError(f"the vocabulary of {len(known)} words lacks {word!r}{hint}")
@@ -147,7 +147,7 @@ class WordVectors:
         candidates[[*range(self.vocabulary.unknown), *plus, *minus]] = False
         ids, scores = most_alike(vectors, query, n, metric, candidates)
         return [
-            Neighbour(self.vocabulary.symbols[id_], score)
+            Neighbour(self.vocabulary.tokens[id_], score)
             for id_, score in zip(ids, scores.tolist(), strict=True)
         ]
 

@@ -6,7 +6,7 @@ r"""Train, validate, test and predict, by flags or by YAML.
     python -m gdl_torch fit --model LSTMLanguageModel --model.optimizer Adam --model.lr 0.002 \
         --data ShakespeareDataModule --data.chunk 50 --trainer.gradient_clip_val 1
 
-The size of the images, the number of classes and that of symbols are the data's: the model is built for
+The size of the images, the number of classes and that of tokens are the data's: the model is built for
 them. Bad usage ends with one line and exit code 2; with JSONARGPARSE_DEBUG=1 in the environment, with its
 traceback.
 """

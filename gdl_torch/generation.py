@@ -1,8 +1,8 @@
 """Text from a Lightning language model: the twin of `gdl_numpy.generation`, with its sampler.
 
 model = load_language_model("lightning_logs/version_0/checkpoints/epoch=9-step=210.ckpt")
-for symbol in generate(model, model.vocabulary.encode("ROMEO:"), length=500, temperature=0.8, rng=0):
-    print(model.vocabulary.decode([symbol]), end="")
+for token in generate(model, model.vocabulary.encode("ROMEO:"), length=500, temperature=0.8, rng=0):
+    print(model.vocabulary.decode([token]), end="")
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def load_language_model(path: str | Path) -> LanguageModel:
 
 def generate(
     model: LanguageModel,
-    prompt: Integer[np.ndarray, " symbols"] | Sequence[int],
+    prompt: Integer[np.ndarray, " tokens"] | Sequence[int],
     length: int,
     temperature: float = 1.0,
     top_k: int | None = None,
@@ -65,7 +65,7 @@ def generate(
     """Reads a prompt, and goes on from there, on the device where the model is.
 
     Arguments, result and errors are those of `gdl_numpy.generation.generate`, and so is the text, but where
-    rounding decides: where two symbols are equally likely, or chance falls just between two.
+    rounding decides: where two tokens are equally likely, or chance falls just between two.
     """
     sampler = Sampler(temperature, top_k, tuple(exclude))
     return write(_stepper(model), model.vocab_size, prompt, length, sampler, rng)
@@ -76,12 +76,12 @@ def _stepper(model: LanguageModel) -> Step:
     device = next(model.parameters()).device
     modules = list(model.modules())
 
-    def step(symbol: int, state: Any) -> tuple[np.ndarray, Any]:
-        ids = torch.tensor([[symbol]], device=device)
+    def step(token: int, state: Any) -> tuple[np.ndarray, Any]:
+        ids = torch.tensor([[token]], device=device)
         # Nothing outlives the step: between two of them the caller's own code runs.
         with torch.inference_mode(), _one_by_one(modules):
             logits, state = model(ids, state)
-            if model.ahead == 0:  # those were the symbol's own: what comes first in the next call follows it
+            if model.ahead == 0:  # those were the token's own: what comes first in the next call follows it
                 logits, _ = model(ids, state)
             return logits[0, 0].cpu().double().numpy(), state
 
@@ -90,7 +90,7 @@ def _stepper(model: LanguageModel) -> Step:
 
 @contextmanager
 def _one_by_one(modules: Sequence[nn.Module]) -> Iterator[None]:
-    """Within, no module is in training mode, and kernels are those that suit one symbol at a time.
+    """Within, no module is in training mode, and kernels are those that suit one token at a time.
 
     By default cuDNN rounds to TF32's ten bits, which a single column gains nothing from, and oneDNN's LSTM
     lays out all weights anew in each call, which takes longer than the step.

@@ -1,4 +1,4 @@
-"""What ``torch.nn`` lacks: layers and losses of ``gdl_numpy.nn`` that have no torch class of their own."""
+"""What `torch.nn` lacks: layers and losses of `gdl_numpy.nn` that have no torch class of their own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "sigmoid": nn.Sigmoi
 
 
 class Normalize(nn.Module):
-    """``torch.nn.functional.normalize`` as a module: x / max(‖x‖₂, eps) along ``dim``."""
+    """`torch.nn.functional.normalize` as a module: x / max(‖x‖₂, eps) along `dim`."""
 
     def __init__(self, dim: int = 1, eps: float = 1e-12) -> None:
         super().__init__()

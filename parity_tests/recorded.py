@@ -51,7 +51,7 @@ class Recorded(nn.Module):
 
 
 class TorchFunction(torch.nn.Module):
-    """The torch twin of ``Recorded``, for functions."""
+    """The torch twin of `Recorded`, for functions."""
 
     def __init__(self, function: Callable[..., torch.Tensor]) -> None:
         super().__init__()
@@ -90,7 +90,7 @@ TORCH = SimpleNamespace(
 
 
 def parity(expression: Callable[..., Any], *inputs: np.ndarray, dtype: str = "float64") -> ParityReport:
-    """``expression(library, *inputs)`` on both sides."""
+    """`expression(library, *inputs)` on both sides."""
     return check(
         Recorded(lambda *x: expression(OWN, *x)),
         TorchFunction(lambda *x: expression(TORCH, *x)),

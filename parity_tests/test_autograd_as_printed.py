@@ -43,7 +43,7 @@ def test_a_tensor_used_once_or_by_sums_is_right() -> None:
 
 
 def test_chapter_13_loses_nothing() -> None:
-    """Its recurrent network has one loss, behind the last step: one use of each state reports."""
+    """Its recurrent network has one loss, after the last step: one use of each state reports."""
     reader = SentenceReader(HOME_MADE, VOCABULARY, dim=5)
     sentences = np.random.default_rng(1).integers(0, VOCABULARY, (8, 4))
     found = []

@@ -23,7 +23,7 @@ U = unit_roundoff(np.float64)
 
 @dataclass(frozen=True)
 class Plant:
-    """One mistake: in a method of Tensor, or a function of several, ``old`` becomes ``new``."""
+    """One mistake: in a method of Tensor, or a function of several, `old` becomes `new`."""
 
     function: str
     old: str
@@ -182,7 +182,7 @@ def fails_without_grad() -> None:
 
 
 def test_no_grad() -> None:
-    """Nothing is recorded within, also after an error, and everything again behind it."""
+    """Nothing is recorded within, also after an error, and everything again after it."""
     x = Tensor(np.ones(2), requires_grad=True)
     with no_grad():
         y = x * x

@@ -165,7 +165,7 @@ def batches(name: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 def train(
     side: Side, model: Any, name: str, optimizer: str, disturb: Callable[[Any], None] = nothing
 ) -> list[State]:
-    """The loss of each step, and all parameters behind it, under numbers: the names are not the same."""
+    """The loss of each step, and all parameters after it, under numbers: the names are not the same."""
     steps, state = getattr(side.optimizers, optimizer)(model.parameters(), lr=0.05), None
     found = []
     for inputs, targets in batches(name):

@@ -1,4 +1,4 @@
-"""What is special about the convolutional network; its parity is proved in ``test_models.py``."""
+"""What is special about the convolutional network; its parity is proved in `test_models.py`."""
 
 from __future__ import annotations
 

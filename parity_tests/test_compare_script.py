@@ -228,7 +228,7 @@ REFUSALS = {
     ),
     "a short text": (
         ["RNNLanguageModel", "--batch-size", "100000"],
-        "symbols, but 100000 streams in chunks of",
+        "tokens, but 100000 streams in chunks of",
     ),
     "unknown flag": (["--step", "1"], "--step"),
     "unknown dtype": (["--dtype", "float16"], "float16"),

@@ -1,6 +1,6 @@
 """What is special about looking up rows: repeated ids, and gradients that hold only the rows looked up.
 
-Parity of the layer is proved in ``test_layers.py``.
+Parity of the layer is proved in `test_layers.py`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ IDS = np.array([[3, 0, 3], [5, 3, 0]])
 
 
 def step(layer: nn.Embedding, optimizer: optim.Optimizer, times: int = 1) -> None:
-    """A step on the sum of squares of what is looked up, its gradient gathered ``times`` times over."""
+    """A step on the sum of squares of what is looked up, its gradient gathered `times` times over."""
     optimizer.zero_grad()
     for _ in range(times):
         layer.backward(2 * layer(IDS))
@@ -99,7 +99,7 @@ def test_an_optimizer_that_moves_every_row_refuses(make: object) -> None:
 
 
 def test_repeated_ids_that_overwrite_each_other_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The mistake that NumPy invites: of several rows with one id, ``a[ids] += rows`` adds one."""
+    """The mistake that NumPy invites: of several rows with one id, `a[ids] += rows` adds one."""
 
     def overwriting(
         ids: np.ndarray, rows: np.ndarray, sources: np.ndarray, shape: tuple[int, int]

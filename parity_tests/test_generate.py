@@ -101,7 +101,7 @@ def test_symbols_are_drawn_as_often_as_softmax_says(temperature: float) -> None:
 def test_top_k_is_softmax_over_the_k_likeliest(
     logits: list[int], top_k: int, temperature: float, excluded: set[int]
 ) -> None:
-    """Of equally likely symbols those with the lowest ids; excluded ones do not count."""
+    """Of equally likely tokens those with the lowest ids; excluded ones do not count."""
     exclude = tuple(sorted(i for i in excluded if i < len(logits)))[: len(logits) - 1]
     allowed = [i for i in range(len(logits)) if i not in exclude]
     kept = sorted(allowed, key=lambda i: (-logits[i], i))[:top_k]
@@ -132,7 +132,7 @@ def test_greedy_takes_the_first_of_the_likeliest(seed: int) -> None:
 
 @pytest.mark.parametrize("number", [0.0, np.nextafter(1, 0)])
 def test_chance_at_its_ends_draws_what_can_be_drawn(number: float) -> None:
-    """A number of exactly 0 is rare, but must not draw an excluded symbol with no share at all."""
+    """A number of exactly 0 is rare, but must not draw an excluded token with no share at all."""
 
     class Rigged(np.random.Generator):
         def random(self, *args: Any, **kwargs: Any) -> Any:
@@ -177,7 +177,7 @@ def test_logits_of_a_model_that_diverged_are_refused(logits: list[float]) -> Non
 )
 @all_models
 def test_both_sides_write_the_same(name: str, how: dict[str, Any], dtype: str, device: str) -> None:
-    """Symbol for symbol, with one seed. Also in training mode, where dropout would make two of it."""
+    """Token for token, with one seed. Also in training mode, where dropout would make two of it."""
     model = build(name, dtype=dtype).train()
     twin = twin_of(model).train().to(device)
     prompt = VOCABULARY.encode("Née à")
@@ -201,8 +201,8 @@ def test_the_stepper_is_forward_one_symbol_at_a_time(name: str, dtype: str) -> N
     bound = error_bound(twin, [ids], [], no_grads, comparison_roundoff(dtype)).outputs[0]
     expected, _ = exact(ids)
     step, state = model.stepper(), None
-    for t, symbol in enumerate(ids[:, 0].tolist()):
-        stepped, state = step(symbol, state)
+    for t, token in enumerate(ids[:, 0].tolist()):
+        stepped, state = step(token, state)
         if (at := t + 1 - model.ahead) < len(ids):
             assert stepped.dtype == dtype
             assert (np.abs(stepped - expected[at, 0]) <= bound[at, 0]).all()
@@ -211,7 +211,7 @@ def test_the_stepper_is_forward_one_symbol_at_a_time(name: str, dtype: str) -> N
 
 @all_models
 def test_one_text_in_two_parts_is_one_text(name: str) -> None:
-    """What was written is read as the prompt is: the state behind it is the same."""
+    """What was written is read as the prompt is: the state after it is the same."""
     model = build(name)
     whole = list(generation.generate(model, [3, 1], 40, top_k=1))
     part = whole[:15]
@@ -265,12 +265,12 @@ ARGUMENTS = {
     "temperature must be positive and finite, got inf": {"temperature": float("inf")},
     "top_k must be at least 1, got 0": {"top_k": 0},
     "length must be at least 0, got -1": {"length": -1},
-    "prompt must have at least one symbol": {"prompt": []},
+    "prompt must have at least one token": {"prompt": []},
     "prompt must be integer ids, got float64": {"prompt": [1.0]},
     r"prompt must be ids in \[0, \d+\), got -1": {"prompt": [3, -1]},
     rf"prompt must be ids in \[0, {SIZE}\), got {SIZE}": {"prompt": [SIZE]},
     rf"exclude must be ids in \[0, {SIZE}\), got {SIZE}": {"exclude": [0, SIZE]},
-    f"exclude leaves none of the {SIZE} symbols": {"exclude": [*range(SIZE)]},
+    f"exclude leaves none of the {SIZE} tokens": {"exclude": [*range(SIZE)]},
 }
 
 
@@ -278,7 +278,7 @@ ARGUMENTS = {
 @pytest.mark.parametrize(("message", "arguments"), ARGUMENTS.items(), ids=ARGUMENTS)
 @both_backends
 def test_bad_arguments_are_refused_at_the_call(backend: str, message: str, arguments: dict[str, Any]) -> None:
-    """Not only when the first symbol is asked for."""
+    """Not only when the first token is asked for."""
     model = build("TransitionMatrixLM")
     arguments = {"prompt": [1], "length": 3, **arguments}
     write: Any = partial(generation.generate, model)
@@ -351,10 +351,10 @@ def test_every_kind_of_checkpoint_gives_the_same_text(
 def test_symbols_that_are_not_known_are_said_once(
     backend: str, checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """They are read as the unknown symbol, shown as they were given, and never written."""
+    """They are read as the unknown token, shown as they were given, and never written."""
     assert run(checkpoint, "--prompt", "N€Xe€X", "--length", 300, "--seed", 0, "--backend", backend) == 0
     out, err = capsys.readouterr()
-    assert err == "generate.py: the model does not know '€', 'X': read as its unknown symbol\n"
+    assert err == "generate.py: the model does not know '€', 'X': read as its unknown token\n"
     assert out == expected_text(build("LSTMLanguageModel"), "N€Xe€X", 300, rng=0)
     assert UNKNOWN not in out
 
@@ -396,7 +396,7 @@ def test_words_between_spaces_are_written_with_spaces(
     words = capsys.readouterr().out.removesuffix("\n").split(" ")
     assert words[:2] == ["mary", "moved"]
     assert len(words) == 9
-    assert set(words) <= set(vocabulary.symbols[1:])
+    assert set(words) <= set(vocabulary.tokens[1:])
 
 
 def test_symbols_beyond_the_vocabulary_are_never_written(
@@ -407,7 +407,7 @@ def test_symbols_beyond_the_vocabulary_are_never_written(
     assert run(tmp_path / "m.safetensors", "--prompt", "a", "--length", 200, "--temperature", 1e6) == 0
     out = capsys.readouterr().out
     assert len(out) == 202
-    assert set(out) <= set(VOCABULARY.symbols[1:])
+    assert set(out) <= set(VOCABULARY.tokens[1:])
 
 
 def test_stats_are_there_only_if_asked_for(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -428,7 +428,7 @@ REFUSALS = {
     "{lm} --length -1": "--length",
     "{lm} --length many": "--length",
     "{lm} --seed -1": "--seed",
-    "{lm} --prompt=": "--prompt is empty: give at least one symbol",
+    "{lm} --prompt=": "--prompt is empty: give at least one token",
     "{lm} --backend jax": "--backend",
     "{lm} --device cuda": "--device cuda is for --backend torch",
     "{lm} --size 3": "No such option",
@@ -446,8 +446,8 @@ REFUSALS = {
     "{dir}/mute.safetensors": "{dir}/mute.safetensors holds no vocabulary",
     "{dir}/mute.safetensors --backend torch": "{dir}/mute.safetensors holds no vocabulary",
     "{dir}/mute.ckpt --backend torch": "{dir}/mute.ckpt holds no vocabulary",
-    "{dir}/small.safetensors": f"a vocabulary of {SIZE} symbols for a model of {SIZE - 1}",
-    "{dir}/nothing.safetensors": "vocabulary knows no symbol",
+    "{dir}/small.safetensors": f"a vocabulary of {SIZE} tokens for a model of {SIZE - 1}",
+    "{dir}/nothing.safetensors": "vocabulary knows no token",
     "{dir}/nan.safetensors": "the largest logit is nan",
     "{dir}/lm.ckpt": "`python -m gdl_torch.export {dir}/lm.ckpt`, and give {dir}/lm.safetensors",
     "{dir}/strict.safetensors --prompt aX€": "--prompt has 'X', '€', which the model's vocabulary lacks",
@@ -533,7 +533,7 @@ def test_a_terminal_that_lacks_a_character_is_no_reason_to_stop(checkpoint: Path
 
 @pytest.mark.skipif(os.name == "nt", reason="sends SIGINT")
 def test_text_streams_until_ctrl_c(checkpoint: Path) -> None:
-    """It is there long before the last symbol; after Ctrl-C nothing is said."""
+    """It is there long before the last token; after Ctrl-C nothing is said."""
     with start(checkpoint, "--prompt", "N", "--length", str(10**12)) as process:
         assert process.stdout is not None
         assert process.stderr is not None

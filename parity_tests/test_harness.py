@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Plant:
-    """One mistake: in a method of the layer, or a function of its file, ``old`` becomes ``new``."""
+    """One mistake: in a method of the layer, or a function of its file, `old` becomes `new`."""
 
     kind: str
     layer: str

@@ -58,7 +58,7 @@ def test_reviews_take_turns_in_the_order_of_their_numbers(root: Path) -> None:
     for part in (dataset.train, dataset.test):
         np.testing.assert_array_equal(part.labels, [1, 0, 1, 0, 1, 0], strict=True)
     assert dataset.train.texts[0] == "review 9 of train , pos : it's fine , isn't it ?"
-    assert "test" not in dataset.vocabulary().symbols
+    assert "test" not in dataset.vocabulary().tokens
 
 
 def same(first: data.ReviewDataset, second: data.ReviewDataset) -> None:
@@ -175,5 +175,5 @@ def test_imdb_is_half_positive_in_any_stretch() -> None:
         assert part.documents.lengths.min() > 0
     assert 80_000 < len(dataset.vocabulary()) < 83_000
     assert len(dataset.vocabulary(10_000)) == 10_000
-    assert {"terrible", "beautiful", "don't", "!", "."} <= set(dataset.vocabulary(10_000).symbols)
+    assert {"terrible", "beautiful", "don't", "!", "."} <= set(dataset.vocabulary(10_000).tokens)
     assert "<" not in dataset.train.texts[0]

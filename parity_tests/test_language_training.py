@@ -163,7 +163,7 @@ def test_the_model_is_left_as_it_was(kind: type[Any]) -> None:
 
 @pytest.mark.parametrize("last_only", [False, True])
 def test_the_mean_is_that_over_all_targets(last_only: bool) -> None:
-    """Sentences of 2 to 12 symbols in batches of 3: each target weighs the same, padding weighs nothing."""
+    """Sentences of 2 to 12 tokens in batches of 3: each target weighs the same, padding weighs nothing."""
     rng = np.random.default_rng(1)
     sentences = [rng.integers(0, 3, length) for length in (2, 12, 3, 5, 2, 9, 4)]
     model = new_model(dtype=np.float64)
@@ -326,7 +326,7 @@ def test_checkpoints_hold_the_vocabulary(tmp_path: Path) -> None:
 
 
 def test_a_run_does_not_go_on_with_another_text(tmp_path: Path) -> None:
-    """Also where there are as many symbols in it."""
+    """Also where there are as many tokens in it."""
     numpy_run(tmp_path, 1)
     other = Vocabulary.build(TEXT.replace("e", "x"))
     assert len(other) == len(VOCABULARY)

@@ -540,10 +540,10 @@ def test_another_vocabulary_is_refused(tmp_path: Path) -> None:
         (lambda: PythonDocsDataModule(batch_size=0), "batch_size must be at least 1, got 0"),
         (lambda: FewSentences(seed=-1), "seed must be 0 or more, got -1"),
         (lambda: PythonDocsDataModule(vocabulary="letters").vocab_size, "got 'letters'"),
-        (lambda: ShortText(chunk=500).train_dataloader(), "the text has 901 symbols, but 3 streams"),
+        (lambda: ShortText(chunk=500).train_dataloader(), "the text has 901 tokens, but 3 streams"),
         (
             lambda: trainer().fit(RNNLanguageModel(9, 3, 4), datamodule=ShortText()),
-            "RNNLanguageModel was built for 9 symbols, but the data has 4[0-9]: give vocab_size=4",
+            "RNNLanguageModel was built for 9 tokens, but the data has 4[0-9]: give vocab_size=4",
         ),
         (
             lambda: trainer().fit(RNNLanguageModel(9, 3, 4), datamodule=DigitsDataModule()),
@@ -688,7 +688,7 @@ def test_a_state_can_be_carried_in_lower_precision(name: str, device: str) -> No
 
 
 def test_unknown_symbols_and_words() -> None:
-    """A vocabulary of the training text reads the others, if it has a symbol for the unknown."""
+    """A vocabulary of the training text reads the others, if it has a token for the unknown."""
     text = "a b " * 30 + "b c " * 3 + "c d " * 3
     for arguments, vocabulary in (
         ({}, Vocabulary.build(text[:118])),

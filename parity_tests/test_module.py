@@ -31,7 +31,7 @@ def batch(seed: int, dtype: str = "float64") -> np.ndarray:
 
 
 def run(model: nn.Module, seed: int) -> np.ndarray | None:
-    """Forward and backward on a batch and an output gradient from ``seed``; gives the input's gradient."""
+    """Forward and backward on a batch and an output gradient from `seed`; gives the input's gradient."""
     y = model(batch(seed))
     grad: np.ndarray | None = model.backward(np.random.default_rng(seed + 1).standard_normal(y.shape))
     return grad
@@ -111,7 +111,7 @@ def test_a_shared_parameter_is_one_parameter() -> None:
 
 
 def test_gradients_add_up_until_zero_grad() -> None:
-    """Two backward passes without ``zero_grad`` between them give the sum of what each gives alone."""
+    """Two backward passes without `zero_grad` between them give the sum of what each gives alone."""
     model, alone = small_cnn(), []
     for seed in (1, 2):
         model.zero_grad()

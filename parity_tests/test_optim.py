@@ -161,7 +161,7 @@ def test_the_defaults_are_torchs() -> None:
 
 
 class Mistake(NamedTuple):
-    """In one function of ``optim``, ``old`` becomes ``new``; ``spec`` is an optimizer that uses the term."""
+    """In one function of `optim`, `old` becomes `new`; `spec` is an optimizer that uses the term."""
 
     kind: str
     spec: str
@@ -230,7 +230,7 @@ def test_a_planted_mistake_is_caught(mistake: Mistake, monkeypatch: pytest.Monke
 
 @each_spec
 def test_a_resumed_run_is_the_uninterrupted_one(spec: OptimizerSpec, dtype: str) -> None:
-    """``state_dict`` holds all that the next step depends on: bit by bit the same weights after a break."""
+    """`state_dict` holds all that the next step depends on: bit by bit the same weights after a break."""
     steps = schedule()
     whole = NumpySide(Weights(), dtype, spec)
     for step in steps:
@@ -275,7 +275,7 @@ def test_slices_change_nothing(spec: OptimizerSpec, dtype: str, monkeypatch: pyt
 
 @each_spec
 def test_dtypes_and_gradients_are_kept(spec: OptimizerSpec, dtype: str) -> None:
-    """Nothing is upcast; a step does not touch the gradients, and ``zero_grad`` drops them."""
+    """Nothing is upcast; a step does not touch the gradients, and `zero_grad` drops them."""
     side = NumpySide(Weights(), dtype, spec)
     for step in schedule()[:3]:
         numpy_step(side, step)

@@ -1,6 +1,6 @@
 """Where the losses of pairs have corners: coinciding points, margins exactly met, one pair, zeros.
 
-Parity everywhere else is proved in ``test_layers.py``.
+Parity everywhere else is proved in `test_layers.py`.
 """
 
 from __future__ import annotations

@@ -124,7 +124,7 @@ INPUTS = [
             ValueError, BAG, "got []", "start at 0"),
     Refusal("offsets that decrease", lambda: nn.EmbeddingBag(5, 3)(ids(1, 2, 3), ids(0, 2, 1)),
             ValueError, BAG, "got 2 for bag 1, followed by 1", "never decrease"),
-    Refusal("offset behind the end", lambda: nn.EmbeddingBag(5, 3)(ids(1, 2, 3), ids(0, 4)),
+    Refusal("offset after the end", lambda: nn.EmbeddingBag(5, 3)(ids(1, 2, 3), ids(0, 4)),
             ValueError, BAG, "got 4 for bag 1, followed by 3", "at most 3, the number of ids"),
     Refusal("no such dimension of vectors", lambda: nn.Normalize(2)(zeros(2, 3)),
             ValueError, "Normalize(dim=2", "(2, 3)", "dimension 2"),
@@ -195,7 +195,7 @@ ARGUMENTS = [
             ValueError, "Linear", "-1 and 4", "in_features and out_features ≥ 1"),
     Refusal("no features", lambda: models.MLP(4, (0,)),
             ValueError, "Linear", "4 and 0", "in_features and out_features ≥ 1"),
-    Refusal("no symbols", lambda: nn.Embedding(0, 4),
+    Refusal("no tokens", lambda: nn.Embedding(0, 4),
             ValueError, "Embedding", "0 and 4", "num_embeddings and embedding_dim ≥ 1"),
     Refusal("padding", lambda: nn.Embedding(5, 3, 5),
             ValueError, "Embedding", "got 5", "one of 5 rows"),
@@ -360,7 +360,7 @@ each_layer = pytest.mark.parametrize("case", LAYERS.values(), ids=LAYERS)
 
 
 def each_example(case: LayerCase, test: Callable[[nn.Module, list[np.ndarray]], None]) -> None:
-    """Runs ``test`` on random configurations of a layer, as float32, with the arguments of its forward."""
+    """Runs `test` on random configurations of a layer, as float32, with the arguments of its forward."""
 
     @given(st.data())
     def run(data: st.DataObject) -> None:

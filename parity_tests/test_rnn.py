@@ -145,7 +145,7 @@ LANGUAGE_MODELS = [case for case in MODELS.values() if issubclass(case.model, mo
 
 
 def results(case: ModelCase, use: Callable[[Any], State]) -> Callable[[Disturb], list[State]]:
-    """What ``use`` finds with the case's first variant in float64, as ``moved_by_rounding`` wants it."""
+    """What `use` finds with the case's first variant in float64, as `moved_by_rounding` wants it."""
 
     def run(disturb: Disturb) -> list[State]:
         model = models.MODELS[case.name](**case.variants[0], rng=0, dtype=np.float64)
@@ -232,7 +232,7 @@ def test_projected_once(case: ModelCase) -> None:
 
 @pytest.mark.parametrize("case", LANGUAGE_MODELS[1:], ids=lambda case: case.name)
 def test_where_projecting_does_not_apply(case: ModelCase) -> None:
-    """With embeddings that are dropped at random, and with fewer ids than symbols."""
+    """With embeddings that are dropped at random, and with fewer ids than tokens."""
     model = models.MODELS[case.name](**{**case.variants[0], "dropout": 0.5}, rng=0)
     assert model.project_once
     assert not model.projects(100)

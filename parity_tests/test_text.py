@@ -1,4 +1,4 @@
-"""Text: nothing is lost between text and ids, and every symbol is predicted once, from the ones before it."""
+"""Text: nothing is lost between text and ids, and every token is predicted once, from the ones before it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 # All code points, also those that are no characters: Python's strings hold lone surrogates.
 any_text = st.text(st.characters(exclude_categories=()))
-# Text with many words and spaces in it, of few letters, so that two texts have symbols in common.
+# Text with many words and spaces in it, of few letters, so that two texts have tokens in common.
 prose = st.text(st.sampled_from("aé'’ \n\t.-\ufffd\ud800字"))
 texts = any_text | prose
 SURROGATE_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
@@ -52,7 +52,7 @@ def test_text_to_ids_and_back_loses_nothing(kind: Kind, text: str, unknown: bool
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_empty_text_has_no_symbols(kind: Kind) -> None:
-    """Not one empty symbol either, which is what dividing it at its spaces would give."""
+    """Not one empty token either, which is what dividing it at its spaces would give."""
     vocabulary = Vocabulary.build("a b", kind)
     np.testing.assert_array_equal(vocabulary.encode(""), np.zeros(0, np.int64), strict=True)
     assert vocabulary.decode([]) == ""
@@ -62,11 +62,11 @@ def test_an_empty_text_has_no_symbols(kind: Kind) -> None:
 @given(known=texts.filter(bool), text=texts)
 def test_what_is_not_known_is_shown_and_named(kind: Kind, known: str, text: str) -> None:
     vocabulary = Vocabulary.build(known, kind)
-    symbols = vocabulary.split(text)
-    lacking = set(symbols) - {*vocabulary.split(known), UNKNOWN}
-    shown = [UNKNOWN if symbol in lacking else symbol for symbol in symbols]
+    tokens = vocabulary.split(text)
+    lacking = set(tokens) - {*vocabulary.split(known), UNKNOWN}
+    shown = [UNKNOWN if token in lacking else token for token in tokens]
     assert vocabulary.decode(vocabulary.encode(text)) == (" " if kind == "spaces" else "").join(shown)
-    assert vocabulary.unknown_in(text) == tuple(dict.fromkeys(s for s in symbols if s in lacking))
+    assert vocabulary.unknown_in(text) == tuple(dict.fromkeys(s for s in tokens if s in lacking))
 
 
 @given(known=prose.filter(bool), text=prose)
@@ -90,19 +90,19 @@ def test_words_are_words_and_marks_with_the_space_before_them() -> None:
 
 def test_spaces_divide_words_as_the_book_divides_them() -> None:
     vocabulary = Vocabulary.build("where is mary? \tbathroom\t1", "spaces", unknown=False)
-    assert set(vocabulary.symbols) == {"where", "is", "mary?", "\tbathroom\t1"}
+    assert set(vocabulary.tokens) == {"where", "is", "mary?", "\tbathroom\t1"}
     assert vocabulary.unit == "word"
 
 
 def test_ids_do_not_depend_on_where_symbols_stand_in_the_text() -> None:
     """Checkpoints of one text can be compared: its characters are sorted, the unknown one before them."""
-    assert Vocabulary.build("hello").symbols == (UNKNOWN, *"ehlo")
-    assert Vocabulary.build("olleh", unknown=False).symbols == tuple("ehlo")
+    assert Vocabulary.build("hello").tokens == (UNKNOWN, *"ehlo")
+    assert Vocabulary.build("olleh", unknown=False).tokens == tuple("ehlo")
     assert Vocabulary.build("hello").unit == "character"
 
 
 @pytest.mark.parametrize(
-    ("max_size", "unknown", "symbols"),
+    ("max_size", "unknown", "tokens"),
     [
         (3, False, ("b", "c", "d")),  # of a, c and d, twice each, c and d come first
         (3, True, (UNKNOWN, "b", "d")),
@@ -112,13 +112,13 @@ def test_ids_do_not_depend_on_where_symbols_stand_in_the_text() -> None:
     ],
 )
 def test_a_full_vocabulary_keeps_the_most_frequent_symbols(
-    max_size: int, unknown: bool, symbols: tuple[str, ...]
+    max_size: int, unknown: bool, tokens: tuple[str, ...]
 ) -> None:
-    assert Vocabulary.build("dcbabbacde", unknown=unknown, max_size=max_size).symbols == symbols
+    assert Vocabulary.build("dcbabbacde", unknown=unknown, max_size=max_size).tokens == tokens
 
 
 def test_bad_texts_and_sizes_are_refused() -> None:
-    with pytest.raises(ValueError, match="text must have at least one symbol, got an empty one"):
+    with pytest.raises(ValueError, match="text must have at least one token, got an empty one"):
         Vocabulary.build("")
     with pytest.raises(ValueError, match=r"max_size must be at least 2 \(with unknown=True\), got 1"):
         Vocabulary.build("text", max_size=1)
@@ -127,22 +127,22 @@ def test_bad_texts_and_sizes_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("symbols", "kind", "unknown", "message"),
+    ("tokens", "kind", "unknown", "message"),
     [
-        ((), "characters", False, "at least one symbol"),
+        ((), "characters", False, "at least one token"),
         (("a", "b", "a"), "characters", False, "'a' is there more than once"),
-        (("a", "bc"), "characters", False, "'bc' is not one symbol, where symbols are characters"),
-        (("",), "characters", False, "'' is not one symbol"),
-        (("a b",), "words", False, "'a b' is not one symbol, where symbols are words"),
-        (("a b",), "spaces", False, "'a b' is not one symbol, where symbols are spaces"),
-        (("a", UNKNOWN), "characters", True, "with unknown=True symbol 0 must be '\ufffd', got 'a'"),
+        (("a", "bc"), "characters", False, "'bc' is not one token, where tokens are characters"),
+        (("",), "characters", False, "'' is not one token"),
+        (("a b",), "words", False, "'a b' is not one token, where tokens are words"),
+        (("a b",), "spaces", False, "'a b' is not one token, where tokens are spaces"),
+        (("a", UNKNOWN), "characters", True, "with unknown=True token 0 must be '\ufffd', got 'a'"),
     ],
 )
 def test_inconsistent_vocabularies_are_refused(
-    symbols: tuple[str, ...], kind: Kind, unknown: bool, message: str
+    tokens: tuple[str, ...], kind: Kind, unknown: bool, message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        Vocabulary(symbols, kind, unknown)
+        Vocabulary(tokens, kind, unknown)
 
 
 def change(**fields: object) -> dict[str, object]:
@@ -159,7 +159,7 @@ def change(**fields: object) -> dict[str, object]:
         (change(kind="letters"), "kind must be one of characters, words, spaces; got 'letters'"),
         (change(kind=["words"]), r"kind must be one of .*; got \['words'\]"),
         (change(unknown=1), "unknown must be true or false, got 1"),
-        (change(unknown=True), "symbol 0 must be"),
+        (change(unknown=True), "token 0 must be"),
         (change(symbols="ab"), "symbols must be a list of strings"),
         (change(symbols=["a", 2]), "symbols must be a list of strings"),
         (change(symbols=["a", "a"]), "'a' is there more than once"),
@@ -173,7 +173,7 @@ def test_what_is_no_vocabulary_is_refused(value: Any, message: str) -> None:
 
 @pytest.mark.parametrize("wrong", [-1, 3])
 def test_ids_out_of_range_are_refused(wrong: int) -> None:
-    """Also -1, which Python would take for the last symbol."""
+    """Also -1, which Python would take for the last token."""
     with pytest.raises(IndexError, match=f"ids must be from 0 to 2, got {wrong}"):
         Vocabulary.build("abc", unknown=False).decode([0, wrong])
 
@@ -295,16 +295,16 @@ def test_a_text_too_short_says_how_much_is_needed() -> None:
     for num_replicas, ahead, needed in [(1, 1, 51), (1, 0, 50), (2, 1, 101)]:
         Streams(np.arange(needed), 5, 10, ahead, num_replicas)
         message = (
-            f"the text has {needed - 1} symbols, but {5 * num_replicas} streams in chunks of 10 need "
+            f"the text has {needed - 1} tokens, but {5 * num_replicas} streams in chunks of 10 need "
             f"at least {needed}: "
         )
         with pytest.raises(ValueError, match=message):
             Streams(np.arange(needed - 1), 5, 10, ahead, num_replicas)
-    with pytest.raises(ValueError, match="the text has 0 symbols"):
+    with pytest.raises(ValueError, match="the text has 0 tokens"):
         Streams(np.arange(0), 1, 1)
     parts: dict[Any, str] = {"train": "training", "validation": "validation", "test": "test"}
     for part, called in parts.items():
-        with pytest.raises(ValueError, match=f"in the {called} part the text has 0 symbols"):
+        with pytest.raises(ValueError, match=f"in the {called} part the text has 0 tokens"):
             Streams(np.arange(0), 1, 1, part=part)
 
 
@@ -377,9 +377,9 @@ def test_sentences_say_what_a_resumed_run_must_share() -> None:
 def test_a_sentence_without_a_target_is_named() -> None:
     sentences = [np.arange(3), np.arange(1)]
     assert len(list(Sentences(sentences, 1, ahead=0))) == 2
-    with pytest.raises(ValueError, match="sequence 1 has 1 symbols, but needs at least 2 to have a target"):
+    with pytest.raises(ValueError, match="sequence 1 has 1 tokens, but needs at least 2 to have a target"):
         Sentences(sentences, 1)
-    with pytest.raises(ValueError, match="sequence 0 has 0 symbols, but needs at least 1"):
+    with pytest.raises(ValueError, match="sequence 0 has 0 tokens, but needs at least 1"):
         Sentences([np.arange(0)], 1, ahead=0)
 
 

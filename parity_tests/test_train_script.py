@@ -173,7 +173,7 @@ def test_a_text_without_a_symbol_for_the_unknown(tmp_path: Path) -> None:
     assert train(*SMALL_TEXT, "--no-unknown", "--epochs", 0, "--out", tmp_path) == 0
     vocabulary = load_vocabulary(tmp_path / "model.safetensors")
     assert not vocabulary.unknown
-    assert set(vocabulary.symbols) == set(load("python_docs").text)
+    assert set(vocabulary.tokens) == set(load("python_docs").text)
     settings = json.loads((tmp_path / "run.json").read_text())
     assert (settings["vocabulary"], settings["unknown"]) == ("characters", False)
 
@@ -241,7 +241,7 @@ REFUSALS = {
         ["LSTMLanguageModel", "--batch-size", "2000"],
         "Streams: in the validation part the text has",
     ),
-    "kind of symbol": (["LSTMLanguageModel", "--vocabulary", "syllables"], "--vocabulary"),
+    "kind of token": (["LSTMLanguageModel", "--vocabulary", "syllables"], "--vocabulary"),
     "max words": (["LSTMLanguageModel", "--max-words", "9"], "--max-words is for --vocabulary words"),
     "max words of characters": (
         ["LSTMLanguageModel", "--max-words", "9", "--vocabulary", "characters"],
@@ -250,7 +250,7 @@ REFUSALS = {
     "no words": (["LSTMLanguageModel", "--vocabulary", "words", "--max-words", "1"], "--max-words"),
     "words left out, and not": (
         ["LSTMLanguageModel", "--vocabulary", "words", "--max-words", "9", "--no-unknown"],
-        "--max-words needs a symbol for the words left out: it does not go with --no-unknown",
+        "--max-words needs a token for the words left out: it does not go with --no-unknown",
     ),
     "task of a text": (
         ["LSTMLanguageModel", "--data", "python_docs/2"],
@@ -414,7 +414,7 @@ def test_both_backends_train_on_a_file_of_text(tmp_path: Path, capsys: pytest.Ca
         out = tmp_path / backend
         assert train(*flags, "--backend", backend, "--device", "cpu", "--out", out) == 0
         assert f"LSTMLanguageModel on babi, {backend}: " in capsys.readouterr().out
-        assert "ä" in load_vocabulary(out / "model.safetensors").symbols
+        assert "ä" in load_vocabulary(out / "model.safetensors").tokens
     for name, array in weights(tmp_path / "numpy").items():
         np.testing.assert_allclose(weights(tmp_path / "torch")[name], array, atol=1e-5, err_msg=name)
 

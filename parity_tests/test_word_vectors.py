@@ -109,7 +109,7 @@ def test_neighbours_are_all_other_words(metric: Any, dtype: str) -> None:
     else:
         scores = np.linalg.norm(exact - exact[5], axis=1)
     order = np.argsort(-scores[1:5] if metric == "cosine" else scores[1:5]) + 1
-    assert [word for word, _ in found] == [VOCABULARY.symbols[i] for i in order]
+    assert [word for word, _ in found] == [VOCABULARY.tokens[i] for i in order]
     rounding = float(gamma(20, unit_roundoff(dtype)) * np.abs(words.vectors).max())
     np.testing.assert_allclose([score for _, score in found], scores[order], atol=rounding)
     assert words.nearest("good", 2, metric) == found[:2]

@@ -157,8 +157,8 @@ def small_reviews(n: int = 20) -> ReviewDataset:
 
 def test_the_vocabulary_is_of_the_training_texts() -> None:
     dataset = small_reviews()
-    assert "w9" in dataset.vocabulary().symbols
-    assert "w10" not in dataset.vocabulary().symbols
+    assert "w9" in dataset.vocabulary().tokens
+    assert "w10" not in dataset.vocabulary().tokens
     assert dataset.test.texts[0] == "w10 is bad . so it is ! yes"
     assert dataset.sha256 == small_reviews().sha256 != small_reviews(18).sha256
 

@@ -1,11 +1,11 @@
 """Let a trained language model write: its text appears as it is made.
 
     python scripts/generate.py runs/lstm/model.safetensors --prompt "ROMEO:" --length 1000 --temperature 0.8
-    python scripts/generate.py model.safetensors --top-k 1             greedy: always the likeliest symbol
+    python scripts/generate.py model.safetensors --top-k 1             greedy: always the likeliest token
     python scripts/generate.py last.ckpt --backend torch --seed 1      a checkpoint of Lightning's
 
 Either backend reads the .safetensors files of train.py and of the export from gdl_torch, and writes the same
-text for the same seed; the numpy backend needs no torch. The prompt comes first, then --length symbols and an
+text for the same seed; the numpy backend needs no torch. The prompt comes first, then --length tokens and an
 end of line. Exit code 130 after Ctrl-C; 2, and one line that says why, for bad usage and files that cannot be
 used.
 
@@ -21,7 +21,7 @@ import time
 from pathlib import Path  # noqa: TC003 (typer reads the annotations)
 from typing import TYPE_CHECKING, Annotated, Any
 
-# Before NumPy is loaded. A symbol is less work than two threads have with waiting for each other: on a busy
+# Before NumPy is loaded. A token is less work than two threads have with waiting for each other: on a busy
 # machine the second one makes it ten times slower.
 if __name__ == "__main__":
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from gdl_numpy.data import Vocabulary
 
-# So many unknown symbols of a prompt are named.
+# So many unknown tokens of a prompt are named.
 NAMED = 10
 app = typer.Typer(add_completion=False)
 
@@ -51,12 +51,12 @@ def write(
     prompt: Annotated[
         str | None, typer.Option(help="Text to begin with; else an end of line, or a word the model knows.")
     ] = None,
-    length: Annotated[int, typer.Option(help="Symbols to write.", min=0)] = 500,
+    length: Annotated[int, typer.Option(help="Tokens to write.", min=0)] = 500,
     temperature: Annotated[
-        float, typer.Option(help="Above 0; below 1 prefers likely symbols, above 1 is bolder.")
+        float, typer.Option(help="Above 0; below 1 prefers likely tokens, above 1 is bolder.")
     ] = 1.0,
     top_k: Annotated[
-        int | None, typer.Option(help="Choose among so many likeliest symbols only; 1 is greedy.", min=1)
+        int | None, typer.Option(help="Choose among so many likeliest tokens only; 1 is greedy.", min=1)
     ] = None,
     seed: Annotated[int | None, typer.Option(help="For the same text again; else a new one.", min=0)] = None,
     backend: Annotated[Backend, typer.Option(help="Who computes.")] = Backend.numpy,
@@ -67,23 +67,23 @@ def write(
 ) -> None:
     """Let a trained language model write."""
     if prompt == "":
-        raise ValueError("--prompt is empty: give at least one symbol to begin with, or leave it out")
+        raise ValueError("--prompt is empty: give at least one token to begin with, or leave it out")
     load = load_for_torch if backend is Backend.torch else load_for_numpy
     model, vocabulary, generate = load(checkpoint, device)
     if len(vocabulary) > model.vocab_size:
         raise ValueError(
-            f"{checkpoint} has a vocabulary of {len(vocabulary)} symbols for a model of {model.vocab_size}: "
+            f"{checkpoint} has a vocabulary of {len(vocabulary)} tokens for a model of {model.vocab_size}: "
             "give another checkpoint"
         )
     if prompt is None:
         prompt = default_prompt(vocabulary)
     say_what_is_unknown(prompt, vocabulary)
-    # Neither the unknown symbol is written, nor what the model could know beyond its vocabulary.
+    # Neither the unknown token is written, nor what the model could know beyond its vocabulary.
     exclude = [*range(vocabulary.unknown), *range(len(vocabulary), model.vocab_size)]
     ids = generate(model, vocabulary.encode(prompt), length, temperature, top_k, seed, exclude=exclude)
     between = " " if vocabulary.kind == "spaces" else ""
     start = time.perf_counter()
-    stream(prompt, (between + vocabulary.symbols[symbol] for symbol in ids))
+    stream(prompt, (between + vocabulary.tokens[token] for token in ids))
     if stats:
         seconds = time.perf_counter() - start
         rate = f"{length / seconds:,.0f} {vocabulary.unit}s a second"
@@ -130,18 +130,18 @@ def load_for_torch(path: Path, device: Device) -> tuple[Any, Vocabulary, Callabl
 
 
 def default_prompt(vocabulary: Vocabulary) -> str:
-    """An end of line, else the first word or letter, else the first symbol that is known."""
-    known = vocabulary.symbols[vocabulary.unknown :]
+    """An end of line, else the first word or letter, else the first token that is known."""
+    known = vocabulary.tokens[vocabulary.unknown :]
     if not known:
-        raise ValueError("the checkpoint's vocabulary knows no symbol: give another checkpoint")
-    return "\n" if "\n" in known else next((symbol for symbol in known if symbol.isalpha()), known[0])
+        raise ValueError("the checkpoint's vocabulary knows no token: give another checkpoint")
+    return "\n" if "\n" in known else next((token for token in known if token.isalpha()), known[0])
 
 
 def say_what_is_unknown(prompt: str, vocabulary: Vocabulary) -> None:
     """Names, on stderr, what of the prompt the model does not know.
 
     Raises:
-        ValueError: there is such, and no symbol to read instead.
+        ValueError: there is such, and no token to read instead.
     """
     missing = vocabulary.unknown_in(prompt)
     if not missing:
@@ -151,9 +151,9 @@ def say_what_is_unknown(prompt: str, vocabulary: Vocabulary) -> None:
         names += f" and {len(missing) - NAMED} more"
     if not vocabulary.unknown:
         raise ValueError(
-            f"--prompt has {names}, which the model's vocabulary lacks, and there is no unknown symbol in it"
+            f"--prompt has {names}, which the model's vocabulary lacks, and there is no unknown token in it"
         )
-    typer.echo(f"generate.py: the model does not know {names}: read as its unknown symbol", err=True)
+    typer.echo(f"generate.py: the model does not know {names}: read as its unknown token", err=True)
 
 
 def stream(prompt: str, pieces: Iterable[str]) -> None:

@@ -54,7 +54,7 @@ app = typer.Typer(add_completion=False)
 
 @dataclass(frozen=True)
 class Subject:
-    """What became of a model's gradients on their way back: its ``gradient_reach``, also before training."""
+    """What became of a model's gradients on their way back: its `gradient_reach`, also before training."""
 
     name: str
     reach: Norms

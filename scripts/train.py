@@ -9,11 +9,11 @@
     python scripts/train.py CNN --help                   every flag, the model's own among them
 
 A language model reads its text in --batch-size streams side by side, --chunk steps at a time: gradients flow
-back through a chunk, the state goes on to the next. Losses are in nats a symbol, a character or a word.
+back through a chunk, the state goes on to the next. Losses are in nats a token, a character or a word.
 
 In the folder of the run (--out): checkpoint.* to resume from; history.json, history.csv and history.png;
 run.json with the flags; and at the end model.safetensors, which gdl_numpy loads without torch, with the
-vocabulary of a model that reads symbols.
+vocabulary of a model that reads tokens.
 
 Every epoch is saved as it ends. After Ctrl-C (exit code 130) the same command with --resume goes on and
 gives, bit for bit on a CPU, the weights of a run that was never stopped. Exit code 2, and one line that says

@@ -152,7 +152,7 @@ def predict(
     added = word_sentiment(model)[alone.ids]
     table = Table("word", Column("adds alone", justify="right"))
     for place in np.argsort(-added, kind="stable"):
-        table.add_row(escape(alone.vocabulary.symbols[alone.ids[place]]), f"{added[place]:+.2f}")
+        table.add_row(escape(alone.vocabulary.tokens[alone.ids[place]]), f"{added[place]:+.2f}")
     console().print(table)
 
 
@@ -223,7 +223,7 @@ def plot(
     figure = Figure((10, 8), layout="constrained")
     axes = figure.subplots()
     axes.set_title(f"{len(chosen)} words as {type(model).__name__} has them")
-    names = [vectors.vocabulary.symbols[word] for word in chosen]
+    names = [vectors.vocabulary.tokens[word] for word in chosen]
     points = draw_words(axes, vectors.vectors[chosen], names, sentiment[chosen])
     figure.colorbar(points, ax=axes, label=meaning, shrink=0.7)
     with replacing(out) as temporary:

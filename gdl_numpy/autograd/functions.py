@@ -41,7 +41,7 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
 
 
 def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
-    """Tensors one behind the other, along a dimension that they have."""
+    """Tensors one after the other, along a dimension that they have."""
     y = np.concatenate([x.data for x in tensors], axis=dim)
     ends = np.cumsum([x.shape[dim] for x in tensors])[:-1]
     return record(y, *((x, lambda g, i=i: np.split(g, ends, axis=dim)[i]) for i, x in enumerate(tensors)))

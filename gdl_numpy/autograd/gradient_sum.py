@@ -8,7 +8,7 @@ import numpy as np
 
 
 class Placed(NamedTuple):
-    """The gradient of x from y = x[key]: ``grad`` in those places, zero elsewhere. What repeats, adds up."""
+    """The gradient of x from y = x[key]: `grad` in those places, zero elsewhere. What repeats, adds up."""
 
     key: Any
     grad: np.ndarray

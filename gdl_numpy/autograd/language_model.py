@@ -1,4 +1,4 @@
-"""Chapters 13 and 14: a network that reads symbol by symbol, with either cell."""
+"""Chapters 13 and 14: a network that reads token by token, with either cell."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class LanguageModel(Module):
 
     Args:
         cell: RNNCell or LSTMCell.
-        vocab_size: number of symbols.
-        embedding_dim: numbers that stand for a symbol.
+        vocab_size: number of tokens.
+        embedding_dim: numbers that stand for a token.
         hidden_size: numbers in a state.
         rng: where the weights come from: from the same seed, those of the hand-written model.
         dtype: of the parameters.
@@ -45,7 +45,7 @@ class LanguageModel(Module):
         self.decoder = Linear(hidden_size, vocab_size, rng=rng, dtype=dtype)
 
     def forward(self, ids: Int[np.ndarray, "time batch"], state: Any = None) -> tuple[Tensor, Any]:
-        """Logits (time, batch, vocab_size) of the symbol behind each id, and the state behind the last.
+        """Logits (time, batch, vocab_size) of the token after each id, and the state after the last.
 
         Args:
             ids: in [0, vocab_size).
@@ -59,11 +59,11 @@ class LanguageModel(Module):
         return self.decoder(stack(outputs)), state
 
     def stepper(self) -> Step:
-        """What `gdl_numpy.generation.write` reads with: one symbol at a time, nothing recorded."""
+        """What `gdl_numpy.generation.write` reads with: one token at a time, nothing recorded."""
 
-        def step(symbol: int, state: Any) -> tuple[np.ndarray, Any]:
+        def step(token: int, state: Any) -> tuple[np.ndarray, Any]:
             with no_grad():
-                logits, state = self(np.array([[symbol]]), state)
+                logits, state = self(np.array([[token]]), state)
             return logits.data[0, 0], state
 
         return step

@@ -149,14 +149,14 @@ class MSELoss(Module):
 
 
 class CrossEntropyLoss(Module):
-    """``cross_entropy`` of logits (N, C) and class ids (N,)."""
+    """`cross_entropy` of logits (N, C) and class ids (N,)."""
 
     def forward(self, prediction: Tensor, target: Int[np.ndarray, " batch"]) -> Tensor:
         return cross_entropy(prediction, target)
 
 
 class Cell(Module):
-    """The weights of one step of a recurrence, whose rows come in ``blocks`` of hidden_size.
+    """The weights of one step of a recurrence, whose rows come in `blocks` of hidden_size.
 
     Attributes:
         weight_ih: (blocks · hidden_size, input_size)
@@ -194,12 +194,12 @@ class Cell(Module):
         return linear(x, self.weight_ih, self.bias_ih)
 
     def step(self, z: Tensor, state: Any = None) -> Any:
-        """The next state from z, what ``project`` makes of x."""
+        """The next state from z, what `project` makes of x."""
         raise TypeError(f"{type(self).__name__} does not define step")
 
 
 class RNNCell(Cell):
-    """h' = tanh(W_ih x + b_ih + W_hh h + b_hh), as ``torch.nn.RNNCell``."""
+    """h' = tanh(W_ih x + b_ih + W_hh h + b_hh), as `torch.nn.RNNCell`."""
 
     def step(self, z: Tensor, state: Tensor | None = None) -> Tensor:
         h = self.zero_state(z) if state is None else state
@@ -207,7 +207,7 @@ class RNNCell(Cell):
 
 
 class LSTMCell(Cell):
-    """One step of the long short-term memory, as ``torch.nn.LSTMCell``: gates in the order i, f, g, o.
+    """One step of the long short-term memory, as `torch.nn.LSTMCell`: gates in the order i, f, g, o.
 
     c' = σ(z_f) ∘ c + σ(z_i) ∘ tanh(z_g)              h' = σ(z_o) ∘ tanh(c')
     """

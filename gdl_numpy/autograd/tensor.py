@@ -44,12 +44,12 @@ Gradient = Callable[[np.ndarray], Part]
 class Tensor:
     """A float32 or float64 array that records what is done to it.
 
-    Arrays are shared, not copied: change ``data`` in place only after ``backward`` and before the next pass.
+    Arrays are shared, not copied: change `data` in place only after `backward` and before the next pass.
 
     Attributes:
         data: the values.
-        grad: after ``backward``: dL/ddata, added to what was there; None where it is not kept.
-        requires_grad: whether ``backward`` is to reach it.
+        grad: after `backward`: dL/ddata, added to what was there; None where it is not kept.
+        requires_grad: whether `backward` is to reach it.
     """
 
     __array_ufunc__ = None  # array + tensor is tensor.__radd__(array)
@@ -91,13 +91,13 @@ class Tensor:
         return Tensor(self.data)
 
     def retain_grad(self) -> Tensor:
-        """Makes ``backward`` keep the gradient of this tensor too, which is no leaf; returns it."""
+        """Makes `backward` keep the gradient of this tensor too, which is no leaf; returns it."""
         self._keeps_grad = True
         return self
 
     @property
     def sources(self) -> tuple[Tensor, ...]:
-        """What it was made of and requires a gradient; nothing once ``backward`` has freed the history."""
+        """What it was made of and requires a gradient; nothing once `backward` has freed the history."""
         return tuple(source for source, _ in self._history or ())
 
     @property
@@ -107,15 +107,15 @@ class Tensor:
         return names[0].rpartition(".")[2].strip("_") if names else ""
 
     def backward(self, grad: np.ndarray | None = None, retain_graph: bool = False) -> None:
-        """Adds dL/dx to ``x.grad`` of every leaf x that this tensor was made of.
+        """Adds dL/dx to `x.grad` of every leaf x that this tensor was made of.
 
         Args:
             grad: dL/dself; may be left out if self is L, one number.
-            retain_graph: keep the history for another ``backward``; else it is freed on the way, as in torch.
+            retain_graph: keep the history for another `backward`; else it is freed on the way, as in torch.
 
         Raises:
-            RuntimeError: nothing here requires a gradient, or an earlier ``backward`` freed the history.
-            ValueError: ``grad`` is missing or not like self.
+            RuntimeError: nothing here requires a gradient, or an earlier `backward` freed the history.
+            ValueError: `grad` is missing or not like self.
         """
         if not self.requires_grad:
             raise RuntimeError("backward: nothing that this tensor was made of requires a gradient")
@@ -210,7 +210,7 @@ class Tensor:
     def __rmatmul__(self, other: Any) -> Tensor:
         return self._operand(other).__matmul__(self)
 
-    # Reductions: ``dim`` is a dimension, a tuple of them, or None for all.
+    # Reductions: `dim` is a dimension, a tuple of them, or None for all.
 
     def sum(self, dim: Dim = None, keepdim: bool = False) -> Tensor:
         y = self.data.sum(axis=dim, keepdims=True)
@@ -226,7 +226,7 @@ class Tensor:
         return total * (1 / size if size else np.nan)
 
     def max(self, dim: Dim = None, keepdim: bool = False) -> Tensor:
-        """Values only, and numbers that tie for the largest share the gradient evenly, as ``torch.amax``."""
+        """Values only, and numbers that tie for the largest share the gradient evenly, as `torch.amax`."""
         y = self.data.max(axis=dim, keepdims=True)
 
         def gradient(g: np.ndarray) -> np.ndarray:
@@ -276,7 +276,7 @@ class Tensor:
         return record(y, (self, lambda g: g * (1 - y * y)))
 
     def softmax(self, dim: int) -> Tensor:
-        """e^x / Σ e^x along ``dim``; dL/dx = y ∘ (G - Σ G y)."""
+        """e^x / Σ e^x along `dim`; dL/dx = y ∘ (G - Σ G y)."""
         y = np.exp(shifted(self.data, dim))
         y /= y.sum(axis=dim, keepdims=True)
         return record(y, (self, lambda g: y * (g - (g * y).sum(axis=dim, keepdims=True))))
@@ -288,7 +288,7 @@ def record(value: Any, *inputs: tuple[Tensor, Gradient]) -> Tensor:
     Args:
         value: what it computed.
         inputs: each tensor it was computed from, with the function from dL/dvalue to that tensor's gradient.
-            Where broadcasting copied the tensor, adding up over the copies may be left to ``backward``.
+            Where broadcasting copied the tensor, adding up over the copies may be left to `backward`.
 
     Raises:
         ValueError: the tensors are not all float32 or all float64.

@@ -58,7 +58,7 @@ def plus_plus(
     chosen: list[int] = []
     for draw in draws:
         cumulative = np.cumsum(nearest)
-        # Rounding may bring the product up to the very end, behind the last point.
+        # Rounding may bring the product up to the very end, after the last point.
         place = int(np.searchsorted(cumulative, draw * cumulative[-1], side="right"))
         chosen.append(min(place, len(points) - 1))
         nearest_to_new = distances(points, points[chosen[-1:]])[:, 0]

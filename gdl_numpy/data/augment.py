@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RandomAffine:
-    """Draws an affine transform for each image, as torchvision's ``v2.RandomAffine`` does, and applies it.
+    """Draws an affine transform for each image, as torchvision's `v2.RandomAffine` does, and applies it.
 
     Args:
         degrees: largest angle, to either side.
@@ -79,7 +79,7 @@ def affine(
     """Transforms each image about its centre, with bilinear interpolation and zeros from outside.
 
     A point p, seen from the centre, goes to scale · R(angle) S(shear) p + translate, where R turns clockwise
-    as an image is looked at and S = [[1, -tan shear], [0, 1]]; as torchvision's ``v2.functional.affine``.
+    as an image is looked at and S = [[1, -tan shear], [0, 1]]; as torchvision's `v2.functional.affine`.
 
     Args:
         images: the images.
@@ -109,7 +109,7 @@ def bilinear(
 ) -> Float32[np.ndarray, "batch channels rows columns"]:
     """Each image at points between its pixels, numbered from 0; all around it are zeros."""
     n, channels, height, width = images.shape
-    # One row and column of zeros before the image and two behind it: where every point outside may read.
+    # One row and column of zeros before the image and two after it: where every point outside may read.
     padded = np.zeros((n, channels, height + 3, width + 3), np.float32)
     padded[:, :, 1:-2, 1:-2] = images
     x, y = np.clip(x, -1, width) + 1, np.clip(y, -1, height) + 1

@@ -110,16 +110,16 @@ class TextDataset:
     ) -> Vocabulary:
         """Return the vocabulary to read all pieces with.
 
-        It is that of the training piece, if it has a symbol for what is unknown in the others. Else it is
+        It is that of the training piece, if it has a token for what is unknown in the others. Else it is
         that of all the text, so that nothing in it is.
 
         Args:
-            kind: what the symbols are; this and the others as in `Vocabulary.build`.
-            unknown: whether it has such a symbol.
-            max_size: the most symbols to keep; None: all.
+            kind: what the tokens are; this and the others as in `Vocabulary.build`.
+            unknown: whether it has such a token.
+            max_size: the most tokens to keep; None: all.
 
         Raises:
-            ValueError: the text is empty, there is no such kind, or `max_size` leaves no symbol of the text.
+            ValueError: the text is empty, there is no such kind, or `max_size` leaves no token of the text.
         """
         return Vocabulary.build(self.train if unknown else self.text, kind, unknown, max_size)
 
@@ -146,7 +146,7 @@ class SentenceDataset:
         return " ".join(self.train + self.validation + self.test)
 
     def vocabulary(self) -> Vocabulary:
-        """Return the vocabulary of all their words, with a symbol for what is unknown."""
+        """Return the vocabulary of all their words, with a token for what is unknown."""
         return Vocabulary.build(self.text, "spaces")
 
 
@@ -207,7 +207,7 @@ class ReviewDataset:
         """A digest by which to know the texts and labels again."""
         digest = hashlib.sha256()
         for part in (self.train, self.test):
-            digest.update("\n".join(part.documents.vocabulary.symbols).encode())
+            digest.update("\n".join(part.documents.vocabulary.tokens).encode())
             for array in (part.documents.ids, part.documents.offsets, part.labels):
                 digest.update(array.tobytes())
         return digest.hexdigest()

@@ -87,10 +87,10 @@ class Documents:
             pieces.append(np.fromiter(map(places.__getitem__, words), np.int32, len(words)))
             lengths.append(len(words))
         first, *others = places
-        symbols = (first, *sorted(others))
-        ids = np.empty(len(symbols), np.int64)
-        ids[[places[symbol] for symbol in symbols]] = np.arange(len(symbols))
-        return cls(Vocabulary(symbols, "spaces"), ids[np.concatenate(pieces)], np.cumsum(lengths))
+        tokens = (first, *sorted(others))
+        ids = np.empty(len(tokens), np.int64)
+        ids[[places[token] for token in tokens]] = np.arange(len(tokens))
+        return cls(Vocabulary(tokens, "spaces"), ids[np.concatenate(pieces)], np.cumsum(lengths))
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -173,7 +173,7 @@ class Documents:
 
         Args:
             max_size: keep no more than this many words, the most frequent ones, the unknown one included.
-            unknown: have a symbol for what the vocabulary lacks.
+            unknown: have a token for what the vocabulary lacks.
 
         Raises:
             ValueError: there are no words, or `max_size` leaves none.
@@ -182,31 +182,31 @@ class Documents:
             raise ValueError(
                 f"Documents: max_size must be at least {1 + unknown} (with unknown={unknown}), got {max_size}"
             )
-        symbols = self.vocabulary.symbols
-        counts = np.bincount(self.ids, minlength=len(symbols))
+        tokens = self.vocabulary.tokens
+        counts = np.bincount(self.ids, minlength=len(tokens))
         if unknown and self.vocabulary.unknown:
             counts[0] = 0
         present = np.flatnonzero(counts)
         if not len(present):
             raise ValueError("Documents: a vocabulary needs at least one word, and there is none")
         if max_size is not None:
-            first = np.empty(len(symbols), np.int64)
+            first = np.empty(len(tokens), np.int64)
             first[self.ids[::-1]] = np.arange(len(self.ids))[::-1]  # of several places the last one stays
             by_frequency = np.lexsort((first[present], -counts[present]))
             present = present[by_frequency[: max_size - unknown]]
-        kept = sorted(symbols[id_] for id_ in present)
+        kept = sorted(tokens[id_] for id_ in present)
         return Vocabulary((UNKNOWN,) * unknown + tuple(kept), "spaces", unknown)
 
     def translate(self, vocabulary: Vocabulary) -> Documents:
         """Return the same documents in another vocabulary.
 
         Raises:
-            ValueError: a word is not in it, and it has no symbol for what is unknown.
+            ValueError: a word is not in it, and it has no token for what is unknown.
         """
-        symbols = self.vocabulary.symbols
-        used = np.flatnonzero(np.bincount(self.ids, minlength=len(symbols)))
-        table = np.zeros(len(symbols), np.int64)
-        table[used] = vocabulary.encode(" ".join(symbols[id_] for id_ in used))
+        tokens = self.vocabulary.tokens
+        used = np.flatnonzero(np.bincount(self.ids, minlength=len(tokens)))
+        table = np.zeros(len(tokens), np.int64)
+        table[used] = vocabulary.encode(" ".join(tokens[id_] for id_ in used))
         return Documents(vocabulary, table[self.ids], self.offsets)
 
     def sentences(self) -> tuple[Documents, Int64[np.ndarray, " sentences"]]:

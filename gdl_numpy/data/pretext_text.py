@@ -25,7 +25,7 @@ class MaskedWords(ExampleLoader):
     """A word under a mask, with the words around it, each in its place; the target is the word.
 
     The mask has the id after the last word's, the size of the vocabulary. It also stands where a document has
-    no words, before its beginning and behind its end: a model can tell these from the one in the middle by
+    no words, before its beginning and after its end: a model can tell these from the one in the middle by
     their places. Every word that the vocabulary has is a target; those that it lacks are there as neighbours.
 
     Args:

@@ -57,7 +57,7 @@ class Streams(DataLoader):
 
     def __init__(
         self,
-        ids: Int64[np.ndarray, " symbols"],
+        ids: Int64[np.ndarray, " tokens"],
         batch_size: int,
         chunk: int,
         ahead: int = 1,
@@ -73,7 +73,7 @@ class Streams(DataLoader):
         if len(ids) < needed:
             where = f"in the {PARTS[part]} part " if part else ""
             raise ValueError(
-                f"Streams: {where}the text has {len(ids):,} symbols, but {streams} streams in chunks of "
+                f"Streams: {where}the text has {len(ids):,} tokens, but {streams} streams in chunks of "
                 f"{chunk} need at least {needed:,}: take a longer text, or a smaller batch_size or chunk"
             )
         self.ids = ids
@@ -134,7 +134,7 @@ class Sentences(ExampleLoader):
         for index, sequence in enumerate(sequences):
             if len(sequence) <= ahead:
                 raise ValueError(
-                    f"Sentences: sequence {index} has {len(sequence)} symbols, but needs at least "
+                    f"Sentences: sequence {index} has {len(sequence)} tokens, but needs at least "
                     f"{ahead + 1} to have a target (ahead = {ahead})"
                 )
         self.sequences = sequences

@@ -1,10 +1,10 @@
-"""Vocabularies: text as the ids of its symbols, and back.
+"""Vocabularies: text as the ids of its tokens, and back.
 
     vocabulary = Vocabulary.build(text, kind="words", max_size=10_000)
     ids = vocabulary.encode("To be, or not to be")
     vocabulary.decode(ids)
 
-Nothing is lost on the way: the symbols of a text put together are the text, whatever Unicode it holds.
+Nothing is lost on the way: the tokens of a text put together are the text, whatever Unicode it holds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["characters", "words", "spaces"]
 
-# What stands for every symbol that the vocabulary lacks: Unicode's REPLACEMENT CHARACTER.
+# What stands for every token that the vocabulary lacks: Unicode's REPLACEMENT CHARACTER.
 UNKNOWN = "\ufffd"
 
 # A word or a mark, with the one space before it, or else a single white space: all that a text can consist
@@ -41,63 +41,63 @@ SPLIT: dict[str, Callable[[str], list[str]]] = {
 
 @dataclass(frozen=True)
 class Vocabulary:
-    r"""The symbols that a model knows; a symbol's place is its id.
+    r"""The tokens that a model knows; a token's place is its id.
 
-    Three kinds of symbols:
+    Three kinds of tokens:
         characters: each Unicode code point is one, lone surrogates too.
         words: words and punctuation marks, each with the space before it, and white space that is left.
         spaces: whatever stands between two spaces, as the book reads bAbI; decoding puts the spaces back.
 
     Attributes:
-        symbols: each once.
+        tokens: each once.
         kind: "characters", "words" or "spaces".
-        unknown: id 0 is the symbol "\ufffd", to which `encode` maps all that the vocabulary lacks.
+        unknown: id 0 is the token "\ufffd", to which `encode` maps all that the vocabulary lacks.
 
     Raises:
-        ValueError: a symbol is there twice or is not one symbol of this kind, there is none at all, or
+        ValueError: a token is there twice or is not one token of this kind, there is none at all, or
             `unknown` is set and the first is not "\ufffd".
     """
 
-    symbols: tuple[str, ...]
+    tokens: tuple[str, ...]
     kind: Kind = "characters"
     unknown: bool = True
 
     def __post_init__(self) -> None:
         if self.kind not in SPLIT:
             raise ValueError(f"Vocabulary: kind must be one of {', '.join(SPLIT)}; got {self.kind!r}")
-        if not self.symbols:
-            raise ValueError("Vocabulary: there must be at least one symbol")
-        for symbol in self.symbols:
-            if SPLIT[self.kind](symbol) != [symbol]:
-                raise ValueError(f"Vocabulary: {symbol!r} is not one symbol, where symbols are {self.kind}")
-        if len(self._ids) != len(self.symbols):
-            twice = Counter(self.symbols).most_common(1)[0][0]
+        if not self.tokens:
+            raise ValueError("Vocabulary: there must be at least one token")
+        for token in self.tokens:
+            if SPLIT[self.kind](token) != [token]:
+                raise ValueError(f"Vocabulary: {token!r} is not one token, where tokens are {self.kind}")
+        if len(self._ids) != len(self.tokens):
+            twice = Counter(self.tokens).most_common(1)[0][0]
             raise ValueError(f"Vocabulary: {twice!r} is there more than once")
-        if self.unknown and self.symbols[0] != UNKNOWN:
+        if self.unknown and self.tokens[0] != UNKNOWN:
             raise ValueError(
-                f"Vocabulary: with unknown=True symbol 0 must be {UNKNOWN!r}, got {self.symbols[0]!r}"
+                f"Vocabulary: with unknown=True token 0 must be {UNKNOWN!r}, got {self.tokens[0]!r}"
             )
 
     @classmethod
     def build(
         cls, text: str, kind: Kind = "characters", unknown: bool = True, max_size: int | None = None
     ) -> Vocabulary:
-        """Return the vocabulary of a text: its symbols, sorted by code points.
+        """Return the vocabulary of a text: its tokens, sorted by code points.
 
         Args:
-            text: the text, with at least one symbol.
-            kind: what the symbols are; see `Vocabulary`.
-            unknown: add a symbol, with id 0, for what the vocabulary lacks.
-            max_size: keep no more than this many symbols, the one for the unknown included: the most frequent
+            text: the text, with at least one token.
+            kind: what the tokens are; see `Vocabulary`.
+            unknown: add a token, with id 0, for what the vocabulary lacks.
+            max_size: keep no more than this many tokens, the one for the unknown included: the most frequent
                 ones, and of those equally frequent the ones that come first in the text. None: all.
 
         Raises:
-            ValueError: the text is empty, there is no such kind, or `max_size` leaves no symbol of the text.
+            ValueError: the text is empty, there is no such kind, or `max_size` leaves no token of the text.
         """
         if kind not in SPLIT:
             raise ValueError(f"Vocabulary.build: kind must be one of {', '.join(SPLIT)}; got {kind!r}")
         if not text:
-            raise ValueError("Vocabulary.build: text must have at least one symbol, got an empty one")
+            raise ValueError("Vocabulary.build: text must have at least one token, got an empty one")
         if max_size is not None and max_size < 1 + unknown:
             raise ValueError(
                 f"Vocabulary.build: max_size must be at least {1 + unknown} (with unknown={unknown}), "
@@ -107,65 +107,65 @@ class Vocabulary:
         if unknown:
             del counts[UNKNOWN]
         kept = counts.most_common(None if max_size is None else max_size - unknown)
-        return cls((UNKNOWN,) * unknown + tuple(sorted(symbol for symbol, _ in kept)), kind, unknown)
+        return cls((UNKNOWN,) * unknown + tuple(sorted(token for token, _ in kept)), kind, unknown)
 
     @cached_property
     def _ids(self) -> dict[str, int]:
-        return {symbol: id_ for id_, symbol in enumerate(self.symbols)}
+        return {token: id_ for id_, token in enumerate(self.tokens)}
 
     def __len__(self) -> int:
-        return len(self.symbols)
+        return len(self.tokens)
 
     @property
     def unit(self) -> Literal["character", "word"]:
-        """What one symbol is called, for people: bits per character, words per second."""
+        """What one token is called, for people: bits per character, words per second."""
         return "character" if self.kind == "characters" else "word"
 
     def split(self, text: str) -> list[str]:
-        """Return the text's symbols, known or not, in order; none for an empty text."""
+        """Return the text's tokens, known or not, in order; none for an empty text."""
         return SPLIT[self.kind](text) if text else []
 
-    def encode(self, text: str) -> Int64[np.ndarray, " symbols"]:
-        """Return the ids of the text's symbols; 0 for those not known, where `unknown` is set.
+    def encode(self, text: str) -> Int64[np.ndarray, " tokens"]:
+        """Return the ids of the text's tokens; 0 for those not known, where `unknown` is set.
 
         Raises:
-            ValueError: a symbol is not known and `unknown` is not set.
+            ValueError: a token is not known and `unknown` is not set.
         """
-        symbols = self.split(text)
+        tokens = self.split(text)
         missing = 0 if self.unknown else -1
-        ids = np.fromiter(map(self._ids.get, symbols, repeat(missing)), np.int64, len(symbols))
+        ids = np.fromiter(map(self._ids.get, tokens, repeat(missing)), np.int64, len(tokens))
         if not self.unknown and ids.size and ids.min() < 0:
             first = int(np.argmin(ids))
             raise ValueError(
-                f"encode: the vocabulary lacks {symbols[first]!r}, {self.unit} {first} of the text, "
-                "and has no symbol for what is unknown"
+                f"encode: the vocabulary lacks {tokens[first]!r}, {self.unit} {first} of the text, "
+                "and has no token for what is unknown"
             )
         return ids
 
-    def decode(self, ids: Integer[np.ndarray, " symbols"] | Sequence[int]) -> str:
-        """Return the text whose symbols have these ids.
+    def decode(self, ids: Integer[np.ndarray, " tokens"] | Sequence[int]) -> str:
+        """Return the text whose tokens have these ids.
 
         Raises:
-            IndexError: an id is negative, or not less than the number of symbols.
+            IndexError: an id is negative, or not less than the number of tokens.
         """
-        size = len(self.symbols)
+        size = len(self.tokens)
         ids = ids.tolist() if isinstance(ids, np.ndarray) else ids  # Python's own integers are faster here
         wrong = next((id_ for id_ in ids if not 0 <= id_ < size), None)
         if wrong is not None:
             raise IndexError(f"decode: ids must be from 0 to {size - 1}, got {wrong}")
-        return (" " if self.kind == "spaces" else "").join(self.symbols[id_] for id_ in ids)
+        return (" " if self.kind == "spaces" else "").join(self.tokens[id_] for id_ in ids)
 
     def unknown_in(self, text: str) -> tuple[str, ...]:
-        """Return the symbols of the text that the vocabulary lacks: each once, as they first appear."""
-        return tuple(symbol for symbol in dict.fromkeys(self.split(text)) if symbol not in self._ids)
+        """Return the tokens of the text that the vocabulary lacks: each once, as they first appear."""
+        return tuple(token for token in dict.fromkeys(self.split(text)) if token not in self._ids)
 
     def to_json(self) -> dict[str, Any]:
-        """Return what `from_json` takes, in JSON's types.
+        """Return what `from_json` takes, in JSON's types. Checkpoints know the tokens as "symbols".
 
-        JSON writes two halves of a surrogate pair, side by side in one symbol, as the one character they are
-        in UTF-16. Such symbols, which no text read from a file has, come back changed.
+        JSON writes two halves of a surrogate pair, side by side in one token, as the one character they are
+        in UTF-16. Such tokens, which no text read from a file has, come back changed.
         """
-        return {"kind": self.kind, "unknown": self.unknown, "symbols": list(self.symbols)}
+        return {"kind": self.kind, "unknown": self.unknown, "symbols": list(self.tokens)}
 
     @classmethod
     def from_json(cls, value: Any) -> Vocabulary:
@@ -174,15 +174,15 @@ class Vocabulary:
         Raises:
             ValueError: `value` is no such description.
         """
-        expected = cls.__dataclass_fields__.keys()
+        expected = {"kind", "unknown", "symbols"}
         if not isinstance(value, dict) or value.keys() != expected:
             found = sorted(map(str, value)) if isinstance(value, dict) else type(value).__name__
             raise ValueError(f"vocabulary: expected {sorted(expected)}, got {found}")
-        kind, unknown, symbols = value["kind"], value["unknown"], value["symbols"]
+        kind, unknown, tokens = value["kind"], value["unknown"], value["symbols"]
         if not isinstance(kind, str) or kind not in SPLIT:
             raise ValueError(f"vocabulary: kind must be one of {', '.join(SPLIT)}; got {kind!r}")
         if not isinstance(unknown, bool):
             raise ValueError(f"vocabulary: unknown must be true or false, got {unknown!r}")
-        if not isinstance(symbols, list) or not all(isinstance(symbol, str) for symbol in symbols):
+        if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
             raise ValueError("vocabulary: symbols must be a list of strings")
-        return cls(tuple(symbols), kind, unknown)  # type: ignore[arg-type]
+        return cls(tuple(tokens), kind, unknown)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The book's models; each has a twin of the same name and state_dict keys in ``gdl_torch.models``."""
+"""The book's models; each has a twin of the same name and state_dict keys in `gdl_torch.models`."""
 
 from typing import Any
 

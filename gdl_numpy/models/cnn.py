@@ -76,7 +76,7 @@ class CNN(Module):
             features.append(
                 Conv2d(in_channels, out_channels, kernel_size, padding=padding, rng=rng, dtype=dtype)
             )
-            # A maximum before a monotone activation gives the same as behind it, for a quarter of the work.
+            # A maximum before a monotone activation gives the same as after it, for a quarter of the work.
             if pool_size > 1:
                 features.append(MaxPool2d(pool_size))
             features.append(make_activation())

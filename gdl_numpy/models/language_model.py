@@ -1,4 +1,4 @@
-"""What every language model is: symbols in, scores of the symbols to come out, and a state carried along."""
+"""What every language model is: tokens in, scores of the tokens to come out, and a state carried along."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 class LanguageModel(ReadsIds):
     """Base of all language models.
 
-    ``forward(ids, state)`` reads ids (time, batch) from a state, and returns logits (time, batch, vocab_size)
-    and the state behind the last id, from which the next call goes on. A state of None is the beginning.
+    `forward(ids, state)` reads ids (time, batch) from a state, and returns logits (time, batch, vocab_size)
+    and the state after the last id, from which the next call goes on. A state of None is the beginning.
 
     Attributes:
-        vocab_size: number of symbols.
-        ahead: ``logits[t]`` is the prediction of ``ids[t + ahead]``.
-        project_once: where a batch has more ids than the vocabulary symbols, multiply the whole vocabulary's
+        vocab_size: number of tokens.
+        ahead: `logits[t]` is the prediction of `ids[t + ahead]`.
+        project_once: where a batch has more ids than the vocabulary tokens, multiply the whole vocabulary's
             embeddings with the recurrence's input weight, once, and look the products up: the same function
             with less work. Not done where dropout changes the embeddings in between.
     """
@@ -39,9 +39,9 @@ class LanguageModel(ReadsIds):
     project_once = True
 
     def stepper(self) -> Callable[[int, Any], tuple[Logits, Any]]:
-        """A function that reads one symbol, for a model that will not change while it is in use.
+        """A function that reads one token, for a model that will not change while it is in use.
 
-        It takes an id and a state (None at the beginning), and returns the logits of the next symbol and the
+        It takes an id and a state (None at the beginning), and returns the logits of the next token and the
         new state, whose form is its own. Without dropout, whatever the mode.
         """
         raise TypeError(f"{type(self).__name__} does not define stepper")
@@ -62,12 +62,12 @@ class RecurrentLanguageModel(LanguageModel):
         state: Any = None,
         lengths: Int[np.ndarray, " batch"] | None = None,
     ) -> tuple[Float[np.ndarray, "time batch vocab_size"], Any]:
-        """Logits of the symbol behind each id.
+        """Logits of the token after each id.
 
         Args:
             ids: in [0, vocab_size).
             state: the recurrence's: h of an RNN, (h, c) of an LSTM, each (layers, batch, hidden_size).
-            lengths: how many ids of each column count, where some end early. Behind its end a column's logits
+            lengths: how many ids of each column count, where some end early. After its end a column's logits
                 mean nothing, and its state stays.
 
         Raises:
@@ -98,7 +98,7 @@ class RecurrentLanguageModel(LanguageModel):
         return grad_start
 
     def projects(self, count: int) -> bool:
-        """Whether ``project_once`` applies to a batch of so many ids."""
+        """Whether `project_once` applies to a batch of so many ids."""
         drops = self.training and self.embedding_dropout.p > 0
         return self.project_once and not drops and count > self.vocab_size
 
@@ -106,8 +106,8 @@ class RecurrentLanguageModel(LanguageModel):
         table = self.rnn.input_products(self.embedding.weight.data[:, None], 0)  # (V, width, 1)
         weight, bias = self.decoder.weight.data, self.decoder.bias
 
-        def step(symbol: int, state: Any) -> tuple[Logits, Any]:
-            h, state = self.rnn.advance(table[symbol], state or self.rnn.zero_state(1))
+        def step(token: int, state: Any) -> tuple[Logits, Any]:
+            h, state = self.rnn.advance(table[token], state or self.rnn.zero_state(1))
             logits = weight @ h[:, 0]
             return logits if bias is None else logits + bias.data, state
 

@@ -13,12 +13,12 @@ class LSTMLanguageModel(RecurrentLanguageModel):
     """A character or word language model with an LSTM; by default of the sizes of chapter 14.
 
     Args:
-        vocab_size: number of symbols.
-        embedding_dim: numbers that stand for a symbol.
+        vocab_size: number of tokens.
+        embedding_dim: numbers that stand for a token.
         hidden_size: numbers in each of the two states of a layer.
         num_layers: recurrent layers, each reading the output of the one before.
-        dropout: probability that a number is dropped, before the recurrence and behind it, in training.
-        zero_decoder: start the decoder at zero, as chapter 14 does: every symbol is then as likely as any
+        dropout: probability that a number is dropped, before the recurrence and after it, in training.
+        zero_decoder: start the decoder at zero, as chapter 14 does: every token is then as likely as any
             other, and the first perplexity is the vocabulary's size.
         rng: where the weights and the dropout masks come from.
         dtype: of the parameters.

@@ -139,7 +139,7 @@ class MaskedWord(ReadsIds):
         """Logits of the word in the middle.
 
         Args:
-            ids: the mask in the middle, `window` words before it and as many behind it.
+            ids: the mask in the middle, `window` words before it and as many after it.
         """
         logits: np.ndarray = self.layers(self.embedding(ids))
         return logits

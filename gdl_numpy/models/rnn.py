@@ -24,12 +24,12 @@ class RNNLanguageModel(RecurrentLanguageModel):
     """A character or word language model with a plain recurrence; by default of the sizes of chapter 14.
 
     Args:
-        vocab_size: number of symbols.
-        embedding_dim: numbers that stand for a symbol.
+        vocab_size: number of tokens.
+        embedding_dim: numbers that stand for a token.
         hidden_size: numbers in the state of a layer.
         num_layers: recurrent layers, each reading the output of the one before.
         nonlinearity: "tanh" or "relu".
-        dropout: probability that a number is dropped, before the recurrence and behind it, in training.
+        dropout: probability that a number is dropped, before the recurrence and after it, in training.
         rng: where the weights and the dropout masks come from.
         dtype: of the parameters.
 
@@ -94,7 +94,7 @@ class Transition(Module):
         Args:
             x: what is added in each step.
             state: s_0; None for the start vector.
-            lengths: how long each sequence is; behind its end its state stays.
+            lengths: how long each sequence is; after its end its state stays.
 
         Raises:
             ValueError: another shape or dtype than that of the weight, or a length outside 1 … time.
@@ -152,11 +152,11 @@ class Transition(Module):
 class TransitionMatrixLM(LanguageModel):
     """Chapter 12's model: word vectors summed through a transition matrix, and a guess at each next word.
 
-    ``logits[k]`` is the prediction of word k itself, from the words before it: the model speaks before it
+    `logits[k]` is the prediction of word k itself, from the words before it: the model speaks before it
     reads, and knows how sentences begin.
 
     Args:
-        vocab_size: number of symbols.
+        vocab_size: number of tokens.
         embedding_dim: numbers that stand for a word, and for a sentence so far.
         rng: where the weights come from: those of both tables from U(-0.05, 0.05), as in the book.
         dtype: of the parameters.
@@ -195,10 +195,10 @@ class TransitionMatrixLM(LanguageModel):
         Args:
             ids: in [0, vocab_size).
             state: the sentence so far; None is the start vector.
-            lengths: how many ids of each column count; behind its end a column's logits mean nothing.
+            lengths: how many ids of each column count; after its end a column's logits mean nothing.
 
         Returns:
-            logits, and the state behind each column's last id.
+            logits, and the state after each column's last id.
 
         Raises:
             ValueError: float ids, other shapes, a state of another shape or batch size.
@@ -223,8 +223,8 @@ class TransitionMatrixLM(LanguageModel):
         table, start = self.embedding.weight.data, self.transition.start.data
         weight, decoder = self.transition.weight.data, self.decoder.weight.data
 
-        def step(symbol: int, state: Any) -> tuple[Logits, Any]:
-            state = (start if state is None else state) @ weight + table[symbol]
+        def step(token: int, state: Any) -> tuple[Logits, Any]:
+            state = (start if state is None else state) @ weight + table[token]
             return decoder @ state, state
 
         return step

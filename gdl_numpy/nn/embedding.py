@@ -1,4 +1,4 @@
-"""A vector for each symbol of a vocabulary: the table that embeddings share, and looking up one by one."""
+"""A vector for each token of a vocabulary: the table that embeddings share, and looking up one by one."""
 
 from __future__ import annotations
 

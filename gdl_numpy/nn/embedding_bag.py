@@ -1,4 +1,4 @@
-"""One vector for a bag of symbols: the sum or the mean of theirs."""
+"""One vector for a bag of tokens: the sum or the mean of theirs."""
 
 from __future__ import annotations
 

@@ -20,14 +20,14 @@ class TransitionMatrix(Listing):
     """p_k = softmax(s_{k−1} D), s_k = s_{k−1} R + E[word_k], k = 1 … n; loss −Σ log p_k[word_k] / n.
 
     The printed d_k = o_k Dᵀ + d_{k+1} Rᵀ is the gradient of the state *before* word k, that of s_{k−1}. The
-    listing's updates take it for that of the state behind it, and worse:
+    listing's updates take it for that of the state after it, and worse:
 
         of              the gradient      printed
         start = s₀      d₁                d₁ Rᵀ
         E[word_k]       d_{k+1}           d_{k−1}, with d₀ = d₁ Rᵀ
         R               Σ s_{k−1} ⊗ d_{k+1}     Σ s_{k−1} ⊗ d_k
 
-    where d_{n+1} = 0: behind the last word there is nothing to guess. While R is the identity, d₁ Rᵀ is d₁.
+    where d_{n+1} = 0: after the last word there is nothing to guess. While R is the identity, d₁ Rᵀ is d₁.
 
     Attributes:
         start: (dim,)
@@ -78,14 +78,14 @@ class TransitionMatrix(Listing):
         d[1 : n + 1] = o @ self.D.data.T
         for k in reversed(range(n)):
             d[k] += d[k + 1] @ self.R.data.T
-        behind = d[2:]  # of s₁ … s_n
+        after = d[2:]  # of s₁ … s_n
 
         self.start.accumulate(d[1] if "start" in self.corrected else d[0])
         self.D.accumulate(before.T @ o)
         grad_e = np.zeros_like(self.E.data)
-        np.add.at(grad_e, words, behind if "embedding" in self.corrected else d[:n])
+        np.add.at(grad_e, words, after if "embedding" in self.corrected else d[:n])
         self.E.accumulate(grad_e)
-        self.R.accumulate(before.T @ (behind if "transition" in self.corrected else d[1 : n + 1]))
+        self.R.accumulate(before.T @ (after if "transition" in self.corrected else d[1 : n + 1]))
 
 
 def replay_sentences(

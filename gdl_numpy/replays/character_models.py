@@ -47,6 +47,6 @@ class CharacterModel:
         return loss.item()
 
     def write(self, prompt: Sequence[int], length: int) -> list[int]:
-        """Goes on from a prompt with the likeliest symbol each time, as the book does."""
+        """Goes on from a prompt with the likeliest token each time, as the book does."""
         step = self.model.stepper()
         return list(write(step, self.vocabulary, prompt, length, Sampler(top_k=1), rng=None))

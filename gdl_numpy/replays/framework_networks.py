@@ -1,7 +1,7 @@
 """Chapter 13's networks, each written once, for tensors of any framework: the home-made one's, or torch's.
 
 The book's tensors each draw an identification number from the stream that the weights come from: two for data
-and targets, then one behind each weight. With these draws made, every published digit comes out.
+and targets, then one after each weight. With these draws made, every published digit comes out.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class Framework:
     """What is spelt differently in another framework.
 
     Attributes:
-        tensor: makes one of an array, and of ``requires_grad``.
+        tensor: makes one of an array, and of `requires_grad`.
         cross_entropy: mean over a batch, of logits and class ids.
-        sgd: the optimizer, of parameters and ``lr``.
+        sgd: the optimizer, of parameters and `lr`.
         numbers: a tensor's values as an array.
     """
 

@@ -49,14 +49,14 @@ class Record:
 class Listing(Module):
     """A network of the book together with its rule: weights, forward pass, backward pass as printed.
 
-    ``forward`` gives the loss that the printed delta of the output layer belongs to, and ``backward`` gathers
-    in each ``grad`` what the listing takes for the gradient, so that ``p -= alpha · grad`` is the printed
+    `forward` gives the loss that the printed delta of the output layer belongs to, and `backward` gathers
+    in each `grad` what the listing takes for the gradient, so that `p -= alpha · grad` is the printed
     update. Float64, and NumPy's legacy stream of random numbers, as the book has it.
 
     Attributes:
         alpha: learning rate.
         terms: the terms of the printed rule that are not those of the gradient; what each should be.
-        corrected: names of those that ``backward`` puts right. With all of them it is the gradient.
+        corrected: names of those that `backward` puts right. With all of them it is the gradient.
         stream: where weights and dropout masks come from, in the order of the listing.
         outputs: of the latest forward pass, (batch, classes).
     """
@@ -100,7 +100,7 @@ class Listing(Module):
         return loss
 
     def masks(self, batch: int) -> tuple[np.ndarray, ...]:
-        """What ``forward`` takes besides images and labels: a mask, or nothing."""
+        """What `forward` takes besides images and labels: a mask, or nothing."""
         mask = self.draw_mask(batch)
         return () if mask is None else (mask,)
 

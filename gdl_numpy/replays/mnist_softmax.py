@@ -24,7 +24,7 @@ class TanhDropoutSoftmax(Listing):
     """
 
     terms: ClassVar[Mapping[str, str]] = {
-        "slope": "tanh's slope: 1 − t² of tanh's own output t, not 1 − h² of h = 2t behind dropout",
+        "slope": "tanh's slope: 1 − t² of tanh's own output t, not 1 − h² of h = 2t after dropout",
         "dropout": "the way back through dropout: 2·mask, as on the way forward, not mask",
     }
     W2: Parameter

@@ -1,4 +1,4 @@
-"""Pairs and triplets of a batch, from its labels: what the losses of ``nn.pair_loss`` learn from."""
+"""Pairs and triplets of a batch, from its labels: what the losses of `nn.pair_loss` learn from."""
 
 from __future__ import annotations
 

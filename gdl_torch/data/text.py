@@ -110,7 +110,7 @@ class SentenceDataModule(LanguageDataModule):
         seed: decides the order.
 
     Attributes:
-        vocabulary: all words there are, and a symbol for unknown ones.
+        vocabulary: all words there are, and a token for unknown ones.
 
     Raises:
         ValueError: a batch_size below 1, or a negative seed.

@@ -17,13 +17,13 @@ class LSTMLanguageModel(RecurrentLanguageModel):
     """Embedding, `torch.nn.LSTM` and a linear layer to the vocabulary; by default chapter 14's, of 512 units.
 
     Args:
-        vocab_size: number of symbols.
+        vocab_size: number of tokens.
         embedding_dim: width of the embedding.
         hidden_size: width of each layer's state and memory.
         num_layers: recurrences on top of each other.
         dropout: probability that a value of the embedding, and of the last recurrence's output, is dropped in
             training.
-        zero_decoder: start the decoder at zero, as chapter 14 does: every symbol is then as likely as any
+        zero_decoder: start the decoder at zero, as chapter 14 does: every token is then as likely as any
             other, and the first perplexity is the vocabulary's size.
         optimizer: name of a class in torch.optim.
         lr: learning rate.

@@ -125,7 +125,7 @@ class MaskedWord(ReadsTokens, Classification):
         """Logits of the word in the middle.
 
         Args:
-            ids: the mask in the middle, `window` words before it and as many behind it.
+            ids: the mask in the middle, `window` words before it and as many after it.
         """
         logits: Tensor = self.layers(self.embedding(ids))
         return logits

@@ -63,7 +63,7 @@ class TransitionMatrixLM(LanguageModel):
     learned start; DDP has to be told that it may be unused: strategy "ddp_find_unused_parameters_true".
 
     Args:
-        vocab_size: number of symbols.
+        vocab_size: number of tokens.
         embedding_dim: width of the word vectors and of the state.
         optimizer: name of a class in torch.optim.
         lr: learning rate.
@@ -118,7 +118,7 @@ class RNNLanguageModel(RecurrentLanguageModel):
     """Embedding, `torch.nn.RNN` and a linear layer to the vocabulary; by default chapter 14's, of 512 units.
 
     Args:
-        vocab_size: number of symbols.
+        vocab_size: number of tokens.
         embedding_dim: width of the embedding.
         hidden_size: width of each layer's state.
         num_layers: recurrences on top of each other.

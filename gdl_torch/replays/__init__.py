@@ -1,4 +1,4 @@
-"""The torch twins of ``gdl_numpy.replays``: the printed rules on tensors, and autograd, which judges them."""
+"""The torch twins of `gdl_numpy.replays`: the printed rules on tensors, and autograd, which judges them."""
 
 from gdl_torch.replays.babi_transition import TransitionMatrix, replay_sentences
 from gdl_torch.replays.imdb_sentiment import WordSum, replay_reviews

@@ -53,5 +53,5 @@ class TransitionMatrix(Listing):
 def replay_sentences(
     listing: TransitionMatrix, sentences: Sequence[np.ndarray], steps: int = 30_000, every: int = 1000
 ) -> Iterator[Record]:
-    """``gdl_numpy.replays.replay_sentences``, with arrays made into tensors."""
+    """`gdl_numpy.replays.replay_sentences`, with arrays made into tensors."""
     return replays.replay_sentences(listing, [torch.from_numpy(ids) for ids in sentences], steps, every)

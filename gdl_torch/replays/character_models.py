@@ -47,5 +47,5 @@ class CharacterModel:
         return loss.item()
 
     def write(self, prompt: Sequence[int], length: int) -> list[int]:
-        """Goes on from a prompt with the likeliest symbol each time."""
+        """Goes on from a prompt with the likeliest token each time."""
         return list(generate(self.model, prompt, length, top_k=1))

@@ -52,6 +52,6 @@ def replay_reviews(
     passes: int = 2,
     held_out: int = 1000,
 ) -> Iterator[Record]:
-    """``gdl_numpy.replays.replay_reviews``, with arrays made into tensors."""
+    """`gdl_numpy.replays.replay_reviews`, with arrays made into tensors."""
     tensors = [torch.from_numpy(words) for words in reviews]
     return replays.replay_reviews(listing, tensors, torch.from_numpy(labels), passes, held_out)

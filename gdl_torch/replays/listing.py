@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class Listing(nn.Module):
     """A network of the book in torch, float64. Takes the arguments of its NumPy twin.
 
-    ``forward`` gives the loss, so that ``loss.backward()`` is the true gradient, by autograd. ``printed``
-    puts into each ``grad`` what the listing takes for it instead. A rule of which terms are corrected learns
+    `forward` gives the loss, so that `loss.backward()` is the true gradient, by autograd. `printed`
+    puts into each `grad` what the listing takes for it instead. A rule of which terms are corrected learns
     from autograd, and so has to correct all.
 
     Attributes:
@@ -58,7 +58,7 @@ class Listing(nn.Module):
         raise NotImplementedError
 
     def printed(self, *example: Any) -> None:
-        """Puts the printed update into each parameter's ``grad``; ``forward`` has run on the same example."""
+        """Puts the printed update into each parameter's `grad`; `forward` has run on the same example."""
         raise NotImplementedError
 
     def learn(self, *example: Any) -> float:
@@ -80,6 +80,6 @@ class Listing(nn.Module):
 
 
 def replay(listing: Listing, train: Images, test: Images, passes: int, every: int = 10) -> Iterator[Record]:
-    """``gdl_numpy.replays.replay``, with arrays made into tensors."""
+    """`gdl_numpy.replays.replay`, with arrays made into tensors."""
     (x, y), (test_x, test_y) = ([torch.from_numpy(array) for array in pair] for pair in (train, test))
     return replays.replay(listing, (x, y), (test_x, test_y), passes, every)

@@ -23,7 +23,7 @@ class TanhDropoutSoftmax(Listing):
         return F.cross_entropy(logits, y, reduction="sum") / len(y) ** 2
 
     def printed_delta1(self, y: Tensor, mask: Tensor) -> Tensor:
-        """δ₁ = (δ₂ W₂ᵀ)∘(1 − h²)∘m, with h behind dropout; and W₂'s gradient."""
+        """δ₁ = (δ₂ W₂ᵀ)∘(1 − h²)∘m, with h after dropout; and W₂'s gradient."""
         (h,) = self.saved
         delta2 = (self.outputs - y) / len(y) ** 2
         self.W2.grad = h.T @ delta2

@@ -52,7 +52,7 @@ class ReadsTokens(Task):
             )
         if len(vocabulary) > self.vocab_size:
             raise ValueError(
-                f"{type(self).__name__} was built for {self.vocab_size} symbols, but the data has "
+                f"{type(self).__name__} was built for {self.vocab_size} tokens, but the data has "
                 f"{len(vocabulary)}: give vocab_size={len(vocabulary)}"
             )
         self.vocabulary = vocabulary

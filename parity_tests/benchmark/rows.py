@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Step = Callable[[], None]
     Shapes = list[tuple[int, int, int]]  # (m, k, n) of matrix products
 
-VOCABULARY = 65  # symbols, as in tiny Shakespeare
+VOCABULARY = 65  # tokens, as in tiny Shakespeare
 WORDS = 74_000  # as in the reviews of IMDB
 
 

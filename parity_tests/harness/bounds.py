@@ -1,9 +1,9 @@
 """How far a layer's results may be off: computed from rounding unit, reduction length and magnitudes.
 
-``error_bound`` gives, for every number that a layer produces forward and backward, the largest error that
+`error_bound` gives, for every number that a layer produces forward and backward, the largest error that
 arithmetic with unit roundoff u can make on these very inputs. It knows a layer by its *torch* class, so a
 home-made NumPy layer is held to the bound of the function that it says it is. A class that it does not know
-gets ``perturbation_bound``.
+gets `perturbation_bound`.
 
 Everything here is computed in float64 on the CPU, and to first order in u.
 """
@@ -42,7 +42,7 @@ def error_bound(
         inputs: what went in, as float64.
         targets: further arguments that get no gradient.
         grad_outputs: the gradient of each output, as float64.
-        u: unit roundoff of the computation; see ``rounding.comparison_roundoff``.
+        u: unit roundoff of the computation; see `rounding.comparison_roundoff`.
     """
     # Where the layer itself gives inf or nan, so may the bound.
     with np.errstate(invalid="ignore", over="ignore"):
@@ -54,7 +54,7 @@ def error_bound(
 def bound_of(
     layer: nn.Module, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float
 ) -> Evaluation:
-    """``error_bound`` of one class of layer; register a formula for a new one here."""
+    """`error_bound` of one class of layer; register a formula for a new one here."""
     return perturbation_bound(layer, inputs, targets, grads, u)
 
 
@@ -92,7 +92,7 @@ def perturbation_bound(
 
 
 def with_parameters(layer: nn.Module, function: Callable[[torch.Tensor], torch.Tensor]) -> nn.Module:
-    """A copy of the layer whose parameters are ``function`` of the original's."""
+    """A copy of the layer whose parameters are `function` of the original's."""
     clone = copy.deepcopy(layer)
     with torch.no_grad():
         for parameter in clone.parameters():

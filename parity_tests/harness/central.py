@@ -32,7 +32,7 @@ def central_differences(
 
     Args:
         module: any module; a copy is evaluated, in float64.
-        inputs: one array or a tuple of all arguments of ``forward``.
+        inputs: one array or a tuple of all arguments of `forward`.
         targets: arguments that get no gradient.
         rng: for r and d.
     """

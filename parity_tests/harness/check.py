@@ -1,4 +1,4 @@
-"""``check``: are these two modules the same function, forward, backward and in training?"""
+"""`check`: are these two modules the same function, forward, backward and in training?"""
 
 from __future__ import annotations
 
@@ -55,28 +55,28 @@ def check(
 ) -> ParityReport:
     """Compares two modules on the same weights (the NumPy module's) and the same data.
 
-    The truth is the NumPy module in float64, from weights and inputs rounded to ``dtype``. Against it are
-    held the torch module in ``dtype`` and, if that is float32, the NumPy module in float32:
+    The truth is the NumPy module in float64, from weights and inputs rounded to `dtype`. Against it are
+    held the torch module in `dtype` and, if that is float32, the NumPy module in float32:
 
     * every layer by itself, fed the same inputs and random output gradients: output, gradient of each input
-      and of each parameter, element by element, within the layer's ``error_bound``;
+      and of each parameter, element by element, within the layer's `error_bound`;
     * the whole model: every layer's output, the gradient that reaches every layer, the loss, all gradients,
-      and in training the loss of each of ``steps`` optimizer steps and the parameters after it, within what
+      and in training the loss of each of `steps` optimizer steps and the parameters after it, within what
       those bounds explain: a float64 model in which every layer's results are off by their bounds, in random
       directions, is run several times, and may move no less.
 
     Neither module is changed.
 
     Args:
-        numpy_module: a ``gdl_numpy.nn.Module``, yours or ours, with ``forward`` and ``backward``. Of a task,
+        numpy_module: a `gdl_numpy.nn.Module`, yours or ours, with `forward` and `backward`. Of a task,
             the model is compared as it is trained, by the task's own loss.
         torch_module: its twin, with the same state_dict keys, and for models the same names of layers. A task
-            of ``gdl_torch`` is compared by the function that Lightning trains it by.
-        inputs: one array, or a tuple of all arguments of ``forward``.
+            of `gdl_torch` is compared by the function that Lightning trains it by.
+        inputs: one array, or a tuple of all arguments of `forward`.
         targets: what the loss (or the module, if it is itself a loss) takes besides; gets no gradient.
         loss: the two sides' loss; without one, random output gradients take its place.
-        optimizer: a class of ``torch.optim`` and ``gdl_numpy.optim``.
-        optimizer_args: its arguments, by default ``{"lr": 0.1}``.
+        optimizer: a class of `torch.optim` and `gdl_numpy.optim`.
+        optimizer_args: its arguments, by default `{"lr": 0.1}`.
         steps: optimizer steps.
         batches: (inputs, targets) of the steps after the first; used up, they begin again with the first.
         dtype: float32 or float64; by default that of the first floating input, else of the parameters.
@@ -181,7 +181,7 @@ class _Checker:
     def grad_outputs(self, outputs: Arrays) -> Arrays:
         """Of a loss 1, so that steps go down its slope. Else random, the same for all sides of a step.
 
-        The gradient of a plain sum would vanish behind a softmax, and zeros would pass.
+        The gradient of a plain sum would vanish after a softmax, and zeros would pass.
         """
         if not self.probe:
             ones = [np.ones(np.shape(y)) for y in outputs]
@@ -298,13 +298,13 @@ class _Checker:
 
 
 def rounded(arguments: Any, dtype: DTypeLike) -> tuple[Any, ...]:
-    """Arguments as float64 holds them after they were rounded to ``dtype``."""
+    """Arguments as float64 holds them after they were rounded to `dtype`."""
     exact: tuple[Any, ...] = as_dtype(as_dtype(as_arguments(arguments), dtype), np.float64)
     return exact
 
 
 def _shown(name: str) -> str:
-    """The name of a layer or parameter as the user of ``check`` knows it, without our wrappers."""
+    """The name of a layer or parameter as the user of `check` knows it, without our wrappers."""
     return ".".join(part for part in name.split(".") if part != "model")
 
 
@@ -319,7 +319,7 @@ def _movement(truth: Arrays, moved: list[Arrays]) -> list[float]:
 def _compare_lists(
     where: tuple[str, str, str], expected: Arrays, actual: Arrays, bounds: Any, dtype: np.dtype
 ) -> Iterator[Comparison]:
-    """``compare`` for tensors that may be several: output 0, output 1, and so on."""
+    """`compare` for tensors that may be several: output 0, output 1, and so on."""
     layer, tensor, side = where
     kind, _, rest = tensor.partition(" ")
     for i, (truth, bound) in enumerate(zip(expected, bounds, strict=True)):

@@ -31,7 +31,7 @@ def largest_movement(
     The largest movement anywhere in an array stands for all of its elements: draws are few, elements many.
 
     Args:
-        run: makes the computation, with ``signs(result)`` times its error added to each result; exactly,
+        run: makes the computation, with `signs(result)` times its error added to each result; exactly,
             where signs are None.
         draws: pairs of opposite disturbances.
         rng: for the signs.
@@ -53,7 +53,7 @@ def opposite_signs(draws: int, rng: np.random.Generator) -> Iterator[Signs]:
 
 
 def random_signs(seed: int, sign: float) -> Signs:
-    """A stream of random signs, times ``sign``."""
+    """A stream of random signs, times `sign`."""
     rng = np.random.default_rng(seed)
 
     def signs(array: Any) -> np.ndarray:

@@ -35,7 +35,7 @@ class Evaluation:
     grad_params: dict[str, np.ndarray] = field(default_factory=dict)
 
     def map(self, function: Callable[..., np.ndarray], *others: Evaluation) -> Evaluation:
-        """``function`` applied to corresponding arrays of this and the other evaluations."""
+        """`function` applied to corresponding arrays of this and the other evaluations."""
         return Evaluation(
             [function(*a) for a in zip(self.outputs, *(o.outputs for o in others), strict=True)],
             [function(*a) for a in zip(self.grad_inputs, *(o.grad_inputs for o in others), strict=True)],
@@ -59,7 +59,7 @@ def flatten(value: Any) -> list[Any]:
 
 
 def unflatten(like: Any, leaves: Iterator[Any]) -> Any:
-    """``leaves`` nested as ``like`` is."""
+    """`leaves` nested as `like` is."""
     if like is None:
         return None
     if isinstance(like, tuple | list):
@@ -69,7 +69,7 @@ def unflatten(like: Any, leaves: Iterator[Any]) -> Any:
 
 
 def as_dtype(value: Any, dtype: DTypeLike) -> Any:
-    """Nested arrays, the floating ones rounded to ``dtype``."""
+    """Nested arrays, the floating ones rounded to `dtype`."""
     arrays = [np.asarray(leaf) for leaf in flatten(value)]
     return unflatten(value, iter([a.astype(dtype) if is_floating(a) else a for a in arrays]))
 
@@ -81,7 +81,7 @@ def is_floating(array: np.ndarray) -> bool:
 def run_numpy(
     module: Module, inputs: Sequence[Any], targets: Sequence[Any], grad_outputs: GradOutputs
 ) -> Evaluation:
-    """Forward, then backward from the gradients that ``grad_outputs`` gives for the (flattened) outputs."""
+    """Forward, then backward from the gradients that `grad_outputs` gives for the (flattened) outputs."""
     module.zero_grad()
     output = module(*inputs, *targets)
     outputs = [np.asarray(leaf) for leaf in flatten(output)]
@@ -136,7 +136,7 @@ def to_numpy(tensor: torch.Tensor) -> np.ndarray:
 
 
 def twin(torch_module: nn.Module, numpy_module: Module, dtype: DTypeLike, device: str) -> nn.Module:
-    """A copy of the torch module in ``dtype`` on ``device``, in the NumPy module's mode and with its weights.
+    """A copy of the torch module in `dtype` on `device`, in the NumPy module's mode and with its weights.
 
     Raises:
         ValueError: the two do not have the same parameters.
@@ -191,7 +191,7 @@ def plain_arithmetic(module: nn.Module) -> Iterator[None]:
 
     TF32 is off. cuDNN may answer a convolution with Winograd's or an FFT algorithm, whose rounding errors are
     not those of a sum of products; for models that convolve it is off too, and torch unfolds and multiplies
-    as ``gdl_numpy`` does.
+    as `gdl_numpy` does.
     """
     convolves = any(isinstance(m, nn.modules.conv._ConvNd) for m in module.modules())
     precision = torch.get_float32_matmul_precision()

@@ -15,7 +15,7 @@ Example = Callable[[Mapping[str, Any], int, np.random.Generator], tuple[Any, Any
 
 
 def classified(shape: tuple[int, ...], classes: int = 10) -> Example:
-    """Images and classes, as many as ``out_features`` says or else ``classes``."""
+    """Images and classes, as many as `out_features` says or else `classes`."""
 
     def example(hparams: Mapping[str, Any], batch: int, rng: np.random.Generator) -> Any:
         count = hparams.get("out_features", classes)

@@ -1,7 +1,7 @@
 """The registry of layers and losses: a row puts a new one under every test there is.
 
 It draws a random configuration: shapes, arguments, and data that includes empty batches, batches of one, ties
-and large and small numbers. The models' registry is ``model_cases``.
+and large and small numbers. The models' registry is `model_cases`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Draw = Callable[[st.SearchStrategy[Any]], Any]
 
 
 class Example(NamedTuple):
-    """Twins with data; what ``check`` takes."""
+    """Twins with data; what `check` takes."""
 
     numpy_module: nn.Module
     torch_module: torch.nn.Module

@@ -1,4 +1,4 @@
-"""The registry of models: a row puts a new one under every test there is, and into ``scripts/compare.py``."""
+"""The registry of models: a row puts a new one under every test there is, and into `scripts/compare.py`."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ MAX_WORDS = 1000
 
 @dataclass(frozen=True)
 class ModelCase:
-    """A model that both sides have under ``name``.
+    """A model that both sides have under `name`.
 
     Attributes:
         variants: constructor arguments, small enough to test: together they use all that the model can have.
         example: inputs and targets that fit the variants.
-        data: the data set that ``compare.py`` takes its batches from by default.
+        data: the data set that `compare.py` takes its batches from by default.
         data_modules: what makes batches of it, where that is not what makes them for a training.
         data_arguments: of the data module, apart from batch size and seed.
         takes_targets: whether its loss takes a batch's targets.
-        compared: constructor arguments of each row of ``compare.py``, apart from sizes that are the data's,
+        compared: constructor arguments of each row of `compare.py`, apart from sizes that are the data's,
             under what tells it from the model's other rows; without any, the book's model.
-        lr: learning rate of the SGD steps in ``compare.py``.
-        batch_size: examples, streams of text or sentences in a batch in ``compare.py``.
+        lr: learning rate of the SGD steps in `compare.py`.
+        batch_size: examples, streams of text or sentences in a batch in `compare.py`.
         carries_state: whether each batch goes on where the one before ended.
     """
 
@@ -66,7 +66,7 @@ class ModelCase:
         return any(module.accepts(dataset) for module in modules)
 
     def data_module(self, dataset: AnyDataset, batch_size: int, seed: int) -> DataModule:
-        """The data set in batches for ``compare.py``.
+        """The data set in batches for `compare.py`.
 
         Raises:
             ValueError: a data set of another kind than the model takes.
@@ -81,7 +81,7 @@ class ModelCase:
         return {name: size for name, size in data.model_arguments.items() if name in parameters}
 
     def build(self, hparams: Mapping[str, Any], seed: int = 0) -> tuple[nn.Module, torch.nn.Module]:
-        """The model on both sides, with the NumPy side's weights from ``seed``."""
+        """The model on both sides, with the NumPy side's weights from `seed`."""
         return self.model(**hparams, rng=seed), torch_models.MODELS[self.name](**hparams)
 
     def task(self, model: nn.Module, continues: bool = False) -> tasks.Task:

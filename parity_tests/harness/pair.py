@@ -1,4 +1,4 @@
-"""A model on both sides with real data: what ``scripts/compare.py`` compares and times."""
+"""A model on both sides with real data: what `scripts/compare.py` compares and times."""
 
 from __future__ import annotations
 

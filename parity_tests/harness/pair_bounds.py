@@ -1,4 +1,4 @@
-"""How far normalization and the losses of pairs may be off. See ``bounds``."""
+"""How far normalization and the losses of pairs may be off. See `bounds`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def unit(x: np.ndarray, dim: int, eps: float, u: float) -> tuple[np.ndarray, np.
 def unit_backward(
     y: np.ndarray, n: np.ndarray, g: np.ndarray, g_error: np.ndarray, dim: int, eps: float, u: float
 ) -> np.ndarray:
-    """The error of (g - (y · g) y) / n where g is off by ``g_error``; without the term in y where n = eps."""
+    """The error of (g - (y · g) y) / n where g is off by `g_error`; without the term in y where n = eps."""
     relative = gamma(
         2.5 * y.shape[dim] + 20, u
     )  # of the longest term: a sum of three factors y, each off, and n

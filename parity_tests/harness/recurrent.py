@@ -34,14 +34,14 @@ class Roundings:
     """Where the errors come from: unit roundoff, and a stream of signs."""
 
     def __init__(self, u: float, terms: int, signs: Signs) -> None:
-        """``terms`` is the length of the sums over all time steps and examples."""
+        """`terms` is the length of the sums over all time steps and examples."""
         self.u, self.terms, self.signs = u, terms, signs
 
     def gamma(self, operations: int) -> float:
         return float(gamma(operations, self.u))
 
     def error(self, size: Tensor) -> Tensor:
-        """``size``, up or down at random."""
+        """`size`, up or down at random."""
         return torch.from_numpy(self.signs(size)) * size
 
 
@@ -144,7 +144,7 @@ class Steps:
 def written_out(
     layer: Any, steps: Steps, x: Any, state: Any = None, lengths: Tensor | None = None
 ) -> tuple[Tensor, Any]:
-    """``layer`` (an nn.RNN or nn.LSTM) on the same arguments, step by step."""
+    """`layer` (an nn.RNN or nn.LSTM) on the same arguments, step by step."""
     if isinstance(x, tuple):  # rows of a table: looked up as a product with one-hot vectors
         table, ids = x
         onehot = nn.functional.one_hot(ids, len(table)).to(table.dtype)
@@ -198,7 +198,7 @@ def cell(layer: Any, steps: Steps, z: Tensor, state: list[Tensor]) -> list[Tenso
 def transition_written_out(
     layer: Any, steps: Steps, x: Tensor, state: Tensor | None = None, lengths: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """``TransitionMatrixLM``'s recurrence, step by step."""
+    """`TransitionMatrixLM`'s recurrence, step by step."""
     s = steps.of_batch(layer.start, x.shape[1]) if state is None else state
     weight, before = layer.weight.T, []
     for t, x_t in enumerate(x):
@@ -234,7 +234,7 @@ def recurrence_bound(
 
 
 class _Packing(nn.RNNBase):
-    """Takes the arguments that the NumPy layers take besides: ``Rows``, and the sequences' lengths."""
+    """Takes the arguments that the NumPy layers take besides: `Rows`, and the sequences' lengths."""
 
     def forward(self, x: Any, state: Any = None, lengths: Tensor | None = None) -> Any:
         if isinstance(x, tuple) and not isinstance(x, PackedSequence):
@@ -249,8 +249,8 @@ class _Packing(nn.RNNBase):
 
 
 class PackingRNN(_Packing, nn.RNN):
-    """``nn.RNN`` with the NumPy layer's arguments."""
+    """`nn.RNN` with the NumPy layer's arguments."""
 
 
 class PackingLSTM(_Packing, nn.LSTM):
-    """``nn.LSTM`` with the NumPy layer's arguments."""
+    """`nn.LSTM` with the NumPy layer's arguments."""

@@ -74,7 +74,7 @@ class ParityReport:
         return next((c for c in self.comparisons if not c.ok), None)
 
     def worst(self, prefix: str = "", tensors: Iterable[str] | None = None) -> Comparison | None:
-        """The comparison with the largest ratio, of layers that start with ``prefix``, of named tensors."""
+        """The comparison with the largest ratio, of layers that start with `prefix`, of named tensors."""
         chosen = [
             c
             for c in self.comparisons
@@ -108,7 +108,7 @@ class ParityReport:
 
 
 def distance(expected: np.ndarray, actual: np.ndarray, largest: float = np.inf) -> np.ndarray:
-    """|actual - expected|; 0 where both are nan, the same inf, or inf for a truth beyond the ``largest``."""
+    """|actual - expected|; 0 where both are nan, the same inf, or inf for a truth beyond the `largest`."""
     expected, actual = np.asarray(expected, np.float64), np.asarray(actual, np.float64)
     same = (actual == expected) | (np.isnan(actual) & np.isnan(expected))
     same |= (np.abs(expected) > largest) & (actual == np.copysign(np.inf, expected))
@@ -130,8 +130,8 @@ def compare(
         where: layer, tensor and side.
         expected: the truth, float64.
         actual: what a side gave; None if it gave nothing.
-        bound: how far each element may be off; broadcasts to the shape of ``expected``.
-        dtype: what ``actual`` should have (a single number, such as a loss, may be a Python float).
+        bound: how far each element may be off; broadcasts to the shape of `expected`.
+        dtype: what `actual` should have (a single number, such as a loss, may be a Python float).
     """
     if actual is None:
         return Comparison(*where, fault=f"there is none, expected shape {expected.shape}")

@@ -7,12 +7,12 @@ from numpy.typing import DTypeLike
 
 
 def unit_roundoff(dtype: DTypeLike) -> float:
-    """The largest relative error of rounding one number to ``dtype``: 2⁻²⁴ for float32, 2⁻⁵³ for float64."""
+    """The largest relative error of rounding one number to `dtype`: 2⁻²⁴ for float32, 2⁻⁵³ for float64."""
     return float(np.finfo(dtype).eps) / 2
 
 
 def comparison_roundoff(dtype: DTypeLike) -> float:
-    """For a result in ``dtype`` held against a truth itself computed in float64: both may be off."""
+    """For a result in `dtype` held against a truth itself computed in float64: both may be off."""
     return unit_roundoff(dtype) + unit_roundoff(np.float64)
 
 

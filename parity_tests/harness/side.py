@@ -38,9 +38,9 @@ UPDATE_OPERATIONS = 16  # roundings in the longest update of one weight, AdamW's
 
 
 class TorchTask(nn.Module):
-    """The torch twin of ``gdl_numpy.tasks.Task``, from a batch's inputs and targets to the loss.
+    """The torch twin of `gdl_numpy.tasks.Task`, from a batch's inputs and targets to the loss.
 
-    A model of ``gdl_torch`` says itself what its loss is: by the function that Lightning's steps call.
+    A model of `gdl_torch` says itself what its loss is: by the function that Lightning's steps call.
     """
 
     def __init__(self, model: nn.Module, loss: nn.Module | None = None) -> None:
@@ -57,7 +57,7 @@ class TorchTask(nn.Module):
 
 @dataclass(frozen=True)
 class OptimizerSpec:
-    """A class that ``torch.optim`` and ``gdl_numpy.optim`` both have, and its arguments."""
+    """A class that `torch.optim` and `gdl_numpy.optim` both have, and its arguments."""
 
     name: str
     arguments: Mapping[str, Any]

@@ -80,7 +80,7 @@ def record(module: Module) -> Trace:
 
 
 def zeros_for_none(outputs: Any, grads: Any) -> Arrays:
-    """The leaves of ``grads``; zeros where None, or nothing at all, stands for those of some outputs."""
+    """The leaves of `grads`; zeros where None, or nothing at all, stands for those of some outputs."""
     if grads is None:
         return [np.zeros_like(leaf) for leaf in flatten(outputs)]
     if not isinstance(outputs, tuple):
@@ -90,9 +90,9 @@ def zeros_for_none(outputs: Any, grads: Any) -> Arrays:
 
 
 def disturb(module: Module, bounds: Mapping[str, Evaluation], signs: Signs) -> None:
-    """From now on all that a layer gives, forward and backward, is off by its bound, up or down by ``signs``.
+    """From now on all that a layer gives, forward and backward, is off by its bound, up or down by `signs`.
 
-    ``bounds`` is looked up at each call, so that it can be brought up to date between steps.
+    `bounds` is looked up at each call, so that it can be brought up to date between steps.
     """
 
     def moved(values: Any, by: Arrays) -> Any:

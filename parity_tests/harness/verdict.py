@@ -1,4 +1,4 @@
-"""``judge``: is what a module calls its gradient the gradient of its loss, and if not, how far is it off?"""
+"""`judge`: is what a module calls its gradient the gradient of its loss, and if not, how far is it off?"""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ class Deviation:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What ``judge`` found.
+    """What `judge` found.
 
     Attributes:
-        report: of ``check``; it names the tensors that differ, and by how much more than rounding explains.
+        report: of `check`; it names the tensors that differ, and by how much more than rounding explains.
         deviations: of each parameter, by its state_dict key.
     """
 
@@ -69,7 +69,7 @@ class Verdict:
 def judge_terms(
     listing: Listing, torch_listing: TorchListing, arguments: Any
 ) -> Iterator[tuple[str, Verdict]]:
-    """``judge`` of a printed rule as it is, with each of its terms alone put right, and with all of them."""
+    """`judge` of a printed rule as it is, with each of its terms alone put right, and with all of them."""
     listing = copy.deepcopy(listing)
     for term in ("", *listing.terms, "all"):
         listing.corrected = frozenset(listing.terms if term == "all" else {term} - {""})
@@ -83,7 +83,7 @@ def judge(
     """Holds a backward pass as printed against autograd, on the same weights and data, in float64.
 
     Args:
-        numpy_module: one layer that gives a loss, as one number, and whose ``backward`` is to be judged.
+        numpy_module: one layer that gives a loss, as one number, and whose `backward` is to be judged.
         torch_module: gives the same loss; autograd differentiates it. The same parameters.
         arguments: what both are called with, masks and labels too. None of it gets a gradient.
         name: what to call it in the report.
@@ -97,7 +97,7 @@ def judge(
 
 
 def deviations(numpy_module: Module, torch_module: nn.Module, arguments: Any) -> dict[str, Deviation]:
-    """How far off each parameter's gradient is: ``judge`` without its report, whose bounds take the time."""
+    """How far off each parameter's gradient is: `judge` without its report, whose bounds take the time."""
     arguments = as_arguments(arguments)
     reference = twin(torch_module, numpy_module, np.float64, "cpu")
     printed = run_numpy(numpy_module, (), arguments, lambda _: [np.ones(())]).grad_params

@@ -78,7 +78,7 @@ for side, network, array in SIDES:
 # %% [markdown]
 # ## Stacked: predictions of predictions
 #
-# The book prints this one as NumPy prints an array, with eight digits behind the point.
+# The book prints this one as NumPy prints an array, with eight digits after the point.
 
 # %%
 HIDDEN = [[0.1, 0.2, -0.1], [-0.1, 0.1, 0.9], [0.1, 0.4, 0.1]]

@@ -108,7 +108,7 @@ replay("NumPy", "the gradient", corrected=replays.WordSum.terms)
 
 # %%
 known = train.documents.frequent(10_000)
-ids = vocabulary.encode(" ".join(known.symbols))
+ids = vocabulary.encode(" ".join(known.tokens))
 by_sentiment = WordVectors(printed.E.data[ids], known)
 
 
@@ -233,7 +233,7 @@ for axes, title, vectors in zip(
     (by_sentiment, by_blanks),
     strict=True,
 ):
-    names = [known.symbols[word] for word in chosen]
+    names = [known.tokens[word] for word in chosen]
     points = draw_words(axes, vectors.vectors[chosen], names, odds[chosen])
     axes.set_title(f"{len(names)} words {title}")
 figure.colorbar(points, ax=figure.axes, label="log odds of the word in positive reviews", shrink=0.7)

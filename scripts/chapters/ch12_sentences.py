@@ -77,7 +77,7 @@ printed, trained = replay("NumPy", "as printed")
 # ## Is it the gradient?
 #
 # The decoder's is, and so are the deltas themselves. But the updates use them in the wrong place: d_k is the
-# gradient of the state before word k, and is taken for that of the state behind it (R), or of the one two
+# gradient of the state before word k, and is taken for that of the state after it (R), or of the one two
 # words further (E). The start vector's d₀ goes through R once too often, which shows once R is no identity.
 
 # %%

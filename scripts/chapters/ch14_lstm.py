@@ -141,8 +141,8 @@ for kind in SIZES:
 
 # %%
 for side in SIDES:
-    symbols = trained[side].write([number["\n"]], 500 if chapter.full else 70)
-    written = "".join(vocabulary[symbol] for symbol in symbols)
+    tokens = trained[side].write([number["\n"]], 500 if chapter.full else 70)
+    written = "".join(vocabulary[token] for token in tokens)
     chapter.say(f"\n{side}: the likeliest character each time, after a line break\n{written}")
 
 # %% [markdown]
