@@ -35,7 +35,6 @@ class ModelCase:
         data: the data set that `compare.py` takes its batches from by default.
         data_modules: what makes batches of it, where that is not what makes them for a training.
         data_arguments: of the data module, apart from batch size and seed.
-        takes_targets: whether its loss takes a batch's targets.
         compared: constructor arguments of each row of `compare.py`, apart from sizes that are the data's,
             under what tells it from the model's other rows; without any, the book's model.
         lr: learning rate of the SGD steps in `compare.py`.
@@ -49,7 +48,6 @@ class ModelCase:
     data: str = "digits"
     data_modules: tuple[type[DataModule], ...] = ()
     data_arguments: Mapping[str, Any] = field(default_factory=dict)
-    takes_targets: bool = True
     compared: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"": {}})
     lr: float = 0.1
     batch_size: int = 100
@@ -186,7 +184,6 @@ MODELS: dict[str, ModelCase] = {
         ModelCase(
             "ContrastiveEncoder",
             example=examples.views((2, 8, 8)),
-            takes_targets=False,
             variants=(
                 {"in_shape": [2, 8, 8], "hidden_features": [12], "projection_features": [5]},
                 {"in_shape": [2, 8, 8], "channels": [3, 4], "hidden_features": [9],

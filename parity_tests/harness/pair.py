@@ -59,9 +59,7 @@ class Pair:
         size = batch_size or case.batch_size
         data = case.data_module(dataset, size, seed)
         carries_state = case.carries_state and data.continues
-        batches: list[tuple[Any, Any]] = list(islice(data.train.endless(), steps))
-        if not case.takes_targets:
-            batches = [(inputs, None) for inputs, _ in batches]
+        batches = list(islice(data.train.endless(), steps))
         rows: Mapping[str, Mapping[str, Any]] = {"book": {}} if book else case.compared
         for word, hparams in rows.items():
             title = f"{case.name} {word}".strip()
