@@ -52,14 +52,15 @@ BACKWARD_PLANTS = [
           "np.ones(len(matrix), matrix.dtype) @ matrix", "matrix @ np.ones(matrix.shape[1], matrix.dtype)"),
     Plant("missing term", "Linear", "backward", "self.bias is not None", "self.bias is None"),
     # Conv2d
-    Plant("wrong sign", "Conv2d", "backward", "grad_weight +=", "grad_weight -="),
+    Plant("wrong sign", "Conv2d", "backward", "grad_matrix +=", "grad_matrix -="),
     Plant("wrong axis", "Conv2d", "backward", "transpose(3, 2, 0, 1)", "transpose(3, 2, 1, 0)"),
-    Plant("dropped accumulation", "Conv2d", "backward", "grad_weight +=", "grad_weight[...] ="),
-    Plant("divided twice", "Conv2d", "backward", "self.out_channels)))", "self.out_channels)) / len(grad))"),
+    Plant("dropped accumulation", "Conv2d", "backward", "grad_matrix +=", "grad_matrix[...] ="),
+    Plant("divided twice", "Conv2d", "backward", "[-1].copy()", "[-1] / len(grad_output)"),
     Plant("missing transpose", "Conv2d", "backward", "transpose(2, 3, 0, 1)", "transpose(2, 3, 1, 0)"),
     Plant("off by one", "Conv2d", "backward", "[:, ph : ph + height,", "[:, ph - 1 : ph - 1 + height,"),
-    Plant("kernel turned", "Conv2d", "correlate_backward", "zip(matrices,", "zip(matrices[::-1],"),
-    Plant("dropped accumulation", "Conv2d", "correlate_backward", "+=", "="),
+    Plant("kernel turned", "Conv2d", "fold_products", "zip(matrices,", "zip(matrices[::-1],"),
+    Plant("dropped accumulation", "Conv2d", "fold_products", "+=", "="),
+    Plant("wrong sign", "Conv2d", "multiply_windows_backward", "= products.sum", "= -products.sum"),
     # pooling
     Plant("dropped accumulation", "MaxPool2d", "max_along_backward", "+=", "="),
     Plant("off by one", "MaxPool2d", "max_along_backward",
@@ -158,7 +159,7 @@ BACKWARD_PLANTS = [
 ]  # fmt: skip
 FORWARD_PLANTS = [
     Plant("wrong sign", "Linear", "forward", "y += self.bias.data", "y -= self.bias.data"),
-    Plant("missing term", "Conv2d", "correlate", "rows += bias", "pass"),
+    Plant("missing term", "Conv2d", "_matrix", "[weight, bias]", "[weight, 0 * bias]"),
     Plant("ties go to the last", "MaxPool2d", "max_along", "x[step] > y", "x[step] >= y"),
     Plant("missing factor", "AvgPool2d", "forward", "y /= len(positions)", "pass"),
     Plant("wrong order", "Flatten", "forward", "x.shape[end + 1 :])", "x.shape[end + 1 :], order='F')"),
@@ -355,6 +356,17 @@ def test_a_mistake_in_windows_that_tile() -> None:
     report = check(layer, torch.nn.MaxPool2d(2), x)
     assert report.first_disagreement is not None
     assert report.first_disagreement.tensor == "grad_input"
+
+
+@pytest.mark.usefixtures("unchecked_types")
+def test_a_mistake_in_images_of_many_channels() -> None:
+    """They are channels-last in memory, and multiplied otherwise than the zoo's few channels."""
+    layer, x = nn.Conv2d(9, 33, 3, rng=0), np.random.default_rng(0).standard_normal((3, 9, 5, 6))
+    assert check(layer, torch.nn.Conv2d(9, 33, 3), x).ok
+    plant(layer, Plant("wrong sign", "Conv2d", "multiply_windows", "(windows, matrix,", "(-windows, matrix,"))
+    report = check(layer, torch.nn.Conv2d(9, 33, 3), x)
+    assert report.first_disagreement is not None
+    assert report.first_disagreement.tensor == "output"
 
 
 def test_a_model_that_connects_right_layers_wrongly() -> None:

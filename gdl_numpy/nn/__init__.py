@@ -10,6 +10,7 @@ from gdl_numpy.nn.flatten import Flatten
 from gdl_numpy.nn.linear import Linear
 from gdl_numpy.nn.loss import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, Loss, MSELoss
 from gdl_numpy.nn.lstm import LSTM
+from gdl_numpy.nn.memory import keep_freed_memory
 from gdl_numpy.nn.module import Module, Parameter, ReadsIds, Sequential
 from gdl_numpy.nn.normalize import Normalize
 from gdl_numpy.nn.nt_xent import NTXentLoss
@@ -51,3 +52,5 @@ __all__ = [
     "Tanh",
     "TripletMarginLoss",
 ]
+
+keep_freed_memory()

@@ -145,12 +145,12 @@ def steps_along(axis: int, kernel: int, stride: int, size: int) -> list[tuple[sl
 def max_along(x: np.ndarray, axis: int, kernel: int, stride: int, winner: np.ndarray) -> np.ndarray:
     """The maximum of each window along one axis; into `winner` goes the first position that has it."""
     first, *others = steps_along(axis, kernel, stride, winner.shape[axis])
-    y = x[first].copy(order="K")
+    y = x[first]
     winner[...] = 0
     for position, step in enumerate(others, start=1):
         # The latest position that beat all before it is the largest such; a masked assignment would branch.
         np.maximum(winner, np.multiply(x[step] > y, position, dtype=winner.dtype), out=winner)
-        np.maximum(y, x[step], out=y)
+        y = np.maximum(y, x[step])
     if np.isnan(y.max(initial=-np.inf)):  # to torch a nan beats every number, and the last of several wins
         for position, step in enumerate(others, start=1):
             winner[np.isnan(x[step])] = position
