@@ -117,7 +117,7 @@ class RecurrentLanguageModel(LanguageModel):
 def look_up_(module: Module) -> Module:
     """Makes all language models in a module look embeddings up first, layer after layer as torch does."""
     for _, submodule in module.named_modules():
-        if isinstance(submodule, LanguageModel):
+        if hasattr(submodule, "project_once"):
             submodule.project_once = False
     return module
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import tempfile
+import threading
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -12,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
+from tqdm import tqdm
 
 from gdl_torch.training import fit
 from parity_tests.benchmark.rows import Row, TextRow
@@ -82,8 +86,10 @@ class TrainerRow:
         data = Repeated((inputs, targets))
 
         def run(after_step: Callable[[], None]) -> None:
-            with Path(os.devnull).open("w") as nowhere:  # progress bars are drawn, and not seen
-                sys.stdout = sys.stderr = nowhere
+            logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+            tqdm.set_lock(threading.RLock())  # else one for processes, which this one would leave behind
+            with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+                # Progress bars are drawn, and not seen.
                 train(self.row.torch_model(), data, after_step)
 
         return run

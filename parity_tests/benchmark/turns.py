@@ -11,7 +11,7 @@ import multiprocessing
 import os
 import statistics
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def side_by_side(makers: Mapping[str, Callable[[], Run]]) -> Iterator[dict[str, 
             process.start()
             end.close()
             stack.callback(process.join)
-            stack.callback(connections[side].send, None)
+            stack.callback(_end, connections[side])
             _answer(side, connections[side])  # once it has made its first step
         while True:
             medians = {}
@@ -103,6 +103,12 @@ def side_by_side(makers: Mapping[str, Callable[[], Run]]) -> Iterator[dict[str, 
                 connection.send(TURN)
                 medians[side] = _answer(side, connection)
             yield medians
+
+
+def _end(connection: Connection) -> None:
+    """Ends a contender's process, if it has not ended by itself."""
+    with suppress(OSError):
+        connection.send(None)
 
 
 def _answer(side: str, connection: Connection) -> float:
