@@ -40,8 +40,9 @@ def moved_by_rounding(run: Callable[[Disturb], Sequence[State]], relative: float
 
     def flat(signs: Signs | None) -> Evaluation:
         def disturb(model: Module) -> None:
-            for parameter in model.parameters():
-                parameter.data *= 1 + relative * signs(parameter.data) if signs else 1
+            if signs is not None:
+                for parameter in model.parameters():
+                    parameter.data *= 1 + relative * signs(parameter.data)
 
         arrays = {
             f"{step} {name}": array

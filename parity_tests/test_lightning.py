@@ -449,6 +449,40 @@ def test_the_logged_loss_is_that_of_the_weights_before_the_step(
     assert abs(np.mean(values[:3]) - means[0]) > 1e-5
 
 
+def recorder(steps: list[float], stop_at: int = 0) -> pl.Callback:
+    """Keeps the loss of every step, and interrupts the training after so many."""
+
+    def keep(_trainer: pl.Trainer, _module: pl.LightningModule, outputs: Any, *_: Any) -> None:
+        steps.append(float(outputs["loss"]))
+        if len(steps) == stop_at:
+            raise InterruptedError
+
+    return pl.callbacks.LambdaCallback(on_train_batch_end=keep)
+
+
+def test_means_of_an_epoch_that_is_broken_off(digits: DigitsDataModule) -> None:
+    """By the Trainer's max_steps, after a validation: the means are those of the steps that there were."""
+    steps: list[float] = []
+    run = trainer(max_steps=2, limit_val_batches=1.0, val_check_interval=2, callbacks=[recorder(steps)])
+    run.fit(Recipe().torch_model(), datamodule=digits)
+    assert len(steps) == 2
+    for name in ("train_loss", "train_loss_epoch"):  # both of 100 examples: two terms, near 2
+        np.testing.assert_allclose(float(run.callback_metrics[name]), np.mean(steps), rtol=float(gamma(4, U)))
+
+
+def test_means_after_an_interruption(digits: DigitsDataModule) -> None:
+    """What an interrupted epoch added up is forgotten when the same model is trained again."""
+    model = Recipe().torch_model()
+    steps: list[float] = []
+    with pytest.raises(InterruptedError):
+        trainer(callbacks=[recorder(steps, stop_at=2)]).fit(model, datamodule=digits)
+    steps.clear()
+    run = trainer(max_epochs=1, callbacks=[recorder(steps)])
+    run.fit(model, datamodule=digits)
+    mean = np.average(steps, weights=[100, 100, 87])
+    np.testing.assert_allclose(float(run.callback_metrics["train_loss"]), mean, rtol=float(gamma(8, U)))
+
+
 def test_validation_and_test_metrics_are_those_of_evaluate(digits: DigitsDataModule) -> None:
     """Loss and accuracy over 1,150 and 360 examples in unequal batches, in eval mode: dropout is off."""
     recipe = Recipe(hparams={"in_features": 64, "hidden_features": (20,), "dropout": 0.5})

@@ -86,7 +86,7 @@ class Listing(Module):
 
     def predict(self, x: Float64[np.ndarray, "batch pixels"]) -> Float64[np.ndarray, "batch classes"]:
         """The outputs without dropout, as the book tests."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} does not define predict")
 
     def learn(self, *example: Any) -> float:
         """One step of the printed rule, on a batch of images and labels; returns the loss before it."""

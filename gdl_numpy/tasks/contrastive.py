@@ -13,9 +13,7 @@ from gdl_numpy.tasks.mining import hardest_triplets
 from gdl_numpy.tasks.task import Metrics, Task, as_arguments
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Int
-
-    Places = Int[np.ndarray, " pairs"]
+    from jaxtyping import Bool, Float
 
 
 class Contrastive(Task):

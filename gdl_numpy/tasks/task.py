@@ -61,17 +61,25 @@ class Task(Module):
         loss: None for the one that this task usually has.
 
     Attributes:
+        default_loss: the class of that loss.
         metrics_class: what `metrics` gives.
         grad_norm: of the latest step, before it was clipped; nan where nothing clips.
+
+    Raises:
+        ValueError: no loss, where the task has none of its own.
     """
 
-    default_loss: ClassVar[type[Any]]  # of Loss, each with arguments of its own
+    default_loss: ClassVar[type[Any] | None] = None  # of Loss, each with arguments of its own
     metrics_class: ClassVar[type[Any]] = Metrics  # of Metrics, each with arguments of its own
     grad_norm = math.nan
 
     def __init__(self, model: Module, loss: Module | None = None) -> None:
+        if loss is None:
+            if self.default_loss is None:
+                raise ValueError(f"{type(self).__name__} has no loss of its own: give it one")
+            loss = self.default_loss()
         self.model: Any = model
-        self.loss: Any = self.default_loss() if loss is None else loss
+        self.loss: Any = loss
         self.training = model.training
 
     def begin(self, continues: bool = False) -> None:

@@ -82,7 +82,7 @@ class DataModule(pl.LightningDataModule):
 
     def make(self, dataset: Any) -> NumpyDataModule:
         """Return the NumPy side's data module, of the same arguments."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} does not define make")
 
     @property
     def device(self) -> tuple[int, int]:

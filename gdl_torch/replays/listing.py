@@ -55,11 +55,11 @@ class Listing(nn.Module):
     @torch.no_grad()
     def predict(self, x: Tensor) -> Tensor:
         """The outputs without dropout."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} does not define predict")
 
     def printed(self, *example: Any) -> None:
         """Puts the printed update into each parameter's `grad`; `forward` has run on the same example."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} does not define printed")
 
     def learn(self, *example: Any) -> float:
         """One step, on a batch of images and labels, or on a sentence; returns the loss before it."""

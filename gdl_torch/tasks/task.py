@@ -145,6 +145,7 @@ class Task(pl.LightningModule):
 
     def training_step(self, batch: Sequence[Any], batch_idx: int) -> Tensor:
         loss = self.stage_step("train", batch, batch_idx)
+        self._is_to_log = True
         if self._is_shown(batch_idx):
             self.log("train_loss_step", loss.detach(), prog_bar=True)
         if self.trainer.is_last_batch:
@@ -159,6 +160,21 @@ class Task(pl.LightningModule):
         is_due = bool(trainer.loggers) and every > 0 and (trainer.global_step + 1) % every == 0
         is_drawn = bar is not None and rate > 0 and (batch_idx + 1) % rate == 0
         return is_due or is_drawn or trainer.is_last_batch or bool(getattr(trainer, "fast_dev_run", False))
+
+    def on_train_epoch_start(self) -> None:
+        self._forget("train")
+
+    def on_validation_epoch_start(self) -> None:
+        self._forget("val")
+
+    def on_test_epoch_start(self) -> None:
+        self._forget("test")
+
+    def _forget(self, stage: str) -> None:
+        """Begins the means of a stage anew, also after an epoch that was interrupted."""
+        for name in ("loss", *self.metric_classes):
+            metric: Any = self.metrics[f"{stage}_{name}"]
+            metric.reset()
 
     def on_train_epoch_end(self) -> None:
         if self._is_to_log:  # the epoch was broken off
@@ -181,7 +197,6 @@ class Task(pl.LightningModule):
         for name, total in totals.items():
             metric: Any = self.metrics[f"{stage}_{name}"]
             metric.update(total.detach(), count)
-        self._is_to_log = stage == "train"
         return outcome.loss
 
     def _log_training(self) -> None:
