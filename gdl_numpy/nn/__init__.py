@@ -10,7 +10,6 @@ from gdl_numpy.nn.flatten import Flatten
 from gdl_numpy.nn.linear import Linear
 from gdl_numpy.nn.loss import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, Loss, MSELoss
 from gdl_numpy.nn.lstm import LSTM
-from gdl_numpy.nn.memory import keep_freed_memory
 from gdl_numpy.nn.module import Module, Parameter, ReadsIds, Sequential
 from gdl_numpy.nn.normalize import Normalize
 from gdl_numpy.nn.nt_xent import NTXentLoss
@@ -52,5 +51,3 @@ __all__ = [
     "Tanh",
     "TripletMarginLoss",
 ]
-
-keep_freed_memory()
