@@ -27,7 +27,7 @@ from parity_tests.harness.rounding import gamma
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-DRAWS = 2  # pairs of opposite errors
+DRAWS = 8  # pairs of opposite errors: in a layer of one unit two errors cancel in half of the draws
 
 
 class Roundings:
