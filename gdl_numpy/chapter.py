@@ -23,7 +23,7 @@ from matplotlib import rc_context
 
 from gdl_numpy import data
 from gdl_numpy.command_line import run
-from gdl_numpy.files import replacing
+from gdl_numpy.files import replacing, save_figure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -134,8 +134,8 @@ class Chapter:
     def picture(self, figure: Figure, name: str = "", suffix: str = "png") -> Path:
         """Saves a picture as `ch08.png`, or `ch08-name.png`; a notebook shows it as well."""
         path = self.plot / f"ch{self.number:02}{name and '-'}{name}.{suffix}"
-        with replacing(path) as temporary, rc_context({"svg.fonttype": "none"}):  # text that can be copied
-            figure.savefig(temporary, dpi=150)
+        with rc_context({"svg.fonttype": "none"}):  # text that can be copied
+            save_figure(figure, path)
         self.pictures.append(str(path))
         if self.is_notebook:
             sys.modules["IPython.display"].display(figure)

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 import typer
+from rich.console import Console
 
 # typer may bring its own copy of click, so that the class is not always click's.
 UsageError: type[Any] = typer.BadParameter.__base__ or Exception
@@ -20,6 +21,20 @@ class Device(StrEnum):
     auto = "auto"
     cpu = "cpu"
     cuda = "cuda"
+
+
+def make_console(width: int = 0) -> Console:
+    """Where a script prints its tables; a file, which has no edge to wrap at, is at least `width` wide."""
+    made = Console(highlight=False)
+    if not made.is_terminal:
+        made.width = max(made.width, width)
+    return made
+
+
+def check_cpu(device: Device) -> None:
+    """Raises ValueError where the hand-written code is to compute on a GPU."""
+    if device is Device.cuda:
+        raise ValueError("--device cuda is for --backend torch: the numpy backend computes on the CPU")
 
 
 def run(app: typer.Typer, script: str, arguments: list[str]) -> int:

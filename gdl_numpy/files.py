@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from matplotlib.figure import Figure
+
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
@@ -31,3 +33,13 @@ def replacing(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, path)  # noqa: PTH105 (atomic on every system, and named so in its documentation)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def save_figure(figure: Figure, path: str | Path) -> None:
+    """Write a figure in the format that the suffix says; what was at `path` stays until it is whole.
+
+    Raises:
+        OSError: the folder cannot be made or written to.
+    """
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=150)

@@ -7,7 +7,7 @@ import json
 import math
 from typing import TYPE_CHECKING
 
-from gdl_numpy.files import replacing
+from gdl_numpy.files import replacing, save_figure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from gdl_numpy.tasks import Metrics
-
-# Metrics that get a panel of their own; bits per token are the loss in another unit.
-PANELS = ("loss", "accuracy", "perplexity")
 
 
 class History:
@@ -64,21 +61,25 @@ class History:
             writer.writeheader()
             writer.writerows(self.rows)
 
-    def plot(self, path: Path, title: str) -> None:
-        """Draws a panel for each metric, training against validation, in the format that the suffix says."""
+    def plot(self, path: Path, title: str, panels: Mapping[str, str]) -> None:
+        """Draws training against validation.
+
+        Args:
+            path: the file; its suffix says the format.
+            title: what was trained.
+            panels: the metrics to draw, each with its scale, as in `Metrics.panels`.
+        """
         # A figure of its own, not pyplot's: no window, and nothing shared with the caller's plots.
         from matplotlib.figure import Figure
 
-        metrics = [name for name in PANELS if f"train_{name}" in self.rows[0]]
-        figure = Figure(figsize=(5.5 * len(metrics), 4), layout="constrained")
+        figure = Figure(figsize=(5.5 * len(panels), 4), layout="constrained")
         figure.suptitle(title)
-        panels = figure.subplots(1, len(metrics), squeeze=False)[0]
-        for metric, panel in zip(metrics, panels, strict=True):
-            self._plot_metric(metric, panel)
-        with replacing(path) as temporary:
-            figure.savefig(temporary, dpi=150)
+        all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
+        for (metric, scale), axes in zip(panels.items(), all_axes, strict=True):
+            self._plot_metric(metric, scale, axes)
+        save_figure(figure, path)
 
-    def _plot_metric(self, metric: str, panel: Axes) -> None:
+    def _plot_metric(self, metric: str, scale: str, axes: Axes) -> None:
         from matplotlib.ticker import LogFormatter
 
         epochs = [row["epoch"] for row in self.rows]
@@ -87,16 +88,15 @@ class History:
         for part, when in (("train", "on the way"), ("validation", "at the epoch's end")):
             if f"{part}_{metric}" in self.rows[0]:
                 values = [row[f"{part}_{metric}"] for row in self.rows]
-                panel.plot(epochs, values, marker=marker, markersize=4, label=f"{part}, {when}")
+                axes.plot(epochs, values, marker=marker, markersize=4, label=f"{part}, {when}")
                 is_finite = is_finite or any(map(math.isfinite, values))
         if self.best_epoch:
-            panel.axvline(self.best_epoch, color="grey", linestyle=":", label="lowest validation loss")
-        panel.set(xlabel="epoch", ylabel=metric)
-        panel.locator_params(axis="x", integer=True)
-        # Equal steps down are equal gains, at 60 as at 4. Of nothing but inf there is no logarithmic scale.
-        if metric == "perplexity" and is_finite:
-            panel.set_yscale("log")
-            for which in (panel.yaxis.set_major_formatter, panel.yaxis.set_minor_formatter):
+            axes.axvline(self.best_epoch, color="grey", linestyle=":", label="lowest validation loss")
+        axes.set(xlabel="epoch", ylabel=metric)
+        axes.locator_params(axis="x", integer=True)
+        if scale == "log" and is_finite:  # of nothing but inf there is no logarithmic scale
+            axes.set_yscale("log")
+            for which in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
                 which(LogFormatter(labelOnlyBase=False))  # 20, not 2 · 10¹
-        panel.grid(alpha=0.3)
-        panel.legend()
+        axes.grid(alpha=0.3)
+        axes.legend()

@@ -68,7 +68,11 @@ def reclaim(out: Path, settings: dict[str, Any]) -> None:
 
 
 def _as_now(settings: dict[str, Any]) -> dict[str, Any]:
-    """Returns the settings of a run that may be from before bAbI's tasks were data sets of their own."""
+    """Returns the settings as a run of today has them: bAbI's tasks, and losses, once had other names."""
+    if "loss_name" in settings:
+        settings["loss"] = settings.pop("loss_name")
+        own = "temperature" if settings["loss"] == "NTXentLoss" else "margin"
+        settings[own] = 0.5 if settings[own] is None else settings[own]
     task = settings.pop("task", None)
     if task is not None:
         settings["data"] = str(settings["data"]).replace(f"_task{task}", f"/{task}")

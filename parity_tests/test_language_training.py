@@ -369,6 +369,6 @@ def test_history_of_a_text_has_perplexity_and_bits(tmp_path: Path) -> None:
     assert header.endswith(
         "validation_loss,validation_accuracy,validation_perplexity,validation_bits_per_token"
     )
-    history.plot(tmp_path / "history.png", "a text")
-    History(history.rows[2:]).plot(tmp_path / "nan.png", "nothing to draw on a logarithmic axis")
+    history.plot(tmp_path / "history.png", "a text", LanguageMetrics.panels)
+    History(history.rows[2:]).plot(tmp_path / "nan.png", "nothing", {"perplexity": "log"})
     assert (tmp_path / "history.png").read_bytes().startswith(b"\x89PNG")

@@ -271,14 +271,14 @@ def test_history_is_saved_as_json_csv_and_picture(tmp_path: Path) -> None:
     history.save(tmp_path)
     assert json.loads((tmp_path / "history.json").read_text()) == []
     history.append(ClassificationMetrics(2.0, 0.25), None, lr=0.1, seconds=1.5)
-    history.plot(tmp_path / "training.png", "without validation")
+    history.plot(tmp_path / "training.png", "without validation", ClassificationMetrics.panels)
     history = History()
     for loss in (2.0, 1.0):
         history.append(
             ClassificationMetrics(loss, 0.25), ClassificationMetrics(loss + 1, 0.2), lr=0.1, seconds=1.5
         )
     history.save(tmp_path)
-    history.plot(tmp_path / "both.png", "with validation")
+    history.plot(tmp_path / "both.png", "with validation", ClassificationMetrics.panels)
     assert json.loads((tmp_path / "history.json").read_text()) == history.rows
     header, *lines = (tmp_path / "history.csv").read_text().splitlines()
     assert header == "epoch,lr,seconds,train_loss,train_accuracy,validation_loss,validation_accuracy"

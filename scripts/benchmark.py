@@ -31,12 +31,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import torch
 import typer
-from rich.console import Console
 from rich.table import Table
 from threadpoolctl import threadpool_info, threadpool_limits
 from tqdm import tqdm
 
-from gdl_numpy.command_line import run
+from gdl_numpy.command_line import make_console, run
 from gdl_numpy.files import replacing
 from gdl_numpy.lookup import lookup
 from parity_tests.benchmark.lightning import TRAINER_ROWS, TrainerRow
@@ -168,9 +167,7 @@ def main(
     torch.set_num_threads(threads)
     with threadpool_limits(threads), tqdm(chosen, unit="row", leave=False, disable=None) as bar:
         results = [measure(name, threads, seconds, interleaved) for name in bar]
-    console = Console()
-    if not console.is_terminal:
-        console.width = max(console.width, 110)  # a file has no edge to wrap at
+    console = make_console(110)
     for kind, table in TABLES.items():
         if of_kind := [result for result in results if ROWS[result.row].kind == kind]:
             console.print(table(of_kind))

@@ -29,17 +29,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import torch
 import typer
-from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from gdl_numpy.checkpoint import describe_model
-from gdl_numpy.command_line import Device, run
+from gdl_numpy.command_line import Device, make_console, run
 from gdl_numpy.data import DATASETS, load
 from gdl_numpy.files import replacing
 from gdl_numpy.lookup import lookup
+from gdl_torch.device import accelerator
 from parity_tests.benchmark.turns import alternate
 from parity_tests.harness import Comparison, ParityReport
 from parity_tests.harness.curves import losses, plot
@@ -49,6 +49,8 @@ from parity_tests.harness.report import strict_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from rich.console import Console
 
 # Timing: each side has so many turns, of so many seconds, with a pause before each.
 ROUNDS, TURN, PAUSE = 5, 0.15, 0.15
@@ -163,9 +165,7 @@ def compare(
     with tqdm(total=total, unit="step", leave=False, dynamic_ncols=True, disable=None) as bar:
         rows = [compare_pair(pair, dtype, devices, bar) for pair in pairs for dtype in dtypes]
 
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = max(console.width, 110)  # a file has no edge to wrap at
+    console = make_console(110)
     console.print(table(rows, steps))
     if left_out:
         console.print(f"Not for {data}, and left out: {', '.join(left_out)}.", soft_wrap=True)
@@ -187,9 +187,7 @@ def devices_for(device: Device) -> list[str]:
     """
     if device is Device.auto:
         return ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
-    if device is Device.cuda and not torch.cuda.is_available():
-        raise ValueError("--device cuda: torch finds no CUDA device here; --device cpu and auto do without")
-    return [device.value]
+    return [accelerator(device)]
 
 
 def check_writable(option: str, folder: Path | None) -> None:

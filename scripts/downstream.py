@@ -27,15 +27,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
-from rich.console import Console
 from rich.table import Column, Table
 from tqdm import tqdm
 
 from gdl_numpy import downstream
 from gdl_numpy.checkpoint import load_model
-from gdl_numpy.command_line import Backend, Device, run
+from gdl_numpy.command_line import Backend, Device, check_cpu, make_console, run
 from gdl_numpy.data import DATASETS, Dataset, load
-from gdl_numpy.files import replacing
+from gdl_numpy.files import replacing, save_figure
 from gdl_numpy.lookup import lookup
 from gdl_numpy.models import ContrastiveEncoder
 
@@ -180,7 +179,7 @@ def use(
     encoded = {name: trial.encode(on_side(model), "z" in names) for name, model in models.items()}
     results = list(try_all(tasks, encoded, trial.progress))
     title = f"{type(model).__name__} on {dataset.name}, {backend}: test accuracy"
-    console = Console(highlight=False)
+    console = make_console()
     console.print(table_of(results, title))
     if summary is not None:
         with replacing(summary) as temporary:
@@ -204,19 +203,15 @@ def side_of(backend: Backend, device: Device) -> tuple[Any, Callable[[HasTrunk],
         ValueError: a device that is not there.
     """
     if backend is Backend.numpy:
-        if device is Device.cuda:
-            raise ValueError("--device cuda is for --backend torch: the numpy backend computes on the CPU")
+        check_cpu(device)
         return downstream, lambda model: model
-    import torch
-
     from gdl_torch import downstream as torch_downstream
+    from gdl_torch.device import accelerator
     from gdl_torch.export import from_numpy
 
-    if device is Device.cuda and not torch.cuda.is_available():
-        raise ValueError("--device cuda: torch finds no CUDA device here; --device cpu and auto do without")
+    place = accelerator(device)
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated", category=FutureWarning)
-    place = "cuda" if device is not Device.cpu and torch.cuda.is_available() else "cpu"
     return torch_downstream, lambda model: from_numpy(model).eval().to(place)
 
 
@@ -272,8 +267,7 @@ def draw(encoded: dict[str, Encoded], dataset: Dataset, out: Path, tsne: bool, s
         out / "nearest.png": downstream.draw_nearest(test.select(first), dataset.train, nearest),
     }
     for path, figure in figures.items():
-        with replacing(path) as temporary:
-            figure.savefig(temporary, dpi=150)
+        save_figure(figure, path)
     return list(figures)
 
 

@@ -14,9 +14,9 @@ from pathlib import Path  # noqa: TC003 (typer reads the annotations)
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Column, Table
 
+from gdl_numpy.command_line import make_console
 from gdl_numpy.data import DATASETS, DataError, Source, data_root, fetch, find
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def report(sources: list[Source], root: Path) -> None:
             for shown, size in rows:
                 count = "" if state == "missing" else f"{size:,}"
                 table.add_row(source.name, shown, count, f"[{STYLES[state]}]{state}")
-    console = Console(highlight=False)
+    console = make_console()
     console.print(f"data in {root}", markup=False, soft_wrap=True)
     console.print(table)
 

@@ -30,7 +30,7 @@ import typer
 
 from gdl_numpy import generation
 from gdl_numpy.checkpoint import load_model, load_vocabulary
-from gdl_numpy.command_line import Backend, Device, run
+from gdl_numpy.command_line import Backend, Device, check_cpu, run
 from gdl_numpy.models import LanguageModel
 
 if TYPE_CHECKING:
@@ -96,8 +96,7 @@ def load_for_numpy(path: Path, device: Device) -> tuple[Any, Vocabulary, Callabl
     Raises:
         ValueError: the checkpoint cannot be used, or not here.
     """
-    if device is Device.cuda:
-        raise ValueError("--device cuda is for --backend torch: the numpy backend computes on the CPU")
+    check_cpu(device)
     if path.suffix == ".ckpt" and path.exists():
         raise ValueError(
             f"{path} is Lightning's, which numpy cannot read: give --backend torch, or export it, once, "
@@ -114,19 +113,16 @@ def load_for_numpy(path: Path, device: Device) -> tuple[Any, Vocabulary, Callabl
 
 def load_for_torch(path: Path, device: Device) -> tuple[Any, Vocabulary, Callable[..., Iterator[int]]]:
     """The same with torch, on the device."""
-    import torch
-
     from gdl_torch import generation as torch_generation
+    from gdl_torch.device import accelerator
 
-    if device is Device.cuda and not torch.cuda.is_available():
-        raise ValueError("--device cuda: torch finds no CUDA device here; --device cpu and auto do without")
+    place = accelerator(device)
     model = torch_generation.load_language_model(path)
     if model.vocabulary is None:
         raise ValueError(
             f"{path} holds no vocabulary: give the checkpoint of a language model that was trained on text"
         )
-    use_cuda = device is not Device.cpu and torch.cuda.is_available()
-    return model.to("cuda" if use_cuda else "cpu"), model.vocabulary, torch_generation.generate
+    return model.to(place), model.vocabulary, torch_generation.generate
 
 
 def default_prompt(vocabulary: Vocabulary) -> str:

@@ -26,9 +26,9 @@ from tqdm import tqdm
 
 from gdl_numpy import gradient_flow
 from gdl_numpy.checkpoint import CheckpointError, load_model, load_vocabulary
-from gdl_numpy.command_line import Backend, run
+from gdl_numpy.command_line import Backend, make_console, run
 from gdl_numpy.data import Streams, TextDataModule, TextDataset, Vocabulary, load
-from gdl_numpy.files import replacing
+from gdl_numpy.files import save_figure
 from gdl_numpy.models import LanguageModel, LSTMLanguageModel, RNNLanguageModel
 from gdl_numpy.optim import Adam
 from gdl_numpy.tasks import LanguageModelling
@@ -97,9 +97,7 @@ def show(
         subjects = list(briefly_trained(side, dataset, steps, training_steps))
     clipping = clipped_and_not(side, dataset)
 
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = max(console.width, 100)  # a file has no edge to wrap at
+    console = make_console(100)
     console.print(demonstration_table())
     console.print(
         "\n[bold]Real models:[/] how much the loss of one prediction depends on the state of some steps ago"
@@ -245,8 +243,7 @@ def draw(path: Path, subjects: list[Subject], clipping: dict[str, tuple[np.ndarr
         panel.set_yscale("log")
         panel.grid(alpha=0.3)
         panel.legend()
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=150)
+    save_figure(figure, path)
 
 
 def draw_demonstration(panel: Axes) -> None:

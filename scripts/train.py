@@ -23,61 +23,137 @@ why, for bad usage and files that cannot be used.
 from __future__ import annotations
 
 import inspect
-import json
 import logging
-import re
-import shlex
 import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import typer
-from rich.console import Console
-from rich.table import Column, Table
 
 from gdl_numpy import training
-from gdl_numpy.checkpoint import describe_model, save_model
-from gdl_numpy.command_line import Backend, Device, run
-from gdl_numpy.data import DATASETS, IGNORED, AnyDataset, find, load, read_text_file
-from gdl_numpy.history import History
+from gdl_numpy.checkpoint import save_model
+from gdl_numpy.command_line import Backend, check_cpu, run
+from gdl_numpy.data import data_module_for, data_modules_of, load_or_read
+from gdl_numpy.data.choice import names_of
+from gdl_numpy.data.dataset import TextDataset
+from gdl_numpy.data.module import LEAST, kinds_of
 from gdl_numpy.lookup import lookup
 from gdl_numpy.models import MODELS
 from gdl_numpy.optim import OPTIMIZERS
+from gdl_numpy.options import flag, given_in, options_of
+from gdl_numpy.reporting import report, say_how_to_go_on
 from gdl_numpy.run_folder import claim, reclaim
-from gdl_numpy.training_flags import Flags, flags_of
+from gdl_numpy.training_flags import TrainingFlags, defaults_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from gdl_numpy.data import DataModule
-    from gdl_numpy.nn import Module
+    from gdl_numpy.data import AnyDataset, DataModule
+    from gdl_numpy.history import History
     from gdl_numpy.tasks import Metrics, Task
 
-# Arguments of models that the data decides, where no flag does.
+# Arguments of models that the data decide, where no flag does.
 FROM_DATA = ("in_features", "in_shape", "out_features", "vocab_size", "patch_size")
-# Where it is not the one that suits most models of its kind.
-DEFAULT_DATA = {"TransitionMatrixLM": "babi"}
+# Arguments of models, data modules and tasks that no flag gives, or one of `TrainingFlags`.
+NO_FLAGS = ("model", "rng", "dtype", "dataset", "transform", "ahead", "seed")
+# Flags that are not written as their arguments are.
+NAMES = {"count": "--views", "resume": "--resume", "overwrite": "--overwrite"}
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Train a model, on either backend.")
 
 
-def dataset_for(flags: Flags) -> AnyDataset:
-    """What `--data` names: a data set, a task of one, or a file of text."""
-    if is_path(flags.data):
-        return read_text_file(flags.data)
-    flags.data = find(flags.data).name
-    dataset: AnyDataset = load(flags.data, flags.data_dir)
-    return dataset
+def train(model_name: str, given: Mapping[str, Any]) -> None:
+    """Trains `MODELS[model_name]` by the options that were given."""
+    run = plan(model_name, given)
+    if run.flags.resume:
+        reclaim(run.out, run.settings)
+    else:
+        claim(run.out, run.settings, run.flags.overwrite)
+    title = f"{model_name} on {run.data.name}, {run.flags.backend}"
+    try:
+        history, test = run.on_torch() if run.flags.backend is Backend.torch else run.on_numpy()
+    except KeyboardInterrupt:
+        say_how_to_go_on(run.out, title, run.task.metrics_class)
+        raise
+    save_model(run.out / "model.safetensors", run.task.model, run.data.vocabulary)
+    report(history, test, run.data, title, run.out, keeps_best=run.flags.patience is not None)
 
 
-def is_path(data: str) -> bool:
-    """Whether `--data` means a file, not a data set: by how it is written, or since there is one."""
-    path, (name, _, task) = Path(data), data.casefold().partition("/")
-    if name in DATASETS and (not task or task.isdecimal()):
-        return False
-    return len(path.parts) > 1 or bool(path.suffix) or path.exists()
+def plan(model_name: str, given: Mapping[str, Any]) -> Run:
+    """The run that the options describe, ready to go, and nothing of it written yet.
+
+    Raises:
+        ValueError: options that do not go together, or not with the data.
+    """
+    model_class: Any = MODELS[model_name]
+    flags = TrainingFlags.of({**defaults_of(model_class), **given})
+    if flags.backend is Backend.numpy:
+        check_cpu(flags.device)
+    else:
+        from gdl_torch.device import accelerator
+
+        accelerator(flags.device)
+    data, data_arguments = data_for(model_class, given, flags)
+    if flags.patience is not None and data.validation is None:
+        raise ValueError("--patience watches the validation loss: it needs examples held out by --validation")
+    model = build_model(model_class, given, data, flags)
+    names = inspect.signature(model_class.task.of).parameters
+    task = model_class.task.of(model, **{name: given[name] for name in names if name in given})
+    folder = f"{model_name}-{data.name}-{flags.backend}".lower().replace("/", "-")
+    return Run(task, data, data_arguments, flags, flags.out or Path("runs") / folder)
+
+
+def data_for(
+    model: type[Any], given: Mapping[str, Any], flags: TrainingFlags
+) -> tuple[DataModule, dict[str, Any]]:
+    """The data in batches for a model, and what the data module was made with.
+
+    Raises:
+        ValueError: the data are of another kind than the model is for, or an option is not for them.
+    """
+    dataset: AnyDataset = load_or_read(flags.data, flags.data_dir)
+    module = data_module_for(model, dataset)
+    own = inspect.signature(module).parameters
+    for other in data_modules_of(model):
+        for name in inspect.signature(other).parameters.keys() & given.keys():
+            if name not in own and name not in vars(flags):
+                raise ValueError(f"{flag(name)} is for {kinds_of(other)}: {dataset.name} has {dataset.kind}")
+    wanted = {**defaults_of(model), **given, **model.task.data_arguments(model, given), "seed": flags.seed}
+    arguments = {
+        name: wanted.get(name, own[name].default) for name in own if name not in ("dataset", "transform")
+    }
+    data = module(dataset, **arguments)
+    data.setup()
+    return data, arguments
+
+
+def build_model(
+    model_class: type[Any], given: Mapping[str, Any], data: DataModule, flags: TrainingFlags
+) -> Any:
+    """The NumPy model with its first weights, of sizes that the data decide where no option does.
+
+    Raises:
+        ValueError: sizes that are not the data's.
+    """
+    names = inspect.signature(model_class).parameters
+    wanted = {**data.model_arguments, "sparse": flags.takes_sparse, **given}
+    arguments = {name: wanted[name] for name in names if name in wanted}
+    model = model_class(**arguments, rng=flags.seed)
+    if data.vocabulary is not None and arguments["vocab_size"] != len(data.vocabulary):
+        raise ValueError(
+            f"--vocab-size must be the data's: {data.name} has {len(data.vocabulary)} tokens, "
+            f"got {arguments['vocab_size']}"
+        )
+    if "in_shape" in data.model_arguments:  # images of another shape are refused here, before the run begins
+        inputs, _ = next(iter(data.test))
+        views = inputs if isinstance(inputs, tuple) else (inputs,)
+        outputs = model.eval()(views[0][:1])
+        expected = data.model_arguments.get("out_features")
+        if expected is not None and outputs.shape[1] < expected:
+            found = f"{model_class.__name__} has {outputs.shape[1]} outputs"
+            raise ValueError(f"{found}, but {data.name} has {expected} classes")
+    return model
 
 
 @dataclass(frozen=True)
@@ -87,20 +163,30 @@ class Run:
     Attributes:
         task: NumPy's; its model has the first weights, and the trained ones in the end.
         data: what it learns from.
+        data_arguments: what the data module was made with.
         flags: how.
         out: the folder of the run.
     """
 
     task: Task
     data: DataModule
-    flags: Flags
+    data_arguments: Mapping[str, Any]
+    flags: TrainingFlags
     out: Path
 
     @property
-    def model(self) -> Module:
-        """What is trained, with NumPy's weights."""
-        model: Module = self.task.model
-        return model
+    def settings(self) -> dict[str, Any]:
+        """What makes the run this one, in JSON's types."""
+        model = self.task.model
+        return {
+            "model": type(model).__name__,
+            **self.flags.identity,
+            **self.data_arguments,
+            **self.task.hparams,
+            **model.hparams,
+            "data": self.data.name,
+            **self.data.identity,
+        }
 
     @property
     def fit_arguments(self) -> dict[str, Any]:
@@ -119,7 +205,7 @@ class Run:
         optimizer = OPTIMIZERS[self.flags.optimizer]
         history = training.fit(
             self.task,
-            optimizer(self.model.parameters(), **self.flags.optimizer_arguments),
+            optimizer(self.task.model.parameters(), **self.flags.optimizer_arguments),
             self.data.train,
             validation=self.data.validation,
             checkpoint=self.out / "checkpoint.safetensors",
@@ -133,14 +219,16 @@ class Run:
         import torch
 
         from gdl_torch import training as torch_training
+        from gdl_torch.device import accelerator
         from gdl_torch.export import from_numpy
 
-        accelerator = "cuda" if self.flags.device is not Device.cpu and torch.cuda.is_available() else "cpu"
         logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
         warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated", category=FutureWarning)
 
-        arguments = {"optimizer": self.flags.optimizer, "lr": self.flags.lr, **self.flags.torch_arguments}
-        model = from_numpy(self.model, **arguments)
+        place = accelerator(self.flags.device)
+        model = from_numpy(
+            self.task.model, optimizer=self.flags.optimizer, lr=self.flags.lr, **self.task.hparams
+        )
         data = self.torch_data()
         optimizer = getattr(torch.optim, self.flags.optimizer)
         history = torch_training.fit(
@@ -149,11 +237,11 @@ class Run:
             data,
             seed=self.flags.seed,
             directory=self.out,
-            accelerator=accelerator,
+            accelerator=place,
             **self.fit_arguments,
         )
-        test = torch_training.evaluate(model, data, accelerator=accelerator, progress=True)
-        self.model.load_state_dict(
+        test = torch_training.evaluate(model, data, accelerator=place, progress=True)
+        self.task.model.load_state_dict(
             {name: tensor.numpy(force=True) for name, tensor in model.state_dict().items()}
         )
         return history, test
@@ -162,175 +250,35 @@ class Run:
         """The torch side's data module of the same name, of the same data set and arguments."""
         from gdl_torch.data import twin_of
 
-        module = twin_of(type(self.data))
-        arguments = self.flags.for_data(describe_model(self.model)["hparams"])
-        return module.fitting(self.data.dataset, **arguments)
-
-
-def train(model_name: str, model_arguments: dict[str, Any], flags: Flags) -> None:
-    """Trains `MODELS[model_name]`, whose own flags are in `model_arguments`."""
-    check_device(flags.device, flags.backend)
-    data = flags.data_module(MODELS[model_name], model_arguments, dataset_for(flags))
-    model = build_model(model_name, model_arguments, data, flags)
-    folder = f"{model_name}-{data.name}-{flags.backend}".lower().replace("/", "-")
-    out = flags.out or Path("runs") / folder
-    settings = {"model": model_name, **model.hparams, **flags.identity, "data": data.name}
-    settings |= data.identity
-    if flags.resume:
-        reclaim(out, settings)
-    else:
-        claim(out, settings, flags.overwrite)
-    run = Run(flags.task_of(model), data, flags, out)
-    title = f"{model_name} on {data.name}, {flags.backend}"
-    try:
-        history, test = run.on_torch() if flags.backend is Backend.torch else run.on_numpy()
-    except KeyboardInterrupt:
-        say_how_to_go_on(out, title)
-        raise
-    save_model(out / "model.safetensors", model, data.vocabulary)
-    draw(history, out, title)
-    report(history, test, run, title)
-
-
-def check_device(device: Device, backend: Backend) -> None:
-    """Raises ValueError for `--device cuda` where there is none to compute on."""
-    if device is not Device.cuda:
-        return
-    if backend is Backend.numpy:
-        raise ValueError("--device cuda is for --backend torch: the numpy backend computes on the CPU")
-    import torch
-
-    if not torch.cuda.is_available():
-        raise ValueError("--device cuda: torch finds no CUDA device here; --device cpu and auto do without")
-
-
-def build_model(name: str, arguments: dict[str, Any], data: DataModule, flags: Flags) -> Any:
-    """The NumPy model with its first weights, of sizes that the data decides where no flag did.
-
-    Raises:
-        ValueError: sizes that are not the data's.
-    """
-    defaults = {**data.model_arguments, "sparse": flags.takes_sparse}
-    arguments = {key: defaults.get(key) if value is None else value for key, value in arguments.items()}
-    model_class: Any = MODELS[name]
-    model = model_class(**arguments, rng=flags.seed)
-    if data.vocabulary is not None and arguments["vocab_size"] != len(data.vocabulary):
-        raise ValueError(
-            f"--vocab-size must be the data's: {data.name} has {len(data.vocabulary)} tokens, "
-            f"got {arguments['vocab_size']}"
-        )
-    if "in_shape" in data.model_arguments:  # images of another shape are refused here, before the run begins
-        inputs, _ = next(iter(data.test))
-        views = inputs if isinstance(inputs, tuple) else (inputs,)
-        outputs = model.eval()(views[0][:1])
-        expected = data.model_arguments.get("out_features")
-        if expected is not None and outputs.shape[1] < expected:
-            raise ValueError(f"{name} has {outputs.shape[1]} outputs, but {data.name} has {expected} classes")
-    return model
-
-
-def say_how_to_go_on(out: Path, title: str) -> None:
-    """After Ctrl-C: what is saved, and the command that goes on from there."""
-    history = History(json.loads((out / "history.json").read_text()))
-    draw(history, out, title)
-    command = [word for word in sys.orig_argv if word not in ("--resume", "--overwrite")]
-    if any(out.glob("checkpoint.*")):
-        command.append("--resume")
-    typer.echo(f"\nInterrupted; whole epochs saved in {out}: {len(history)}. To go on:", err=True)
-    typer.echo(f"  {shlex.join(command)}", err=True)
-
-
-def draw(history: History, out: Path, title: str) -> None:
-    """Draws the history, if there is any yet."""
-    if len(history):
-        history.plot(out / "history.png", title)
-
-
-def report(history: History, test: Metrics, run: Run, title: str) -> None:
-    """Prints the results: a table, and what counts in a line."""
-    epoch = (run.flags.patience and history.best_epoch) or len(history)
-    row = history.rows[epoch - 1] if epoch else {}
-    console = Console(highlight=False)
-    console.print(table_of(row, test, run.data.unit, title))
-    files = "model.safetensors, history.json, history.csv, history.png"
-    console.print(f"saved in {run.out}: {files}", soft_wrap=True)
-
-    unit, test_examples = "example", run.data.test.describe().get("examples", 0)
-    if test.per_token:
-        unit = run.data.unit
-        test_examples = sum(np.count_nonzero(targets != IGNORED) for _, targets in run.data.test)
-    result = f"test {test.summary(unit)}"
-    if test.decisive == "loss" and "validation_loss" in row:
-        result = f"validation loss {row['validation_loss']:.4f}, {result}"
-    seconds = sum(row["seconds"] for row in history.rows)
-    after = f"after {len(history)} epochs in {seconds:.1f} s"
-    console.print(f"{title}: {result} on {test_examples:,} {unit}s, {after}", soft_wrap=True)
-
-
-def table_of(row: dict[str, float], test: Metrics, unit: str, title: str) -> Table:
-    """The metrics of an epoch, a row of the history, and those on the test data."""
-    metrics = test.columns
-    heads = {"bits_per_token": f"bits per\n{unit}"}
-    if len(metrics) > 2:  # within 80 characters all the same
-        title = title.replace(" on ", "\non ")
-    table = Table(Column(title, no_wrap=True))
-    for name in metrics:
-        table.add_column(heads.get(name, name), justify="right")
-    for part in ("train", "validation"):
-        if f"{part}_loss" in row:
-            values = [f"{row[f'{part}_{name}']:{form}}" for name, form in metrics.items()]
-            table.add_row(f"{part}, epoch {row['epoch']}", *values)
-    table.add_row("test", *(f"{test.row()[name]:{form}}" for name, form in metrics.items()), style="bold")
-    return table
+        return twin_of(type(self.data)).fitting(self.data.dataset, **self.data_arguments)
 
 
 def command_for(name: str) -> Callable[..., None]:
-    """`train` for one model, with an option for every argument of its constructor."""
-    flags_class = flags_of(MODELS[name])
-    options = [
-        model_option(MODELS[name], p)
-        for p in inspect.signature(MODELS[name]).parameters.values()
-        if p.kind is not p.KEYWORD_ONLY
-    ]
+    """`train` for one model, with an option for each argument: its own, its data's, its loss's."""
 
-    def command(**flags: Any) -> None:
-        arguments = {option.name: flags.pop(option.name) for option in options}
-        train(name, arguments, flags_class(**flags))
+    def command(context: typer.Context, **_: Any) -> None:
+        train(name, given_in(context))
 
-    shared = dict(inspect.signature(flags_class, eval_str=True).parameters)
-    if name in DEFAULT_DATA:
-        shared["data"] = shared["data"].replace(default=DEFAULT_DATA[name])
-    keyword_only = [p.replace(kind=p.KEYWORD_ONLY) for p in (*options, *shared.values())]
-    command.__signature__ = inspect.Signature(keyword_only)  # type: ignore[attr-defined]
+    context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+    signature = inspect.Signature([context, *options_for(MODELS[name]).values()])
+    command.__signature__ = signature  # type: ignore[attr-defined]
     return command
 
 
-def model_option(model_class: type[Module], parameter: inspect.Parameter) -> inspect.Parameter:
-    """The option for an argument of a model's constructor: type from its default, help from the docstring."""
-    found = re.search(rf"^\s+{parameter.name}: (.*)", inspect.getdoc(model_class) or "", re.MULTILINE)
-    default = parameter.default
-    kind: Any = type(default)
-    option = typer.Option(help=found and found[1], rich_help_panel=f"{model_class.__name__}")
-    if isinstance(default, tuple):
-        option.parser, option.metavar, kind = integers, "N,N,…|none", Any
-        default = ",".join(map(str, default)) or "none"
-    if parameter.name in FROM_DATA:
-        default, kind, option.show_default = None, kind | None, "the data's"
-    if parameter.name == "sparse":
-        default, kind, option.show_default = None, kind | None, "for plain SGD"
-    return parameter.replace(default=default, annotation=Annotated[kind, option])
-
-
-def integers(text: str) -> tuple[int, ...]:
-    """The integers of "32,64", or of "none"."""
-    try:
-        return () if text == "none" else tuple(int(number) for number in text.split(","))
-    except ValueError:
-        raise typer.BadParameter(f"expected integers like 32,64, or none; got {text!r}") from None
-
-
-for name in MODELS:
-    app.command(name, help=(inspect.getdoc(MODELS[name]) or "").split("\n\n")[0])(command_for(name))
+def options_for(model: type[Any]) -> dict[str, inspect.Parameter]:
+    """All that can be said about training a model of the NumPy side, by name."""
+    modules, defaults = data_modules_of(model), defaults_of(model)
+    file = "; or a file of text" if any(TextDataset in module.takes for module in modules) else ""
+    more = {"data": f" Data sets: {names_of(*modules)}{file}."}
+    least = LEAST | {"epochs": 0, "patience": 1, "max_words": 2}
+    options = options_of(TrainingFlags, (), defaults, least=least, names=NAMES, more=more)
+    decided = dict.fromkeys(model.task.data_arguments(model, {}), "the loss's")
+    for module in modules:
+        found = options_of(module, NO_FLAGS, defaults, decided, least, NAMES, panel="Data")
+        options |= {name: option for name, option in found.items() if name not in options}
+    options |= options_of(model.task.of, NO_FLAGS, panel="Loss")
+    decided = dict.fromkeys(FROM_DATA, "the data's") | {"sparse": "for plain SGD"}
+    return options | options_of(model, NO_FLAGS, decided=decided, panel=model.__name__)
 
 
 def main(arguments: list[str]) -> int:
@@ -343,6 +291,9 @@ def main(arguments: list[str]) -> int:
             return 2
     return run(app, "train.py", arguments)
 
+
+for name in MODELS:
+    app.command(name, help=(inspect.getdoc(MODELS[name]) or "").split("\n\n")[0])(command_for(name))
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

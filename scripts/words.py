@@ -22,14 +22,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 import typer
 from matplotlib.figure import Figure
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
 from gdl_numpy.checkpoint import load_model, load_vocabulary
-from gdl_numpy.command_line import run
+from gdl_numpy.command_line import make_console, run
 from gdl_numpy.data import BagsDataModule, Documents, ReviewDataset, load, words_of
-from gdl_numpy.files import replacing
+from gdl_numpy.files import save_figure
 from gdl_numpy.models import SentimentClassifier
 from gdl_numpy.nn import Sigmoid
 from gdl_numpy.word_picture import draw_words, most_telling
@@ -128,7 +127,7 @@ def print_neighbours(columns: dict[str, list[Neighbour]], metric: Metric) -> Non
         table.add_column(score, justify="right")
     for row in zip(*columns.values(), strict=True):
         table.add_row(*(cell for word, near in row for cell in (escape(word), f"{near:.3f}")))
-    console().print(table)
+    make_console(110).print(table)
 
 
 @app.command()
@@ -153,7 +152,7 @@ def predict(
     table = Table("word", Column("adds alone", justify="right"))
     for place in np.argsort(-added, kind="stable"):
         table.add_row(escape(alone.vocabulary.tokens[alone.ids[place]]), f"{added[place]:+.2f}")
-    console().print(table)
+    make_console(110).print(table)
 
 
 @app.command()
@@ -187,7 +186,7 @@ def similar(
     for row, score in zip(rows.tolist(), scores, strict=True):
         label = SENTIMENTS[train.labels[row]]
         table.add_row(str(row), f"{score:.3f}", label, escape(beginning(train.documents, row)))
-    console().print(table)
+    make_console(110).print(table)
 
 
 def beginning(documents: Documents, document: int) -> str:
@@ -226,8 +225,7 @@ def plot(
     names = [vectors.vocabulary.tokens[word] for word in chosen]
     points = draw_words(axes, vectors.vectors[chosen], names, sentiment[chosen])
     figure.colorbar(points, ax=axes, label=meaning, shrink=0.7)
-    with replacing(out) as temporary:
-        figure.savefig(temporary, dpi=150)
+    save_figure(figure, out)
     typer.echo(f"drawn in {out}")
 
 
@@ -241,13 +239,6 @@ def load_reviews(name: str, data_dir: Path | None) -> ReviewDataset:
     if not BagsDataModule.accepts(dataset):
         raise ValueError(f"{dataset.name} has no labelled texts: choose other --data, such as imdb")
     return dataset
-
-
-def console() -> Console:
-    shown = Console(highlight=False)
-    if not shown.is_terminal:
-        shown.width = max(shown.width, 110)  # a file has no edge to wrap at
-    return shown
 
 
 def main(arguments: list[str]) -> int:

@@ -27,7 +27,7 @@ from gdl_numpy.data.images import ImageDataModule
 from gdl_numpy.data.module import DataModule
 from gdl_numpy.data.pretext import ColoursDataModule, PatchesDataModule, RotationsDataModule
 from gdl_numpy.data.pretext_text import MaskedWordsDataModule, ShuffledSentencesDataModule
-from gdl_numpy.data.sets import DATASETS, available, fetch, find, load
+from gdl_numpy.data.sets import DATASETS, available, fetch, find, load, load_or_read
 from gdl_numpy.data.sets.source import AnyDataset, Source, data_root
 from gdl_numpy.data.sets.state import DataError
 from gdl_numpy.data.sets.text_file import read_text_file
@@ -87,6 +87,7 @@ __all__ = [
     "find",
     "hold_out",
     "load",
+    "load_or_read",
     "names_of",
     "read_text_file",
     "words_of",

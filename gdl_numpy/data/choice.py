@@ -45,8 +45,10 @@ def names_of(*modules: type[DataModule]) -> str:
 
 
 def data_modules_of(model: type[Any]) -> tuple[type[DataModule], ...]:
-    """Return the data modules that a model of the NumPy side can learn from, its own first."""
-    return tuple(module for module in DATA_MODULES if module.can_be_read_by(model))
+    """Return the data modules that a model of the NumPy side learns from by itself, its own first."""
+    able = [module for module in DATA_MODULES if module.can_be_read_by(model)]
+    first = {kind: module for module in reversed(able) for kind in module.takes}
+    return tuple(module for module in able if module in first.values())
 
 
 def data_module_for(

@@ -7,7 +7,7 @@ Both give ids of shape (time, batch), and with them the ids to be predicted.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from jaxtyping import Int64
 
     from gdl_numpy.data.dataset import Part
-    from gdl_numpy.data.vocabulary import Kind
+
+Tokens = Literal["characters", "words"]  # of running text
 
 # The target where there is nothing to predict: CrossEntropyLoss's ignore_index, here and in torch.
 IGNORED = -100
@@ -166,6 +167,21 @@ class Sentences(ExampleLoader):
         return inputs, targets
 
 
+def check_tokens(owner: str, vocabulary: str, unknown: bool, max_words: int | None) -> None:
+    """Refuse arguments of a data module that do not make a vocabulary together.
+
+    Raises:
+        ValueError: an unknown kind of token; or words are to be left out of what has no words, or no token
+            for those left out.
+    """
+    if vocabulary not in get_args(Tokens):
+        raise ValueError(f"{owner}: vocabulary must be 'characters' or 'words', got {vocabulary!r}")
+    if max_words is not None and vocabulary != "words":
+        raise ValueError(f"{owner}: max_words is for vocabulary='words', not for {vocabulary!r}")
+    if max_words is not None and not unknown:
+        raise ValueError(f"{owner}: max_words={max_words} leaves words out, which needs unknown=True")
+
+
 class TextDataModule(VocabularyDataModule):
     """A long text, read in streams side by side, chunk by chunk: the batches of `Streams`.
 
@@ -173,9 +189,9 @@ class TextDataModule(VocabularyDataModule):
         dataset: the text.
         batch_size: streams read side by side, on each device.
         chunk: steps in a batch, and so the longest way back for a gradient.
-        vocabulary: what a token is; with `unknown` and `max_words`, see `TextDataset.vocabulary`.
+        vocabulary: what a token is; see `TextDataset.vocabulary`.
         unknown: whether the vocabulary has a token for what is not in it.
-        max_words: keep only so many tokens, the most frequent ones, the unknown one among them; None for all.
+        max_words: keep only so many words, the most frequent ones, the unknown one included; None for all.
         ahead: how many steps the targets are ahead of the inputs; 0 for a model that speaks before it reads.
 
     Raises:
@@ -192,12 +208,13 @@ class TextDataModule(VocabularyDataModule):
         dataset: TextDataset,
         batch_size: int = 32,
         chunk: int = 25,
-        vocabulary: Kind = "characters",
+        vocabulary: Tokens = "characters",
         unknown: bool = True,
         max_words: int | None = None,
         ahead: int = 1,
     ) -> None:
         super().__init__(dataset, batch_size, chunk=chunk, max_words=max_words, ahead=ahead)
+        check_tokens(type(self).__name__, vocabulary, unknown, max_words)
         self.chunk = chunk
         self.kind = vocabulary
         self.unknown = unknown

@@ -25,6 +25,7 @@ class ClassificationMetrics(Metrics):
     """
 
     columns: ClassVar[Mapping[str, str]] = {"loss": ".4f", "accuracy": ".2%"}
+    panels: ClassVar[Mapping[str, str]] = {"loss": "linear", "accuracy": "linear"}
     decisive: ClassVar[str] = "accuracy"
 
     accuracy: float

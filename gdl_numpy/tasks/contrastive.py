@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from gdl_numpy import nn
 from gdl_numpy.nn import CosineEmbeddingLoss, NTXentLoss, TripletMarginLoss
 from gdl_numpy.nn.sparse import add_rows
 from gdl_numpy.tasks.classification import ClassificationMetrics
@@ -13,7 +14,13 @@ from gdl_numpy.tasks.mining import hardest_triplets
 from gdl_numpy.tasks.task import Metrics, Task, as_arguments
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from jaxtyping import Bool, Float
+
+    from gdl_numpy.nn import Module
+
+LossName = Literal["NTXentLoss", "TripletMarginLoss", "ContrastiveLoss", "CosineEmbeddingLoss"]
 
 
 class Contrastive(Task):
@@ -32,6 +39,48 @@ class Contrastive(Task):
 
     default_loss = NTXentLoss
     metrics_class = ClassificationMetrics
+
+    @classmethod
+    def of(
+        cls,
+        model: Module,
+        loss: LossName = "NTXentLoss",
+        temperature: float | None = None,
+        margin: float | None = None,
+    ) -> Contrastive:
+        """The task with a loss by its name.
+
+        Args:
+            model: what is trained.
+            loss: how images are compared.
+            temperature: of NTXentLoss, above 0: smaller, and the nearest of the others count more; else 0.5.
+            margin: of the other losses: how far apart those that are not alike should be; else 0.5.
+
+        Raises:
+            ValueError: an argument is another loss's, or out of its range.
+        """
+        own, others = ("temperature", "margin") if loss == "NTXentLoss" else ("margin", "temperature")
+        values = {"temperature": temperature, "margin": margin}
+        if values[others] is not None:
+            raise ValueError(f"--{others} is not for --loss {loss}")
+        value = 0.5 if values[own] is None else values[own]
+        return cls(model, getattr(nn, loss)(**{own: value}))
+
+    @classmethod
+    def data_arguments(cls, model: type[Module], given: Mapping[str, Any]) -> dict[str, Any]:
+        is_nt_xent = given.get("loss", "NTXentLoss") == "NTXentLoss"
+        labelled = given.get("labelled", not is_nt_xent)
+        count = given.get("count", 1 if labelled else 2)
+        if is_nt_xent and (labelled or count != 2):
+            raise ValueError("--loss NTXentLoss compares two views and no labels: see the other losses")
+        if not labelled and count < 2:
+            raise ValueError("--no-labelled needs --views 2 or more: nothing else says what is alike")
+        return {"labelled": labelled, "count": count}
+
+    @property
+    def hparams(self) -> dict[str, Any]:
+        name = "temperature" if isinstance(self.loss, NTXentLoss) else "margin"
+        return {"loss": type(self.loss).__name__, name: getattr(self.loss, name)}
 
     def forward(self, inputs: Any, targets: Any = None) -> Any:
         """The loss of a batch.

@@ -35,6 +35,8 @@ class LanguageMetrics(ClassificationMetrics):
         "bits_per_token": ".4f",
         "accuracy": ".2%",
     }
+    # Bits per token are the loss in another unit. Equal steps down are equal gains, at 60 as at 4.
+    panels: ClassVar[Mapping[str, str]] = {"loss": "linear", "accuracy": "linear", "perplexity": "log"}
     decisive: ClassVar[str] = "loss"
     per_token: ClassVar[bool] = True
 
@@ -79,6 +81,10 @@ class LanguageModelling(Classification):
     def __init__(self, model: Module, loss: Module | None = None) -> None:
         super().__init__(model, loss)
         self.begin()
+
+    @classmethod
+    def data_arguments(cls, model: type[Any], given: Mapping[str, Any]) -> dict[str, Any]:
+        return {"ahead": model.ahead}
 
     def begin(self, continues: bool = False) -> None:
         self.continues = continues

@@ -27,10 +27,12 @@ class Metrics:
         loss: mean loss of a target.
         columns: the format of each number in a table, by its name.
         decisive: the number by which models are compared.
+        panels: the numbers to draw epoch by epoch, each with its scale, "linear" or "log".
         per_token: whether it is a mean over tokens, not over examples.
     """
 
     columns: ClassVar[Mapping[str, str]] = {"loss": ".4f"}
+    panels: ClassVar[Mapping[str, str]] = {"loss": "linear"}
     decisive: ClassVar[str] = "loss"
     per_token: ClassVar[bool] = False
 
@@ -81,6 +83,33 @@ class Task(Module):
         self.model: Any = model
         self.loss: Any = loss
         self.training = model.training
+
+    @classmethod
+    def of(cls, model: Module) -> Task:
+        """The task of a model as a user names it; what more a subclass takes are options of the user's.
+
+        Args:
+            model: what is trained.
+        """
+        return cls(model)
+
+    @classmethod
+    def data_arguments(cls, model: type[Module], given: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments of a data module that depend on what its batches are for.
+
+        Args:
+            model: the class of what is trained.
+            given: the user's options, which come first.
+
+        Raises:
+            ValueError: the options ask for batches that this task cannot learn from.
+        """
+        return {}
+
+    @property
+    def hparams(self) -> dict[str, Any]:
+        """What `of` was given besides the model, in the words of the torch side's models."""
+        return {}
 
     def begin(self, continues: bool = False) -> None:
         """Gets ready for a pass through some batches.

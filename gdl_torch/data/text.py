@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 from gdl_numpy.data import find, read_text_file
 from gdl_numpy.data import text as numpy_text
-from gdl_numpy.data.module import check_arguments
+from gdl_numpy.data.text import Tokens, check_tokens
 from gdl_torch.data.module import VocabularyDataModule
 
 if TYPE_CHECKING:
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from torch.utils.data import DataLoader
 
     from gdl_numpy.data import Part, SentenceDataset, TextDataset
-
-
-Tokens = Literal["characters", "words"]
 
 
 class LanguageDataModule(VocabularyDataModule):
@@ -75,16 +72,8 @@ class TextDataModule(LanguageDataModule):
         unknown: bool = True,
         max_words: int | None = None,
     ) -> None:
-        super().__init__(batch_size, data_dir, chunk=chunk)
-        name = type(self).__name__
-        if vocabulary not in get_args(Tokens):
-            raise ValueError(f"{name}: vocabulary must be 'characters' or 'words', got {vocabulary!r}")
-        if max_words is not None:
-            if vocabulary != "words":
-                raise ValueError(f"{name}: max_words is for vocabulary='words', not for {vocabulary!r}")
-            if not unknown:
-                raise ValueError(f"{name}: max_words={max_words} leaves words out, which needs unknown=True")
-            check_arguments(name, max_words=max_words)
+        super().__init__(batch_size, data_dir, chunk=chunk, max_words=max_words)
+        check_tokens(type(self).__name__, vocabulary, unknown, max_words)
         self.chunk = chunk
         self.kind = vocabulary
         self.unknown = unknown

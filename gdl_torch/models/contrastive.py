@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from jaxtyping import Float
 
-    from gdl_torch.tasks.contrastive import LossName
+    from gdl_numpy.tasks.contrastive import LossName
 
 
 class ContrastiveEncoder(HasTrunk, Contrastive):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from gdl_torch.tasks.task import Mean, Outcome, Task
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-LossName = Literal["NTXentLoss", "TripletMarginLoss", "ContrastiveLoss", "CosineEmbeddingLoss"]
+    from gdl_numpy.tasks.contrastive import LossName
 
 
 class Contrastive(Task):

@@ -21,7 +21,7 @@ from gdl_numpy.data import (
 from gdl_torch import models as torch_models
 from parity_tests.harness import examples
 
-# Of a text only so many tokens, the most frequent ones: the harness keeps many copies of a model.
+# Of a text only so many words, the most frequent ones: the harness keeps many copies of a model.
 MAX_WORDS = 1000
 
 
@@ -70,8 +70,8 @@ class ModelCase:
             ValueError: a data set of another kind than the model takes.
         """
         module = data_module_for(self.model, dataset, self.data_modules)
-        arguments = {"validation": 0.0, "ahead": getattr(self.model, "ahead", None), **self.data_arguments}
-        return module.fitting(dataset, batch_size=batch_size, seed=seed, **arguments)
+        wanted = self.model.task.data_arguments(self.model, self.data_arguments) | {"validation": 0.0}
+        return module.fitting(dataset, batch_size=batch_size, seed=seed, **{**wanted, **self.data_arguments})
 
     def sizes(self, data: DataModule) -> dict[str, Any]:
         """The constructor arguments that a data set decides."""
@@ -132,7 +132,7 @@ MODELS: dict[str, ModelCase] = {
             "RNNLanguageModel",
             example=examples.text,
             data="python_docs",
-            data_arguments={"chunk": 16, "max_words": MAX_WORDS},
+            data_arguments={"chunk": 16},
             carries_state=True,
             lr=0.2,
             batch_size=16,
@@ -147,7 +147,7 @@ MODELS: dict[str, ModelCase] = {
             "LSTMLanguageModel",
             example=examples.text,
             data="python_docs",
-            data_arguments={"chunk": 25, "max_words": MAX_WORDS},
+            data_arguments={"chunk": 25},
             carries_state=True,
             lr=0.2,
             batch_size=16,

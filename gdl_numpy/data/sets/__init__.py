@@ -6,14 +6,13 @@ A new data set is a file here, with its `SOURCES`, and a line in `FILES`.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from gdl_numpy.data.sets.download import download
 from gdl_numpy.data.sets.source import Source, data_root
+from gdl_numpy.data.sets.text_file import read_text_file
 from gdl_numpy.lookup import lookup
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 FILES = (
     "digits",
@@ -63,6 +62,23 @@ def load(name: str, data_dir: str | Path | None = None) -> Any:
     source, root = find(name), data_root(data_dir)
     download([file for file in source.files if file.locate(root) is None], root)
     return source.read(root)
+
+
+def load_or_read(name: str, data_dir: str | Path | None = None) -> Any:
+    """Return the data set called `name`, or the text in the file of that name.
+
+    A file is meant by how it is written, with a folder or a suffix, or because there is one. Before a data
+    set's name, a file of the same name is written with its folder: ./digits.
+
+    Raises:
+        ValueError: there is neither, or what is in the file is no text to learn from.
+        DataError: a file of the data set is damaged, or is missing and cannot be downloaded.
+    """
+    path, (start, _, task) = Path(name), name.casefold().partition("/")
+    is_data_set = start in DATASETS and (not task or task.isdecimal())
+    if not is_data_set and (len(path.parts) > 1 or path.suffix or path.exists()):
+        return read_text_file(path)
+    return load(name, data_dir)
 
 
 def fetch(name: str, data_dir: str | Path | None = None, progress: bool = True) -> list[Path]:

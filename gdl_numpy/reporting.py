@@ -1,0 +1,89 @@
+"""What a training run tells people: a table and a line at its end, how to go on after Ctrl-C, and a plot."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+import typer
+from rich.table import Column, Table
+
+from gdl_numpy.command_line import make_console
+from gdl_numpy.data import IGNORED
+from gdl_numpy.history import History
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gdl_numpy.data import DataModule
+    from gdl_numpy.tasks import Metrics
+
+
+def report(
+    history: History, test: Metrics, data: DataModule, title: str, out: Path, keeps_best: bool
+) -> None:
+    """Draws the history and prints the results.
+
+    Args:
+        history: what happened.
+        test: how good the model is on the test examples.
+        data: what it learned from.
+        title: what was trained.
+        out: the folder of the run.
+        keeps_best: whether the model is that of the epoch with the lowest validation loss, not of the last.
+    """
+    draw(history, out, title, type(test))
+    epoch = (keeps_best and history.best_epoch) or len(history)
+    row = history.rows[epoch - 1] if epoch else {}
+    console = make_console()
+    console.print(table_of(row, test, data.unit, title))
+    files = "model.safetensors, history.json, history.csv, history.png"
+    console.print(f"saved in {out}: {files}", soft_wrap=True)
+
+    unit, test_examples = "example", data.test.describe().get("examples", 0)
+    if test.per_token:
+        unit = data.unit
+        test_examples = sum(np.count_nonzero(targets != IGNORED) for _, targets in data.test)
+    result = f"test {test.summary(unit)}"
+    if test.decisive == "loss" and "validation_loss" in row:
+        result = f"validation loss {row['validation_loss']:.4f}, {result}"
+    seconds = sum(row["seconds"] for row in history.rows)
+    after = f"after {len(history)} epochs in {seconds:.1f} s"
+    console.print(f"{title}: {result} on {test_examples:,} {unit}s, {after}", soft_wrap=True)
+
+
+def table_of(row: dict[str, float], test: Metrics, unit: str, title: str) -> Table:
+    """The metrics of an epoch, a row of the history, and those on the test data."""
+    metrics = test.columns
+    heads = {"bits_per_token": f"bits per\n{unit}"}
+    if len(metrics) > 2:  # within 80 characters all the same
+        title = title.replace(" on ", "\non ")
+    table = Table(Column(title, no_wrap=True))
+    for name in metrics:
+        table.add_column(heads.get(name, name), justify="right")
+    for part in ("train", "validation"):
+        if f"{part}_loss" in row:
+            values = [f"{row[f'{part}_{name}']:{form}}" for name, form in metrics.items()]
+            table.add_row(f"{part}, epoch {row['epoch']}", *values)
+    table.add_row("test", *(f"{test.row()[name]:{form}}" for name, form in metrics.items()), style="bold")
+    return table
+
+
+def say_how_to_go_on(out: Path, title: str, metrics: type[Metrics]) -> None:
+    """After Ctrl-C: what is saved, and the command that goes on from there."""
+    history = History(json.loads((out / "history.json").read_text()))
+    draw(history, out, title, metrics)
+    command = [word for word in sys.orig_argv if word not in ("--resume", "--overwrite")]
+    if any(out.glob("checkpoint.*")):
+        command.append("--resume")
+    typer.echo(f"\nInterrupted; whole epochs saved in {out}: {len(history)}. To go on:", err=True)
+    typer.echo(f"  {shlex.join(command)}", err=True)
+
+
+def draw(history: History, out: Path, title: str, metrics: type[Metrics]) -> None:
+    """Draws the history, if there is any yet."""
+    if len(history):
+        history.plot(out / "history.png", title, metrics.panels)

@@ -1,0 +1,18 @@
+"""Where the torch side computes."""
+
+from __future__ import annotations
+
+import torch
+
+from gdl_numpy.command_line import Device
+
+
+def accelerator(device: Device) -> str:
+    """Returns "cpu" or "cuda", for Lightning's Trainer and torch alike; of both, `Device.auto` takes CUDA.
+
+    Raises:
+        ValueError: CUDA is asked for where there is none.
+    """
+    if device is Device.cuda and not torch.cuda.is_available():
+        raise ValueError("--device cuda: torch finds no CUDA device here; --device cpu and auto do without")
+    return "cuda" if device is not Device.cpu and torch.cuda.is_available() else "cpu"

@@ -1,0 +1,127 @@
+"""The options of `scripts/train.py`: one for every argument, of every type, each with its help."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+import typer
+
+from gdl_numpy.data import (
+    data_modules_of,
+)
+from gdl_numpy.models import MODELS
+from gdl_numpy.options import descriptions_of, given_in, options_of
+from gdl_numpy.training_flags import TrainingFlags
+from parity_tests.train_script import (
+    quiet,
+    script,
+    train,
+)
+
+pytestmark = quiet
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_help_has_every_argument_of_model_data_and_loss(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Options come from the signatures: a new model, data module or loss needs none written for it."""
+    assert train(f"{name.lower()} --help") == 0
+    shown = set(re.findall(r"--([a-z-]+)", capsys.readouterr().out))
+    model = MODELS[name]
+    for callee in (model, model.task.of, TrainingFlags, *data_modules_of(model)):
+        for parameter in inspect.signature(callee).parameters:
+            written = {"count": "views"}.get(parameter, parameter.replace("_", "-"))
+            assert (written in shown) == (parameter not in script["NO_FLAGS"] or parameter == "seed"), (
+                parameter
+            )
+
+
+def test_help_without_a_model(capsys: pytest.CaptureFixture[str]) -> None:
+    """No model is bad usage; the help that it brings lists them."""
+    assert train() == 2
+    shown = "".join(capsys.readouterr())
+    for name in MODELS:
+        assert name in shown
+
+
+class Gadget:
+    """A model, as far as its options go.
+
+    Args:
+        width: how wide it is,
+            in all.
+        rate: how fast.
+        name: `what` it is called.
+        bias: whether there is one.
+        sizes: of its parts.
+        limit: None for none.
+        kind: which.
+        rng: not the command line's.
+    """
+
+    def __init__(
+        self,
+        width: int = 3,
+        rate: float = 0.5,
+        name: str = "x",
+        bias: bool = True,
+        sizes: tuple[int, ...] = (4,),
+        limit: float | None = None,
+        kind: Literal["this", "that"] = "this",
+        *,
+        rng: np.random.Generator | None = None,
+    ) -> None: ...
+
+
+class Undescribed(Gadget):
+    """What it takes is said by its base, but for one."""
+
+    def __init__(self, width: int = 5, colour: str = "red") -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("", {}),
+        (
+            "--width 5 --rate 1e-2 --name y --no-bias --sizes none --limit 2 --kind THAT",
+            {"width": 5, "rate": 0.01, "name": "y", "bias": False, "sizes": (), "limit": 2.0, "kind": "that"},
+        ),
+        ("--width 3 --bias --sizes 1,2", {"width": 3, "bias": True, "sizes": (1, 2)}),
+    ],
+)
+def test_arguments_of_every_type_become_options(line: str, expected: dict[str, Any]) -> None:
+    """What is given arrives in its type; what is not given is the callee's to decide."""
+    found: dict[str, Any] = {}
+
+    def command(context: typer.Context, **_: Any) -> None:
+        found.update(given_in(context))
+
+    context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+    options = options_of(Gadget, skip=["rng"])
+    command.__signature__ = inspect.Signature([context, *options.values()])  # type: ignore[attr-defined]
+    app = typer.Typer()
+    app.command()(command)
+    app(line.split(), standalone_mode=False)
+    assert found == expected
+    assert [type(found[name]) for name in expected] == [type(value) for value in expected.values()]
+
+
+def test_an_options_help_is_all_that_the_docstring_says() -> None:
+    """Also on its second line, and where the base says it."""
+    assert descriptions_of(Undescribed) == descriptions_of(Gadget)
+    assert descriptions_of(Gadget)["width"] == "How wide it is, in all."
+    assert descriptions_of(Gadget)["name"] == "What it is called."
+
+
+def test_no_option_can_vanish() -> None:
+    """An argument that nobody describes, or of a type that no command line has, is an error and no gap."""
+    with pytest.raises(TypeError, match="Undescribed: the docstring does not say what colour is"):
+        options_of(Undescribed)
+    with pytest.raises(TypeError, match="Gadget: no option can be of the type"):
+        options_of(Gadget)

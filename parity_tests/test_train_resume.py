@@ -1,0 +1,144 @@
+"""`scripts/train.py --resume`: to the bits of a run that was left in peace, and only with the same run."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from parity_tests.train_script import (
+    SCRIPT,
+    SMALL_TEXT,
+    assert_same_weights,
+    both_backends,
+    quiet,
+    train,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = quiet
+
+
+@both_backends
+def test_a_run_goes_on_only_with_the_text_that_it_began_with(
+    backend: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One as long, of the same characters, is another text; the same text in another folder is the same."""
+    (tmp_path / "moved").mkdir()
+    text, moved = tmp_path / "story.txt", tmp_path / "moved" / "story.txt"
+    line = f"{SMALL_TEXT} --batch-size 5 --chunk 20 --backend {backend} --device cpu --epochs 1"
+    flags: list[Any] = [line, "--out", tmp_path / "run", "--data"]
+    text.write_text("to be or not to be " * 200)
+    moved.write_text("to be or not to be " * 200)
+    assert train(*flags, text) == 0
+    text.write_text("not to be or to be " * 200)
+    capsys.readouterr()
+    assert train(*flags, text, "--resume") == 2
+    assert "text_sha256 was " in capsys.readouterr().err
+    assert train(*flags, moved, "--resume") == 0
+
+
+@both_backends
+def test_resume_adds_epochs_or_says_why_not(
+    backend: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two epochs and two more are four; anything but the same run, whole, is refused in one line."""
+    line = f"MLP --backend {backend} --device cpu --optimizer Adam"
+    assert train(line, "--epochs", 4, "--out", tmp_path / "whole") == 0
+    flags: list[Any] = [line, "--out", tmp_path / "run"]
+    assert train(*flags, "--epochs", 2) == 0
+    capsys.readouterr()
+
+    def refused(*words: str | int) -> str:
+        assert train(*flags, "--resume", *words) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        return line
+
+    assert "lr was 0.001, not 0.01" in refused("--lr", "0.01")
+    assert "seed was 0, not 3" in refused("--seed", 3)
+    assert "has 2 epochs already" in refused("--epochs", 1)
+    assert train(*flags, "--resume", "--epochs", 4) == 0
+    assert_same_weights(tmp_path / "run", tmp_path / "whole")
+
+    capsys.readouterr()
+    (checkpoint,) = (tmp_path / "run").glob("checkpoint.*")
+    content = checkpoint.read_bytes()
+    checkpoint.write_bytes(content[: len(content) // 2])
+    assert checkpoint.name in refused("--epochs", 5)
+    checkpoint.write_bytes(content)
+    (tmp_path / "run" / "run.json").write_text("{")
+    assert "run.json" in refused("--epochs", 5)
+    checkpoint.unlink()
+    assert "no run to resume" in refused("--epochs", 5)
+
+
+@both_backends
+def test_a_language_model_goes_on_as_if_never_stopped(
+    backend: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With dropout and moments; and only on the text, in the chunks, that it began with."""
+    line = f"{SMALL_TEXT} --backend {backend} --device cpu --lr-decay 0.9"
+    assert train(line, "--epochs", 2, "--out", tmp_path / "whole") == 0
+    flags: list[Any] = [line, "--out", tmp_path / "run"]
+    assert train(*flags, "--epochs", 1) == 0
+    capsys.readouterr()
+    assert train(*flags, "--epochs", 2, "--resume", "--chunk", 50) == 2
+    assert "chunk was 100, not 50" in capsys.readouterr().err
+    assert train(*flags, "--epochs", 2, "--resume") == 0
+    assert_same_weights(tmp_path / "run", tmp_path / "whole")
+
+
+@both_backends
+@pytest.mark.skipif(os.name == "nt", reason="sends SIGINT")
+def test_ctrl_c_and_the_command_that_goes_on(backend: str, tmp_path: Path) -> None:
+    """Exit code 130, a command that works as printed, and in the end the weights of a run left in peace."""
+    line = f"CNN --channels 8,8 --backend {backend} --device cpu --epochs 12"
+    command = [sys.executable, str(SCRIPT), *line.split(), "--out", str(tmp_path / "run")]
+    # As many threads as this process has: another number sums in another order, and not to the same bits.
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    # A job in the background ignores SIGINT, and its children with it.
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env, preexec_fn=heed)
+    history = tmp_path / "run" / "history.json"
+    while process.poll() is None and not (history.exists() and json.loads(history.read_text())):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    *_, said, printed = err.splitlines()
+    assert "Interrupted; " in said
+    assert "Traceback" not in err
+    assert len(json.loads(history.read_text())) < 12
+    words = shlex.split(printed)
+    assert words == [*command, "--resume"]
+    if backend == "numpy":
+        subprocess.run(words, check=True, capture_output=True, timeout=60, env=env)
+    else:  # importing torch again takes long
+        assert train(*words[2:]) == 0
+    assert train(line, "--out", tmp_path / "whole") == 0
+    assert_same_weights(tmp_path / "run", tmp_path / "whole")
+
+
+def test_a_run_from_before_the_loss_was_called_loss(tmp_path: Path) -> None:
+    """Its settings say `loss_name`, and nothing of a temperature that was the usual one."""
+    flags: list[Any] = [
+        "ContrastiveEncoder --hidden-features 8 --projection-features 4 --out",
+        tmp_path,
+        "--epochs",
+    ]
+    assert train(*flags, 1) == 0
+    settings = json.loads((tmp_path / "run.json").read_text())
+    old = settings | {"loss_name": settings.pop("loss"), "temperature": None, "margin": None}
+    (tmp_path / "run.json").write_text(json.dumps(old))
+    assert train(*flags, 2, "--resume") == 0
+    assert train(*flags, 3, "--resume", "--temperature", 0.1) == 2
