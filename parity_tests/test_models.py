@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from gdl_numpy.tasks import Contrastive
-from gdl_torch.tasks import LanguageModelling
 from parity_tests.harness import ParityReport, check
 from parity_tests.harness.model_cases import MODELS, ModelCase
 
@@ -37,8 +36,7 @@ def test_parity(
     """Every layer, the loss, all gradients, and three training steps with dropout; texts carry a state."""
     rng = np.random.default_rng(0)
     own, twin = case.build(hparams)
-    if isinstance(twin, LanguageModelling):
-        twin.begin(continues=True)
+    twin.begin(continues=True)
     (inputs, targets), *others = (case.example(hparams, batch, rng) for _ in range(3))
     settings: dict[str, Any] = {"optimizer": optimizer, "optimizer_args": {"lr": 0.01}, "steps": 3}
     settings["name"] = case.name

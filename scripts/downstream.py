@@ -153,7 +153,7 @@ def use(
     data_dir: Annotated[
         Path | None, typer.Option(help="Its folder; else $GDL_DATA, else the user's cache.")
     ] = None,
-    backend: Annotated[Backend, typer.Option(help="Who computes.")] = Backend.numpy,
+    backend: Annotated[Backend, typer.Option(help="Which side computes.")] = Backend.numpy,
     device: Annotated[Device, typer.Option(help="For the torch backend.")] = Device.auto,
     fractions: Annotated[str, typer.Option(help="Parts of the labels to try.", metavar="P,P,…")] = "0.1,0.01",
     draws: Annotated[int, typer.Option(help="Sets of labels to draw; the mean counts.", min=1)] = 3,
@@ -197,7 +197,7 @@ def fraction_of(text: str) -> float:
 
 
 def side_of(backend: Backend, device: Device) -> tuple[Any, Callable[[HasTrunk], Any]]:
-    """Who computes with models, and what makes a model there of one of NumPy's.
+    """The module that computes with models, and what makes a model of that side of one of NumPy's.
 
     Raises:
         ValueError: a device that is not there.

@@ -59,7 +59,7 @@ def write(
         int | None, typer.Option(help="Choose among so many likeliest tokens only; 1 is greedy.", min=1)
     ] = None,
     seed: Annotated[int | None, typer.Option(help="For the same text again; else a new one.", min=0)] = None,
-    backend: Annotated[Backend, typer.Option(help="Who computes.")] = Backend.numpy,
+    backend: Annotated[Backend, typer.Option(help="Which side computes.")] = Backend.numpy,
     device: Annotated[Device, typer.Option(help="For the torch backend.")] = Device.auto,
     stats: Annotated[
         bool, typer.Option("--stats", help="At the end, say how fast it was, on stderr.")

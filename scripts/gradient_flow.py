@@ -75,7 +75,7 @@ def show(
     training_steps: Annotated[
         int, typer.Option(min=0, help="For how long to train the two models that are made without one.")
     ] = 300,
-    backend: Annotated[Backend, typer.Option(help="Who computes the gradients.")] = Backend.numpy,
+    backend: Annotated[Backend, typer.Option(help="Which side computes the gradients.")] = Backend.numpy,
     out: Annotated[
         Path, typer.Option(metavar="DIR", file_okay=False, help="Where the picture goes.")
     ] = Path(),

@@ -31,6 +31,7 @@ from gdl_numpy.data import BagsDataModule, Documents, ReviewDataset, load, words
 from gdl_numpy.files import save_figure
 from gdl_numpy.models import SentimentClassifier
 from gdl_numpy.nn import Sigmoid
+from gdl_numpy.tasks import BinaryClassification
 from gdl_numpy.word_picture import draw_words, most_telling
 from gdl_numpy.word_vectors import WordVectors, log_odds, most_alike, word_sentiment
 
@@ -210,7 +211,7 @@ def plot(
     """
     model, vectors = context.obj.model, context.obj.vectors
     size = len(vectors.vocabulary)
-    if isinstance(model, SentimentClassifier):
+    if type(model).task is BinaryClassification:
         sentiment = telling = word_sentiment(model)[:size]
         meaning = "what the word alone adds to the logit"
     else:

@@ -126,6 +126,13 @@ class Task(pl.LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return self.optimizer_class(self.parameters(), lr=self.lr)
 
+    def begin(self, continues: bool = False) -> None:
+        """Gets ready for a pass through some batches.
+
+        Args:
+            continues: whether each batch goes on where the one before it ended.
+        """
+
     def compare(self, inputs: Any, targets: Any) -> Outcome:
         """The loss of a batch.
 
