@@ -7,8 +7,6 @@ from collections.abc import Mapping  # noqa: TC003 (dataclasses are read under b
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-
 from gdl_numpy import models, nn, tasks
 from gdl_numpy.data import (
     AnyDataset,
@@ -19,6 +17,7 @@ from gdl_numpy.data import (
     data_modules_of,
 )
 from gdl_torch import models as torch_models
+from gdl_torch import tasks as torch_tasks
 from parity_tests.harness import examples
 
 # Of a text only so many words, the most frequent ones: the harness keeps many copies of a model.
@@ -78,7 +77,7 @@ class ModelCase:
         parameters = inspect.signature(self.model).parameters
         return {name: size for name, size in data.model_arguments.items() if name in parameters}
 
-    def build(self, hparams: Mapping[str, Any], seed: int = 0) -> tuple[nn.Module, torch.nn.Module]:
+    def build(self, hparams: Mapping[str, Any], seed: int = 0) -> tuple[nn.Module, torch_tasks.Task]:
         """The model on both sides, with the NumPy side's weights from `seed`."""
         return self.model(**hparams, rng=seed), torch_models.MODELS[self.name](**hparams)
 
