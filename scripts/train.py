@@ -181,7 +181,7 @@ class Run:
         return {
             "model": type(model).__name__,
             **self.flags.identity,
-            **self.data_arguments,
+            **{name: value for name, value in self.data_arguments.items() if name not in NO_FLAGS},
             **self.task.hparams,
             **model.hparams,
             "data": self.data.name,
