@@ -23,6 +23,8 @@ LIBRARIES = """parity_tests.typecheck jsonargparse matplotlib.pyplot pooch pytor
 for library in LIBRARIES.split():
     importlib.import_module(library)
 
+pytest.register_assert_rewrite("parity_tests.support")  # its assertions say as much as a test's
+
 # The packages import what only their annotations need under TYPE_CHECKING, so that gdl_numpy runs with NumPy
 # alone. Here the annotations are to be checked, by jaxtyping and beartype at each call, and so must be there.
 typing.TYPE_CHECKING = True  # type: ignore[misc]

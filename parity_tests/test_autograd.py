@@ -18,7 +18,7 @@ from parity_tests.harness.disturbance import largest_movement
 from parity_tests.harness.evaluate import run_numpy, run_torch
 from parity_tests.harness.report import distance
 from parity_tests.harness.rounding import gamma, unit_roundoff
-from parity_tests.recorded import OWN, TORCH, Recorded, TorchFunction, numbers, parity, torch_max
+from parity_tests.support import OWN, TORCH, Recorded, TorchFunction, numbers, parity, torch_max
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

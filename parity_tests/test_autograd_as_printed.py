@@ -11,7 +11,7 @@ from gdl_numpy.autograd.as_printed import backward_as_printed
 from gdl_numpy.replays.framework_networks import HOME_MADE, SentenceReader
 from gdl_numpy.replays.shakespeare_lstm import ShakespeareLSTM
 from parity_tests.harness.evaluate import dense
-from parity_tests.recorded import numbers
+from parity_tests.support import numbers
 
 VOCABULARY, SIZE = 7, 6
 RNG = np.random.default_rng(0)

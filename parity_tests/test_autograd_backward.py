@@ -13,7 +13,7 @@ import pytest
 from gdl_numpy import autograd
 from gdl_numpy.autograd import Tensor, no_grad
 from parity_tests.harness.rounding import unit_roundoff
-from parity_tests.recorded import OWN, numbers, parity
+from parity_tests.support import OWN, numbers, parity
 
 if TYPE_CHECKING:
     from collections.abc import Callable

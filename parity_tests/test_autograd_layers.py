@@ -16,17 +16,16 @@ from gdl_numpy import autograd, models, nn, optim
 from gdl_numpy.autograd import Tensor
 from gdl_numpy.autograd.language_model import LanguageModel, detached
 from gdl_torch.tasks import detached as torch_detached
-from parity_tests.disturbance import assert_within, moved_by_rounding, nothing
 from parity_tests.harness import check
 from parity_tests.harness.evaluate import twin
 from parity_tests.harness.rounding import gamma, unit_roundoff
-from parity_tests.recorded import Recorded, numbers
+from parity_tests.support import Recorded, assert_within, moved_by_rounding, nothing, numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from parity_tests.disturbance import Disturb, State
     from parity_tests.harness import ParityReport
+    from parity_tests.support import Disturb, State
 
     Agree = Callable[[ParityReport], None]
 

@@ -41,6 +41,15 @@ def compare(*words: str | Path) -> int:
     return code
 
 
+def assert_losses(report: dict[str, Any], plain: list[float]) -> None:
+    """The truth and what both sides find are as near to what a plain loop in float64 finds as is allowed."""
+    compared = {c["layer"]: c for c in report["comparisons"] if c["tensor"] == "loss"}
+    for step, loss in enumerate(plain):
+        truth = compared[f"step {step + 1}"]
+        for found in (truth["expected"], report["losses"]["numpy"][step], report["losses"]["torch"][step]):
+            assert abs(found - loss) <= truth["bound"]
+
+
 def test_all_models_agree(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,9 +98,8 @@ def test_json_and_plot(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
         task.step(optimizer, (inputs.astype(np.float64), targets))
         for (inputs, targets), _ in zip(batches, range(3), strict=False)
     ]
-    for row, tolerance in zip(content["rows"], (1e-5, 1e-12), strict=True):
-        for side in ("numpy", "torch"):
-            np.testing.assert_allclose(row["reports"][0]["losses"][side], plain, rtol=tolerance)
+    for row in content["rows"]:
+        assert_losses(row["reports"][0], plain)
 
     (plot,) = plots.iterdir()
     assert plot.name == "mlp-digits.png"
@@ -113,8 +121,7 @@ def test_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     task.begin(continues=True)
     batches = islice(Streams(vocabulary.encode(text.train), 16, 16), 3)
     plain = [task.step(optimizer, batch) for batch in batches]
-    for side in ("numpy", "torch"):
-        np.testing.assert_allclose(row["reports"][0]["losses"][side], plain, rtol=1e-12)
+    assert_losses(row["reports"][0], plain)
 
     plot = tmp_path / "rnnlanguagemodel-python_docs.png"
     assert image.imread(plot).std() > 0.05

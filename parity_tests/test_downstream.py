@@ -29,7 +29,7 @@ from gdl_numpy.nn import CrossEntropyLoss
 from gdl_torch import downstream as torch_downstream
 from gdl_torch.export import from_numpy
 from parity_tests.harness import check
-from parity_tests.test_imports import BLOCKER
+from parity_tests.support import BLOCKER
 
 if TYPE_CHECKING:
     from collections.abc import Callable

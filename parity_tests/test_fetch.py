@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 from gdl_numpy import data
 from gdl_numpy.data.sets.download import download
 from gdl_numpy.data.sets.source import DataFile
-from parity_tests.test_archive import CONTENTS, folders_of, packed
+from parity_tests.support import CONTENTS, folders_of, packed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

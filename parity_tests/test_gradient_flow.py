@@ -17,11 +17,11 @@ from gdl_numpy.data import Vocabulary, load
 from gdl_numpy.models import MLP, LSTMLanguageModel, RNNLanguageModel, TransitionMatrixLM
 from gdl_torch import gradient_flow as torch_gradient_flow
 from gdl_torch.export import from_numpy
-from parity_tests.disturbance import assert_within, moved_by_rounding
 from parity_tests.harness.rounding import gamma, unit_roundoff
+from parity_tests.support import assert_within, moved_by_rounding
 
 if TYPE_CHECKING:
-    from parity_tests.disturbance import Disturb, State
+    from parity_tests.support import Disturb, State
 
 main = runpy.run_path(str(Path(__file__).parent.parent / "scripts" / "gradient_flow.py"))["main"]
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pkgutil
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,33 +12,14 @@ import gdl_numpy
 import gdl_torch
 from gdl_numpy.checkpoint import save_model
 from gdl_numpy.models import CNN, MLP
+from parity_tests.support import BLOCKER, NO_TORCH, run_python
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from gdl_numpy.nn import Module
 
-BLOCKER = """
-import sys
-
-class Blocker:
-    def find_spec(self, name, path=None, target=None):
-        top = name.partition(".")[0]
-        if {blocked}:
-            raise ImportError(f"{{name}} must not be imported here")
-
-sys.meta_path.insert(0, Blocker())
-"""
-NO_TORCH = BLOCKER.format(blocked='"torch" in top or top in ("lightning", "gdl_torch")')
 NUMPY_ALONE = BLOCKER.format(blocked='top not in sys.stdlib_module_names | {"numpy", "gdl_numpy"}')
-
-
-def run_python(code: str, *arguments: str) -> str:
-    """Run `code` in a new interpreter and return what it printed."""
-    command = [sys.executable, "-W", "error", "-c", code, *arguments]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert result.returncode == 0, result.stderr
-    return result.stdout
 
 
 @pytest.mark.parametrize(

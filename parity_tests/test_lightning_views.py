@@ -19,13 +19,9 @@ from gdl_torch.data import (
     DigitsViewsDataModule,
 )
 from gdl_torch.models import MLP, Colorizer, ContrastiveEncoder, PatchInpainter, RotationClassifier
+from parity_tests.support import WARNINGS_OF_LIGHTNING
 
-pytestmark = [
-    # Lightning's own use of torch's interface.
-    pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec:FutureWarning"),
-    # On a machine with a GPU.
-    pytest.mark.filterwarnings("ignore:GPU available but not used"),
-]
+pytestmark = WARNINGS_OF_LIGHTNING
 
 SHAPE: dict[str, Any] = {"in_shape": (1, 8, 8), "hidden_features": (16,)}
 PLAIN: dict[str, Any] = {"degrees": 0, "translate": 0, "scale": 0, "shear": 0}

@@ -20,7 +20,7 @@ from gdl_torch.data import (
     PythonDocsTopicsDataModule,
 )
 from gdl_torch.models import MLP, FillInTheBlank, LSTMLanguageModel, MaskedWord
-from parity_tests.test_words_data import rows_of
+from parity_tests.support import WARNINGS_OF_LIGHTNING, rows_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,12 +30,7 @@ if TYPE_CHECKING:
     from gdl_numpy.data import DataLoader
     from gdl_torch.data.words import WordDataModule
 
-pytestmark = [
-    # Lightning's own use of torch's interface.
-    pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec:FutureWarning"),
-    # On a machine with a GPU.
-    pytest.mark.filterwarnings("ignore:GPU available but not used"),
-]
+pytestmark = WARNINGS_OF_LIGHTNING
 
 BATCH, SEED, WORDS = 64, 3, 200
 

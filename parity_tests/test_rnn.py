@@ -17,7 +17,6 @@ from gdl_numpy.models.rnn import Transition
 from gdl_numpy.nn.sequence import Rows
 from gdl_torch.models.rnn import Transition as TorchTransition
 from gdl_torch.tasks import LanguageModelling
-from parity_tests.disturbance import assert_within, moved_by_rounding, nothing
 from parity_tests.harness import check
 from parity_tests.harness.bounds import error_bound
 from parity_tests.harness.central import central_differences
@@ -26,12 +25,13 @@ from parity_tests.harness.layer_cases import PACKING
 from parity_tests.harness.model_cases import MODELS, ModelCase
 from parity_tests.harness.report import distance
 from parity_tests.harness.rounding import gamma, unit_roundoff
+from parity_tests.support import assert_within, moved_by_rounding, nothing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from parity_tests.disturbance import Disturb, State
     from parity_tests.harness import ParityReport
+    from parity_tests.support import Disturb, State
 
     Agree = Callable[[ParityReport], None]
 

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from parity_tests.harness.disturbance import largest_movement
+from gdl_numpy.nn import Module
+from parity_tests.harness.disturbance import Signs, largest_movement
 from parity_tests.harness.evaluate import Evaluation
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from gdl_numpy.nn import Module
-    from parity_tests.harness.disturbance import Signs
-
-    State = dict[str, np.ndarray]
-    Disturb = Callable[[Module], None]
+State = dict[str, np.ndarray]
+Disturb = Callable[[Module], None]
 
 DRAWS = 3  # pairs of opposite disturbances
 

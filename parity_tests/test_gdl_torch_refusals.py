@@ -1,0 +1,160 @@
+"""Bad usage of `python -m gdl_torch` is one line and exit code 2."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gdl_numpy.data import available
+from parity_tests.support import QUIET, digits_checkpoint, gdl_torch
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def ckpt(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return digits_checkpoint(tmp_path_factory.mktemp("run"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("fit --data DIGITS --model MLQ", "unknown model 'MLQ': did you mean 'MLP'? (known: CNN, "),
+        ("fit --data DIGITS --model cnn", "unknown model 'cnn': did you mean 'CNN'?"),
+        (
+            "fit --model MLP --data MNISTDataModul",
+            "unknown data module 'MNISTDataModul': did you mean 'MNISTD",
+        ),
+        ("fit --model MLP", "--data is needed: DigitsDataModule, MNISTDataModule"),
+        ("fit --data DIGITS", "(or a class of yours), or a --ckpt_path"),
+        ("fit --model MLP --data DIGITS --model.dropot 0.5", "Option 'dropot' is not accepted"),
+        ("fit --model MLP --data DIGITS --model.lr high", "Expected a <class 'float'>. Got value: high"),
+        ("fit --model MLP --data DIGITS --model.lr -1", "lr must be a finite number ≥ 0, got -1.0"),
+        (
+            "fit --model MLP --data DIGITS --model.optimizer adamm",
+            "unknown optimizer 'adamm': did you mean 'Adam'?",
+        ),
+        ("fit --model MLP --data DIGITS --model.dropout 2", "between 0 and 1, but got 2.0"),
+        ("fit --data DIGITS --model CNN --model.kernel_size 9", "images that survive its convolutions"),
+        ("fit --model MLP --data DIGITS --data.batch_size 0", "batch_size must be at least 1, got 0"),
+        ("fit --model MLP --data DIGITS --trainer.max_epochs many", "Given value: many"),
+        ("fit --model MLP --data DIGITS --trainer.accelerator abacus", "accelerator='abacus'"),
+        ("fit --config nowhere.yaml", "File does not exist"),
+        ("fit --model MLP --data DIGITS --model.lr .inf", "lr must be a finite number ≥ 0, got inf"),
+        (
+            "fit --model MLP --data DIGITS --model.hidden_features [0]",
+            "MLP expects hidden_features ≥ 1, got [0]",
+        ),
+        ("fit --model CNN --data DIGITS --model.kernel_size 0", "CNN expects kernel_size ≥ 1, got 0"),
+        ("fit --model MLP --data DIGITS --ckpt_path nowhere.ckpt", "there is no checkpoint nowhere.ckpt"),
+        ("test --data DIGITS --ckpt_path nowhere.ckpt", "there is no checkpoint nowhere.ckpt"),
+        (
+            "fit --model RNNLanguageModel --data DIGITS",
+            "labelled images, which RNNLanguageModel cannot read",
+        ),
+        ("fit --model MLP --data DOCS", "PythonDocsDataModule gives texts, which MLP cannot read"),
+        (
+            "fit --model TransitionMatrixLM --data DOCS --data.chunk 20000",
+            "Streams: in the validation part the",
+        ),
+        (
+            "fit --model RNNLanguageModel --data DOCS --data.max_words 9",
+            "max_words is for vocabulary='words'",
+        ),
+        (
+            "fit --model RNNLanguageModel --data DOCS --data.vocabulary words --data.max_words 1",
+            "max_words must be at least 2, the unknown one counted, got 1",
+        ),
+        (
+            "fit --model RNNLanguageModel --data DOCS --data.vocabulary words --data.max_words 9 "
+            "--data.unknown false",
+            "PythonDocsDataModule: max_words=9 leaves words out, which needs unknown=True",
+        ),
+        (
+            "fit --model RNNLanguageModel --data BabiDataModule --data.task 0",
+            "task must be from 1 to 20, got 0",
+        ),
+        ("fit --model RNNLanguageModel --data DOCS --data.task 2", "Option 'task' is not accepted"),
+        ("fit --model RNNLanguageModel --data TextFileDataModule", "required: path"),
+        (
+            "fit --model RNNLanguageModel --data TextFileDataModule --data.path nowhere.txt",
+            "there is no file nowhere.txt",
+        ),
+        ("fit --model RNNLanguageModel --data TextFileDataModule --data.path .", "is a folder"),
+        (
+            "fit --model RNNLanguageModel --data DOCS --data.vocabulary letters",
+            "'words']. Got value: letters",
+        ),
+        ("predict --model RNNLanguageModel --data DOCS", "use scripts/generate.py with its checkpoint"),
+        ("test --data DIGITS --ckpt_path notes.txt", "notes.txt is truncated, or is not a checkpoint"),
+        (
+            "fit --model MLP --data MNISTDataModule --data.data_dir notes.txt/data",
+            "cannot write notes.txt/data",
+        ),
+        ("train", "invalid choice: 'train'"),
+        ("fit --epochs 3", "unrecognized arguments: --epochs 3"),
+    ],
+)
+def test_bad_usage_is_one_line_and_exit_code_2(
+    arguments: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "notes.txt").write_text("not a checkpoint and not a folder")
+    for short, name in (("DIGITS", "DigitsDataModule"), ("DOCS", "PythonDocsDataModule")):
+        arguments = arguments.replace(short, name)
+    with pytest.raises(SystemExit) as caught:
+        gdl_torch(tmp_path, *arguments.split())
+    assert caught.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_a_checkpoint_of_another_model_is_refused(
+    ckpt: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """LightningCLI would build the checkpoint's model and train that."""
+    with pytest.raises(SystemExit) as caught:
+        gdl_torch(tmp_path, "fit", "--model", "CNN", "--data", "DigitsDataModule", "--ckpt_path", str(ckpt))
+    assert caught.value.code == 2
+    assert f"{ckpt} holds the model MLP, not CNN: leave out --model" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not available("mnist"), reason="needs MNIST under $GDL_DATA")
+def test_weights_of_another_model_are_refused(
+    ckpt: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A model for 8×8 digits does not run on MNIST."""
+    with pytest.raises(SystemExit) as caught:
+        gdl_torch(tmp_path, "test", "--data", "MNISTDataModule", "--ckpt_path", str(ckpt), *QUIET)
+    assert caught.value.code == 2
+    assert "size mismatch for layers.1.weight" in capsys.readouterr().err
+
+
+def test_a_gpu_that_is_not_there(tmp_path: Path) -> None:
+    """What a person sees who asks for one: a single line, and no traceback."""
+    command = [
+        sys.executable,
+        "-m",
+        "gdl_torch",
+        "fit",
+        "--model",
+        "MLP",
+        "--data",
+        "DigitsDataModule",
+        "--trainer.accelerator",
+        "gpu",
+    ]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""}
+    result = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert result.returncode == 2
+    assert result.stderr == (
+        "error: this machine cannot do what the --trainer flags ask for: No supported gpu backend found!\n"
+    )
+    assert not result.stdout

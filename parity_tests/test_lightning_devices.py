@@ -1,0 +1,158 @@
+"""Several devices share the batches of one, and several processes learn what one would."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from lightning_fabric.utilities.distributed import DistributedSamplerWrapper
+from torch.utils.data import SubsetRandomSampler
+
+from gdl_numpy import models as numpy_models
+from gdl_numpy.data import epoch_order, load
+from gdl_torch.data import DigitsDataModule, EpochSampler, PythonDocsDataModule, TensorBatches
+from gdl_torch.export import from_numpy
+from parity_tests.harness.rounding import gamma, unit_roundoff
+from parity_tests.support import (
+    ONE_EPOCH,
+    Disturb,
+    ImageRecipe,
+    State,
+    assert_within,
+    moved_by_rounding,
+    nothing,
+    truncated,
+)
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_lightnings_own_distributed_sampler_would_change_the_order() -> None:
+    """Surprise: with several devices, Lightning wraps a sampler it does not know in one that shuffles again.
+
+    Its arguments are those that the Trainer gives it for training. So what the devices take in a step would
+    not be one batch of the one order. This is why EpochSampler is itself a DistributedSampler: those are left
+    alone.
+    """
+    dataset = TensorBatches(load("digits").train.take(10))
+    unknown = SubsetRandomSampler(range(10), generator=torch.Generator().manual_seed(0))
+    order = list(SubsetRandomSampler(range(10), generator=torch.Generator().manual_seed(0)))
+    wrapped = DistributedSamplerWrapper(unknown, num_replicas=2, rank=0, shuffle=True)
+    assert list(wrapped) != order[::2]
+
+    sampler = EpochSampler(dataset, seed=0, num_replicas=2, rank=0)
+    sampler.set_epoch(5)
+    assert list(sampler) == epoch_order(10, 0, 5)[::2].tolist()
+
+
+@pytest.mark.parametrize("devices", [1, 2, 3])
+def test_devices_share_each_batch(devices: int) -> None:
+    """Step by step, the shares of all devices together are the batch of one device; all examples are seen.
+
+    Where they cannot be divided evenly, the first ones of the epoch are repeated: no device may run out of
+    batches.
+    """
+    n, batch_size = 20, 4
+    dataset = TensorBatches(load("digits").train.take(n))
+    shares = [list(EpochSampler(dataset, 7, devices, rank)) for rank in range(devices)]
+    assert {len(share) for share in shares} == {-(-n // devices)}
+    order = epoch_order(n, 7, 0).tolist()
+    for step in range(n // (devices * batch_size)):
+        together = [share[step * batch_size : (step + 1) * batch_size] for share in shares]
+        one_device = order[step * devices * batch_size : (step + 1) * devices * batch_size]
+        assert sorted(np.concatenate(together).tolist()) == sorted(one_device)
+    assert set(np.concatenate(shares).tolist()) == set(range(n))
+
+
+def two_processes(folder: Path, strategy: str, *arguments: str) -> list[State]:
+    """What each of two processes on the CPU saw in 5 steps of `fit`, in float64; they meet by gloo."""
+    command = [
+        sys.executable, "-m", "gdl_torch", "fit", *arguments,
+        "--trainer.accelerator", "cpu", "--trainer.devices", "2", "--trainer.strategy", strategy,
+        "--trainer.precision", "64-true", "--trainer.limit_train_batches", "5",
+        "--trainer.limit_val_batches", "0", "--trainer.logger", "false",
+        "--trainer.enable_checkpointing", "false", "--trainer.log_every_n_steps", "1", *ONE_EPOCH,
+        "--trainer.callbacks", "parity_tests.support.SeenByEachDevice",
+        "--trainer.callbacks.folder", str(folder),
+    ]  # fmt: skip
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    for variable in ("PL_GLOBAL_SEED", "PL_SEED_WORKERS"):
+        environment.pop(variable, None)
+    result = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert "distributed_backend=gloo" in result.stderr
+    return [dict(np.load(folder / f"rank{rank}.npz")) for rank in range(2)]
+
+
+def weights(seen: State, when: str) -> State:
+    return {name.removeprefix(f"{when}."): array for name, array in seen.items() if name.startswith(when)}
+
+
+def same_end(ranks: list[State]) -> State:
+    """The weights that all processes end with."""
+    end, *others = (weights(seen, "end") for seen in ranks)
+    for other in others:
+        np.testing.assert_equal(other, end)
+    return end
+
+
+def test_two_processes_are_one_with_a_batch_twice_as_large(tmp_path: Path) -> None:
+    """`--trainer.devices 2 --trainer.strategy ddp`, by flags alone.
+
+    The two see different examples, together those of one batch of 120; averaged, their gradients are that
+    batch's. So both end with the weights of the NumPy loop with batches of 120, within rounding.
+    """
+    ranks = two_processes(
+        tmp_path, "ddp", "--model", "MLP", "--model.hidden_features", "[20]", "--model.dropout", "0",
+        "--model.lr", "0.3", "--data", "DigitsDataModule", "--data.batch_size", "60",
+        "--data.validation", "0", "--data.seed", "5",
+    )  # fmt: skip
+    data = DigitsDataModule(batch_size=120, validation=0.0, seed=5)
+    data.setup("fit")
+    order = epoch_order(len(data.train), seed=5, epoch=0)
+    for step in range(5):
+        together = order[120 * step : 120 * (step + 1)]
+        for rank, seen in enumerate(ranks):
+            np.testing.assert_array_equal(seen[f"batch.{step}"], data.train.inputs[together[rank::2]])
+
+    recipe = ImageRecipe(start=weights(ranks[0], "start"), epochs=1)
+    expected, bounds = recipe.run_numpy(data).states[4:5], recipe.allowed(data)[4:5]
+    assert_within([same_end(ranks)], expected, bounds)
+
+
+def test_two_processes_read_streams_of_their_own(tmp_path: Path) -> None:
+    """Each has 3 of 6 streams, its own state for them, and half of the gradient of one process with all 6.
+
+    Truncated backpropagation through time goes on over 5 chunks, with clipping; the weights that both end
+    with are those of a loop of plain torch over all 6 streams, but for the order of sums. The second process
+    is a fork of the first, which saves the seconds that it takes to import everything again.
+    """
+    ranks = two_processes(
+        tmp_path, "ddp_fork", "--model", "LSTMLanguageModel", "--model.embedding_dim", "5",
+        "--model.hidden_size", "7",
+        "--model.lr", "0.3", "--data", "PythonDocsDataModule", "--data.batch_size", "3", "--data.chunk", "10",
+        "--trainer.gradient_clip_val", "0.2",
+    )  # fmt: skip
+    data = PythonDocsDataModule(batch_size=6, chunk=10)
+    batches = list(itertools.islice(data.train_dataloader(), 5))
+    for step, (ids, _) in enumerate(batches):
+        for rank, seen in enumerate(ranks):
+            np.testing.assert_array_equal(seen[f"batch.{step}"], ids[:, 3 * rank : 3 * rank + 3])
+
+    def run(disturb: Disturb) -> list[State]:
+        numpy_model = numpy_models.LSTMLanguageModel(data.vocab_size, 5, 7, dtype=np.float64)
+        numpy_model.load_state_dict(weights(ranks[0], "start"))
+        disturb(numpy_model)
+        model = from_numpy(numpy_model, lr=0.3)
+        return truncated(model, batches, epochs=1, accumulate=1, max_norm=0.2)[-1:]
+
+    relative = float(gamma(5 * 6 * 10 * 28, unit_roundoff(np.float64)))
+    assert_within([same_end(ranks)], run(nothing), moved_by_rounding(run, relative))
