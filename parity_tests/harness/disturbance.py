@@ -45,6 +45,22 @@ def largest_movement(
     return exact, movement
 
 
+def movement_of_copies(exact: Evaluation, copies: Evaluation) -> Evaluation:
+    """How far each array of `exact` is at most from its copies, which lie along the first dimension."""
+    return exact.map(lambda e, c: np.asarray(distance(e, c).max(initial=0)), copies)
+
+
+def opposite_copies(pairs: int, rng: np.random.Generator) -> Signs:
+    """For 2 `pairs` copies of an array, along its first dimension: random signs, and then their opposites."""
+    random = random_signs(int(rng.integers(2**32)), 1.0)
+
+    def signs(copies: Any) -> np.ndarray:
+        half = random(copies[:pairs])
+        return np.concatenate([half, -half])
+
+    return signs
+
+
 def opposite_signs(draws: int, rng: np.random.Generator) -> Iterator[Signs]:
     """Random signs, and after each their opposite."""
     for seed in rng.integers(2**32, size=draws):
