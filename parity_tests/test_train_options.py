@@ -16,7 +16,7 @@ from gdl_numpy.data import (
 from gdl_numpy.models import MODELS
 from gdl_numpy.options import descriptions_of, given_in, options_of
 from gdl_numpy.training_flags import TrainingFlags
-from parity_tests.train_script import (
+from parity_tests.support.train_script import (
     quiet,
     script,
     train,

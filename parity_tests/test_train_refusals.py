@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from gdl_numpy.run_folder import claim
-from parity_tests.train_script import (
+from parity_tests.support.train_script import (
     needs_babi,
     quiet,
     train,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from parity_tests.train_script import (
+from parity_tests.support.train_script import (
     SCRIPT,
     SMALL_TEXT,
     assert_same_weights,

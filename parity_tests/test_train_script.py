@@ -16,7 +16,7 @@ from gdl_numpy.history import History
 from gdl_numpy.models import MODELS
 from gdl_numpy.tasks import Classification, ClassificationMetrics, LanguageMetrics, LanguageModelling
 from gdl_numpy.training import evaluate
-from parity_tests.train_script import (
+from parity_tests.support.train_script import (
     SMALL_TEXT,
     assert_same_training,
     both_backends,

@@ -15,15 +15,15 @@ from gdl_numpy.checkpoint import load_model
 from gdl_numpy.command_line import Backend
 from gdl_numpy.data import available
 from gdl_numpy.optim import OPTIMIZERS
-from parity_tests.disturbance import assert_within, moved_by_rounding, nothing
 from parity_tests.harness.rounding import gamma, unit_roundoff
+from parity_tests.support.disturbance import assert_within, moved_by_rounding, nothing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from parity_tests.disturbance import Disturb, State
+    from parity_tests.support.disturbance import Disturb, State
 
-SCRIPT = Path(__file__).parent.parent / "scripts" / "train.py"
+SCRIPT = Path(__file__).parents[2] / "scripts" / "train.py"
 script = runpy.run_path(str(SCRIPT))
 
 # An epoch of some forty steps, in milliseconds.
