@@ -41,7 +41,7 @@ class CheckpointError(ValueError):
 
 
 def save_checkpoint(path: str | Path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
-    """Write arrays and metadata to `path` in one step: what was there stays whole until the new file is.
+    """Writes arrays and metadata to `path` in one step: what was there stays whole until the new file is.
 
     Args:
         path: name of the file, by custom with the suffix `.safetensors`; missing folders are made.
@@ -82,7 +82,7 @@ def _plain_number(value: object) -> object:
 
 
 def load_checkpoint(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Read what `save_checkpoint` wrote: the arrays, which are the caller's own, and the metadata.
+    """Reads what `save_checkpoint` wrote: the arrays, which are the caller's own, and the metadata.
 
     Raises:
         CheckpointError: the file is missing, truncated or changed, or something else wrote it.
@@ -112,7 +112,7 @@ def load_checkpoint(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, 
 
 
 def _entry(content: bytes) -> dict[str, Any] | None:
-    """Return our entry in a safetensors file's header (8 bytes of length, then JSON), or None."""
+    """Returns our entry in a safetensors file's header (8 bytes of length, then JSON), or None."""
     header_size = int.from_bytes(content[:8], "little")
     try:
         entry = json.loads(json.loads(content[8 : 8 + header_size])["__metadata__"][ENTRY])
@@ -122,7 +122,7 @@ def _entry(content: bytes) -> dict[str, Any] | None:
 
 
 def describe_model(model: Module, vocabulary: Vocabulary | None = None) -> dict[str, Any]:
-    """Return the metadata from which `load_model` builds the same model: its class's name and its arguments.
+    """Returns the metadata from which `load_model` builds the same model: its class's name and its arguments.
 
     The vocabulary of a model that reads tokens goes along, for `load_vocabulary`.
 
@@ -137,7 +137,7 @@ def describe_model(model: Module, vocabulary: Vocabulary | None = None) -> dict[
 
 
 def check_model(path: str | Path, metadata: Mapping[str, Any], model: Module) -> None:
-    """Make sure that the checkpoint at `path`, with this metadata, is one of just such a model.
+    """Makes sure that the checkpoint at `path`, with this metadata, is one of just such a model.
 
     Raises:
         CheckpointError: it is of another class of model, or of one with other arguments.
@@ -157,7 +157,7 @@ def _call(description: Mapping[str, Any]) -> str:
 
 
 def save_model(path: str | Path, model: Module, vocabulary: Vocabulary | None = None) -> None:
-    """Write a model's arguments and weights to `path`, for `load_model` here and on the torch side.
+    """Writes a model's arguments and weights to `path`, for `load_model` here and on the torch side.
 
     Args:
         path: name of the file.
@@ -171,7 +171,7 @@ def save_model(path: str | Path, model: Module, vocabulary: Vocabulary | None = 
 
 
 def load_model(path: str | Path, dtype: DTypeLike | None = None) -> Module:
-    """Build the model that a model's file or a training checkpoint holds, ready to predict (in eval mode).
+    """Builds the model that a model's file or a training checkpoint holds, ready to predict (in eval mode).
 
     Args:
         path: what `save_model`, training, or the export from `gdl_torch` wrote.
@@ -201,7 +201,7 @@ def load_model(path: str | Path, dtype: DTypeLike | None = None) -> Module:
 
 
 def load_vocabulary(path: str | Path) -> Vocabulary:
-    """Return the vocabulary in the file of a model that reads tokens, or in a training checkpoint of one.
+    """Returns the vocabulary in the file of a model that reads tokens, or in a training checkpoint of one.
 
     Raises:
         CheckpointError: the file cannot be used, or holds no vocabulary.

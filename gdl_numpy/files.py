@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Give a temporary name beside `path` to write to; at the end, rename it to `path`.
+    """Gives a temporary name beside `path` to write to; at the end, rename it to `path`.
 
     An exception (or a full disk) inside the block leaves what was at `path` untouched, and no temporary file.
     The temporary name keeps the suffix, since many writers choose their format by it. Missing folders are
@@ -36,7 +36,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def save_figure(figure: Figure, path: str | Path) -> None:
-    """Write a figure in the format that the suffix says; what was at `path` stays until it is whole.
+    """Writes a figure in the format that the suffix says; what was at `path` stays until it is whole.
 
     Raises:
         OSError: the folder cannot be made or written to.

@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def lookup(kind: str, name: str, table: Mapping[str, T]) -> T:
-    """Return the entry of `table` called `name`, upper and lower case being the same.
+    """Returns the entry of `table` called `name`, upper and lower case being the same.
 
     Args:
         kind: what the table holds, in a word, for the message: "model", "data set".

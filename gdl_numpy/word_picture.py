@@ -46,7 +46,7 @@ def draw_words(
 
 
 def most_telling(sentiment: Float[np.ndarray, " words"], n: int) -> Int64[np.ndarray, " n"]:
-    """Return the words that tell the most: the most positive and the most negative in turn, n/2 of each."""
+    """Returns the words that tell the most: the most positive and the most negative in turn, n/2 of each."""
     order = np.argsort(-sentiment, kind="stable")
     half = min(n, len(order)) // 2
     return np.column_stack([order[:half], order[::-1][:half]]).reshape(-1)

@@ -65,7 +65,7 @@ class WordVectors:
 
     @classmethod
     def of(cls, model: Module, vocabulary: Vocabulary) -> WordVectors:
-        """Return the vectors that a model of words has learned; its table, not a copy.
+        """Returns the vectors that a model of words has learned; its table, not a copy.
 
         Raises:
             ValueError: the model has none, or fewer than the vocabulary has words.
@@ -78,7 +78,7 @@ class WordVectors:
 
     @classmethod
     def load(cls, path: str | Path) -> WordVectors:
-        """Return the vectors of the model in a checkpoint.
+        """Returns the vectors of the model in a checkpoint.
 
         Raises:
             CheckpointError: the file cannot be used.
@@ -87,7 +87,7 @@ class WordVectors:
         return cls.of(load_model(path), load_vocabulary(path))
 
     def id_of(self, word: str) -> int:
-        """Return a word's id, of the word as it is or as texts are read: in lower case.
+        """Returns a word's id, of the word as it is or as texts are read: in lower case.
 
         Raises:
             ValueError: the vocabulary lacks it; the message offers the nearest spellings.
@@ -101,7 +101,7 @@ class WordVectors:
         raise ValueError(f"the vocabulary of {len(known)} words lacks {word!r}{hint}")
 
     def __getitem__(self, word: str) -> Float[np.ndarray, " dim"]:
-        """Return the vector of a word; see `id_of`."""
+        """Returns the vector of a word; see `id_of`."""
         vector: np.ndarray = self.vectors[self.id_of(word)]
         return vector
 
@@ -114,7 +114,7 @@ class WordVectors:
         return unit
 
     def nearest(self, word: str, n: int = 10, metric: Metric = "cosine") -> list[Neighbour]:
-        """Return the n words most like a given one, the nearest first, without the word itself.
+        """Returns the n words most like a given one, the nearest first, without the word itself.
 
         Raises:
             ValueError: an unknown word or metric, or an n below 1.
@@ -124,7 +124,7 @@ class WordVectors:
     def analogy(
         self, positive: Sequence[str], negative: Sequence[str], n: int = 10, metric: Metric = "cosine"
     ) -> list[Neighbour]:
-        """Return the n words nearest to a sum of some words' vectors minus those of others.
+        """Returns the n words nearest to a sum of some words' vectors minus those of others.
 
         What is to a as b is to c is asked by a + b − c (Mikolov et al. 2013): for "cosine" with vectors of
         length 1, so that all words have the same say, for "euclidean" with the vectors as they are.
@@ -152,7 +152,7 @@ class WordVectors:
         ]
 
     def of_documents(self, documents: Documents) -> Float[np.ndarray, "documents dim"]:
-        """Return a vector for each text: the mean of its words', all scaled to length 1 beforehand.
+        """Returns a vector for each text: the mean of its words', all scaled to length 1 beforehand.
 
         Words that are not known are left out, and a text without others gets zeros.
 
@@ -175,7 +175,7 @@ def most_alike(
     metric: Metric = "cosine",
     candidates: Bool[np.ndarray, " items"] | None = None,
 ) -> tuple[Int64[np.ndarray, " nearest"], Float[np.ndarray, " nearest"]]:
-    """Return which n rows are most like the query, the nearest first, and their cosines or distances.
+    """Returns which n rows are most like the query, the nearest first, and their cosines or distances.
 
     Of equally near ones the first come first. A row of zeros has the cosine 0 to all others.
 
@@ -218,7 +218,7 @@ def norms(vectors: Any) -> Any:
 
 
 def word_sentiment(model: SentimentClassifier) -> Float[np.ndarray, " words"]:
-    """Return how much each word alone adds to the logit of an empty review: above 0, it speaks for it."""
+    """Returns how much each word alone adds to the logit of an empty review: above 0, it speaks for it."""
     ids = np.arange(model.hparams["vocab_size"])
     offsets = np.append(ids, len(ids))  # the last review is empty
     was_training = model.training
@@ -231,7 +231,7 @@ def word_sentiment(model: SentimentClassifier) -> Float[np.ndarray, " words"]:
 def log_odds(
     documents: Documents, labels: Int64[np.ndarray, " documents"]
 ) -> tuple[Float[np.ndarray, " words"], Float[np.ndarray, " words"]]:
-    """Return how much more often each word is in positive texts than in negative ones, and how surely.
+    """Returns how much more often each word is in positive texts than in negative ones, and how surely.
 
         log (p + 1)/(P + 2) − log (n + 1)/(N + 2)
 

@@ -41,7 +41,7 @@ NARROW = (torch.float16, torch.bfloat16)
 
 
 def save_model(path: str | Path, model: Task) -> None:
-    """Write a model's arguments and weights to `path`, for `load_model` here and in `gdl_numpy.checkpoint`.
+    """Writes a model's arguments and weights to `path`, for `load_model` here and in `gdl_numpy.checkpoint`.
 
     The vocabulary of a model of words or characters, where it has one, goes along.
 
@@ -53,7 +53,7 @@ def save_model(path: str | Path, model: Task) -> None:
 
 
 def load_model(path: str | Path) -> Task:
-    """Build the model that a .safetensors file of either side holds, in eval mode, with its vocabulary.
+    """Builds the model that a .safetensors file of either side holds, in eval mode, with its vocabulary.
 
     Raises:
         CheckpointError: the file cannot be used, or holds no model that is known here.
@@ -65,7 +65,7 @@ def load_model(path: str | Path) -> Task:
 
 
 def from_numpy(model: Module, **hparams: Any) -> Task:
-    """Build the torch model with a NumPy model's arguments, dtype and a copy of its weights.
+    """Builds the torch model with a NumPy model's arguments, dtype and a copy of its weights.
 
     Args:
         model: one of `gdl_numpy.models`.
@@ -82,7 +82,7 @@ def from_numpy(model: Module, **hparams: Any) -> Task:
 
 
 def export_checkpoint(ckpt: str | Path, path: str | Path) -> None:
-    """Write the model in a Lightning checkpoint to `path`, for `gdl_numpy` to load.
+    """Writes the model in a Lightning checkpoint to `path`, for `gdl_numpy` to load.
 
     Raises:
         CheckpointError: the checkpoint is not one of ours or is damaged, or `path` cannot be written.
@@ -105,7 +105,7 @@ def export_checkpoint(ckpt: str | Path, path: str | Path) -> None:
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Read a checkpoint that Lightning wrote. Only tensors and plain values are unpickled, never code.
+    """Reads a checkpoint that Lightning wrote. Only tensors and plain values are unpickled, never code.
 
     Raises:
         CheckpointError: the file is missing, truncated or changed, or is no such checkpoint.
@@ -176,7 +176,7 @@ def main(
         Path | None, typer.Argument(help="file to write; else CKPT with the suffix .safetensors")
     ] = None,
 ) -> None:
-    """Export the model in a Lightning checkpoint to a file that gdl_numpy loads, even without torch."""
+    """Exports the model in a Lightning checkpoint to a file that gdl_numpy loads, even without torch."""
     out = out or ckpt.with_suffix(".safetensors")
     try:
         export_checkpoint(ckpt, out)

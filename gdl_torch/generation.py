@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def load_language_model(path: str | Path) -> LanguageModel:
-    """Build the language model that a .safetensors file, or a .ckpt of Lightning's, holds, in eval mode.
+    """Builds the language model that a .safetensors file, or a .ckpt of Lightning's, holds, in eval mode.
 
     Its vocabulary comes with it, where the file has one.
 

@@ -98,7 +98,7 @@ def test_algebra_says_what_the_model_computes(name: str, arguments: Any, expecte
 
 
 def test_the_algebra_of_a_perceptron_computes_its_output() -> None:
-    """Read as Python, the lines give what the model gives."""
+    """Reads as Python, the lines give what the model gives."""
     model = MLP(6, [5, 4], 3, "tanh", 0.0, rng=0, dtype=np.float64)
     x = np.random.default_rng(0).standard_normal((2, 6))
     values: dict[str, Any] = {"l0": x, "tanh": np.tanh, "flat": lambda a: a}

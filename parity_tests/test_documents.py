@@ -111,7 +111,7 @@ def test_documents_are_gathered_selected_and_made_distinct(texts: list[str], row
 
 @given(texts=some_texts)
 def test_sentences_end_with_their_marks(texts: list[str]) -> None:
-    """Put together they are their documents again; only the last of a document may lack a mark."""
+    """Puts together they are their documents again; only the last of a document may lack a mark."""
     documents = Documents.of(texts)
     sentences, document_of = documents.sentences()
     found: dict[int, list[str]] = {row: [] for row in range(len(texts))}

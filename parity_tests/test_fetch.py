@@ -191,7 +191,7 @@ def sample(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> data.Source:
 
 
 def fetch_script(*arguments: str) -> Result:
-    """Run scripts/fetch_data.py in this process, where the sample data set is known."""
+    """Runs scripts/fetch_data.py in this process, where the sample data set is known."""
     app = typer.Typer()
     app.command()(runpy.run_path(str(SCRIPT))["main"])
     return CliRunner().invoke(app, list(arguments))

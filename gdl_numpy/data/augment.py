@@ -53,7 +53,7 @@ class RandomAffine:
 def random_affine(
     degrees: float, translate: float, scale: float, shear: float
 ) -> Callable[[np.ndarray, np.random.Generator], np.ndarray]:
-    """Return the transform with scales from 1 - scale to 1 + scale; with all 0, one that does nothing.
+    """Returns the transform with scales from 1 - scale to 1 + scale; with all 0, one that does nothing.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -65,7 +65,7 @@ def random_affine(
 
 
 def unchanged(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return the images themselves: for views that are alike by their labels only."""
+    """Returns the images themselves: for views that are alike by their labels only."""
     return images
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def epoch_order(n: int, seed: int, epoch: int) -> Int64[np.ndarray, " n"]:
-    """Return the order in which epoch `epoch` visits `n` items: a permutation of 0 … n − 1."""
+    """Returns the order in which epoch `epoch` visits `n` items: a permutation of 0 … n − 1."""
     return np.random.default_rng((seed, epoch)).permutation(n)
 
 
@@ -60,7 +60,7 @@ class DataLoader(ABC):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose order the next iteration follows, as torch's DistributedSampler does.
+        """Chooses the epoch whose order the next iteration follows, as torch's DistributedSampler does.
 
         Raises:
             ValueError: `epoch` is negative.
@@ -70,14 +70,14 @@ class DataLoader(ABC):
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
-        """Return what must be the same for a resumed run to go on as the same run, in JSON's types."""
+        """Returns what must be the same for a resumed run to go on as the same run, in JSON's types."""
 
     @abstractmethod
     def __len__(self) -> int:
-        """Return the number of batches in an epoch."""
+        """Returns the number of batches in an epoch."""
 
     def __getitem__(self, number: int) -> tuple[Any, np.ndarray]:
-        """Return a batch of the epoch: inputs, an array or a tuple of arrays, and targets.
+        """Returns a batch of the epoch: inputs, an array or a tuple of arrays, and targets.
 
         Raises:
             IndexError: there is no such batch.
@@ -88,13 +88,13 @@ class DataLoader(ABC):
 
     @abstractmethod
     def _get(self, number: int) -> tuple[Any, np.ndarray]:
-        """Return the batch of this number, which there is."""
+        """Returns the batch of this number, which there is."""
 
     def __iter__(self) -> Iterator[tuple[Any, np.ndarray]]:
         return map(self._get, range(len(self)))
 
     def endless(self) -> Iterator[tuple[Any, np.ndarray]]:
-        """Give all batches, epoch after epoch, without end."""
+        """Gives all batches, epoch after epoch, without end."""
         for epoch in count():
             self.set_epoch(epoch)
             yield from self
@@ -149,7 +149,7 @@ class ExampleLoader(DataLoader):
         return self.batch(self._mine[1][start : start + self.batch_size], number)
 
     def _visited(self) -> Int64[np.ndarray, " examples"]:
-        """Return the examples that the epoch visits on this device, in their order."""
+        """Returns the examples that the epoch visits on this device, in their order."""
         order = np.arange(self.n) if self.seed is None else epoch_order(self.n, self.seed, self.epoch)
         uneven = self.n % self.num_replicas
         if uneven:
@@ -158,10 +158,10 @@ class ExampleLoader(DataLoader):
 
     @abstractmethod
     def batch(self, rows: Int64[np.ndarray, " batch"], number: int) -> tuple[Any, np.ndarray]:
-        """Return the inputs and targets of some examples, as batch `number` of the epoch."""
+        """Returns the inputs and targets of some examples, as batch `number` of the epoch."""
 
     def generator(self, number: int) -> np.random.Generator:
-        """Return the random numbers of batch `number` of the epoch, the same on every device.
+        """Returns the random numbers of batch `number` of the epoch, the same on every device.
 
         They are another stream than that of `epoch_order`, which has no spawn key.
         """
@@ -196,5 +196,5 @@ class Batches(ExampleLoader):
     def batch(
         self, rows: Int64[np.ndarray, " batch"], number: int
     ) -> tuple[Float32[np.ndarray, "batch channels height width"], Int64[np.ndarray, " batch"]]:
-        """Return some of the images and their classes."""
+        """Returns some of the images and their classes."""
         return self.split.inputs[rows], self.split.targets[rows]

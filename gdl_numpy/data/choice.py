@@ -39,13 +39,13 @@ DATA_MODULES: tuple[type[DataModule], ...] = (
 
 
 def names_of(*modules: type[DataModule]) -> str:
-    """Return the names of the data sets that one of these data modules takes, for people."""
+    """Returns the names of the data sets that one of these data modules takes, for people."""
     kinds = [kind for module in modules for kind in module.takes]
     return ", ".join(name for name, source in DATASETS.items() if source.kind in kinds)
 
 
 def data_modules_of(model: type[Any]) -> tuple[type[DataModule], ...]:
-    """Return the data modules that a model of the NumPy side learns from by itself, its own first."""
+    """Returns the data modules that a model of the NumPy side learns from by itself, its own first."""
     able = [module for module in DATA_MODULES if module.can_be_read_by(model)]
     first = {kind: module for module in reversed(able) for kind in module.takes}
     return tuple(module for module in able if module in first.values())
@@ -54,7 +54,7 @@ def data_modules_of(model: type[Any]) -> tuple[type[DataModule], ...]:
 def data_module_for(
     model: type[Any], dataset: Any, among: Sequence[type[DataModule]] = ()
 ) -> type[DataModule]:
-    """Return the data module in which a model of the NumPy side learns from a data set.
+    """Returns the data module in which a model of the NumPy side learns from a data set.
 
     Args:
         model: the class.

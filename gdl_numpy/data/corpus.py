@@ -43,7 +43,7 @@ class Corpus:
     def of(
         cls, dataset: Texts, max_words: int | None = None, validation: float = 0.1, seed: int = 0
     ) -> Corpus:
-        """Return the texts of a data set, whatever else is in it.
+        """Returns the texts of a data set, whatever else is in it.
 
         Args:
             dataset: reviews, whose labels are ignored, a text or sentences.
@@ -73,12 +73,12 @@ class Corpus:
         )
 
     def documents(self, part: Part) -> Documents:
-        """Return one of the parts."""
+        """Returns one of the parts."""
         documents: Documents = getattr(self, part)
         return documents
 
     def sentences(self, part: Part) -> tuple[Documents, Int64[np.ndarray, " sentences"]]:
-        """Return the sentences of a part, and the number of the text that each is from."""
+        """Returns the sentences of a part, and the number of the text that each is from."""
         documents = self.documents(part)
         if self.is_sentences:
             return documents, np.zeros(len(documents), np.int64)

@@ -42,7 +42,7 @@ class Split:
         return len(self.targets)
 
     def take(self, n: int) -> Split:
-        """Return the first `n` items, as views.
+        """Returns the first `n` items, as views.
 
         Raises:
             ValueError: `n` is negative or more than there are.
@@ -52,7 +52,7 @@ class Split:
         return Split(self.inputs[:n], self.targets[:n])
 
     def select(self, rows: Int64[np.ndarray, " some"]) -> Split:
-        """Return some of the items, in the order of `rows`."""
+        """Returns some of the items, in the order of `rows`."""
         return Split(self.inputs[rows], self.targets[rows])
 
 
@@ -85,7 +85,7 @@ class TextDataset:
 
     @classmethod
     def split(cls, name: str, text: str) -> TextDataset:
-        """Return the data set whose training piece is the first 90 % of the text, and 5 % each the other two.
+        """Returns the data set whose training piece is the first 90 % of the text; 5 % each the others.
 
         Raises:
             ValueError: the text is empty.
@@ -108,7 +108,7 @@ class TextDataset:
     def vocabulary(
         self, kind: Kind = "characters", unknown: bool = True, max_size: int | None = None
     ) -> Vocabulary:
-        """Return the vocabulary to read all pieces with.
+        """Returns the vocabulary to read all pieces with.
 
         It is that of the training piece, if it has a token for what is unknown in the others. Else it is
         that of all the text, so that nothing in it is.
@@ -146,7 +146,7 @@ class SentenceDataset:
         return " ".join(self.train + self.validation + self.test)
 
     def vocabulary(self) -> Vocabulary:
-        """Return the vocabulary of all their words, with a token for what is unknown."""
+        """Returns the vocabulary of all their words, with a token for what is unknown."""
         return Vocabulary.build(self.text, "spaces")
 
 
@@ -181,7 +181,7 @@ class LabelledTexts:
         return tuple(map(self.documents.text, range(len(self))))
 
     def select(self, rows: Int64[np.ndarray, " some"]) -> LabelledTexts:
-        """Return some of the texts, in the order of `rows`."""
+        """Returns some of the texts, in the order of `rows`."""
         return LabelledTexts(self.documents.select(rows), self.labels[rows])
 
 
@@ -198,7 +198,7 @@ class ReviewDataset:
     def of(
         cls, name: str, texts: Iterable[str], labels: Int64[np.ndarray, " texts"], is_test: np.ndarray
     ) -> ReviewDataset:
-        """Return the data set of these texts; `is_test` says which are to test with."""
+        """Returns the data set of these texts; `is_test` says which are to test with."""
         every = LabelledTexts(Documents.of(texts), labels)
         return cls(name, every.select(np.flatnonzero(~is_test)), every.select(np.flatnonzero(is_test)))
 
@@ -213,7 +213,7 @@ class ReviewDataset:
         return digest.hexdigest()
 
     def vocabulary(self, max_size: int | None = None, unknown: bool = True) -> Vocabulary:
-        """Return the vocabulary of the training texts; see `Documents.frequent`.
+        """Returns the vocabulary of the training texts; see `Documents.frequent`.
 
         Raises:
             ValueError: there is no word, or `max_size` leaves none.

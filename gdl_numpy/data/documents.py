@@ -30,7 +30,7 @@ SENTENCE_ENDS = (".", "!", "?")
 
 
 def split_words(text: str) -> list[str]:
-    """Return a text's words in lower case, and its punctuation marks as words of their own.
+    """Returns a text's words in lower case, and its punctuation marks as words of their own.
 
     HTML's line breaks, which IMDB's reviews have, count as white space, and ’ is the apostrophe ' that it
     looks like.
@@ -39,7 +39,7 @@ def split_words(text: str) -> list[str]:
 
 
 def words_of(text: str) -> str:
-    """Return a text as the word models read it: its words, as `split_words` finds them, with spaces between.
+    """Returns a text as the word models read it: its words, as `split_words` finds them, with spaces between.
 
     A text like this again is left as it is, and is read by vocabularies of the kind "spaces".
     """
@@ -47,7 +47,7 @@ def words_of(text: str) -> str:
 
 
 def paragraphs(text: str) -> list[str]:
-    """Return the parts of a text between its blank lines, in their order, none of them blank."""
+    """Returns the parts of a text between its blank lines, in their order, none of them blank."""
     return [part for part in BLANK_LINES.split(text) if part and not part.isspace()]
 
 
@@ -78,7 +78,7 @@ class Documents:
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> Documents:
-        """Return the texts, in the vocabulary of all their words, which are sorted by code points."""
+        """Returns the texts, in the vocabulary of all their words, which are sorted by code points."""
         places: defaultdict[str, int] = defaultdict(lambda: len(places))  # each word's, as they first appear
         places[UNKNOWN] = 0
         pieces, lengths = [np.zeros(0, np.int32)], [0]
@@ -111,14 +111,14 @@ class Documents:
         return self.ids != 0 if self.vocabulary.unknown else np.ones(len(self.ids), dtype=bool)
 
     def text(self, document: int) -> str:
-        """Return a document's words, with spaces between them."""
+        """Returns a document's words, with spaces between them."""
         start, end = self.offsets[document : document + 2]
         return self.vocabulary.decode(self.ids[start:end])
 
     def gather(
         self, rows: Int64[np.ndarray, " batch"]
     ) -> tuple[Int64[np.ndarray, " _"], Int64[np.ndarray, " batch"]]:
-        """Return some documents' ids, one document after the other, and where each begins among them."""
+        """Returns some documents' ids, one document after the other, and where each begins among them."""
         starts = self.offsets[rows]
         lengths = self.offsets[rows + 1] - starts
         ends = np.cumsum(lengths)
@@ -128,12 +128,12 @@ class Documents:
         return self.ids[places], begins
 
     def select(self, rows: Int64[np.ndarray, " some"]) -> Documents:
-        """Return some of the documents, in the order of `rows`."""
+        """Returns some of the documents, in the order of `rows`."""
         ids, begins = self.gather(rows)
         return Documents(self.vocabulary, ids, np.append(begins, len(ids)))
 
     def split(self, n: int) -> tuple[Documents, Documents]:
-        """Return the first `n` documents and the others, as views."""
+        """Returns the first `n` documents and the others, as views."""
         cut = self.offsets[n]
         return (
             Documents(self.vocabulary, self.ids[:cut], self.offsets[: n + 1]),
@@ -141,12 +141,12 @@ class Documents:
         )
 
     def keep(self, kept: Bool[np.ndarray, " words"]) -> Documents:
-        """Return the documents without some of their words; a document may become empty."""
+        """Returns the documents without some of their words; a document may become empty."""
         before = np.concatenate([[0], np.cumsum(kept)])  # words kept before each place
         return Documents(self.vocabulary, self.ids[kept], before[self.offsets])
 
     def distinct(self) -> Documents:
-        """Return the documents with each of their words once, in the order of the ids."""
+        """Returns the documents with each of their words once, in the order of the ids."""
         size = len(self.vocabulary)
         keys = np.sort(self.document_of * size + self.ids)
         keys = keys[np.diff(keys, prepend=-1) > 0]  # np.unique would be several times slower
@@ -155,7 +155,7 @@ class Documents:
         return Documents(self.vocabulary, ids, np.concatenate([[0], np.cumsum(lengths)]))
 
     def spread(self, gap: int, fill: int) -> tuple[Int64[np.ndarray, " spread"], Int64[np.ndarray, " words"]]:
-        """Return all ids in a row, with gaps between documents and at both ends, and the place of each word.
+        """Returns all ids in a row, with gaps between documents and at both ends, and the place of each word.
 
         In a window around a word, no more than `gap` words to either side, are only words of its document.
 
@@ -169,7 +169,7 @@ class Documents:
         return row, places
 
     def frequent(self, max_size: int | None = None, unknown: bool = True) -> Vocabulary:
-        """Return the vocabulary of the words that are there, as `Vocabulary.build` makes it of a text.
+        """Returns the vocabulary of the words that are there, as `Vocabulary.build` makes it of a text.
 
         Args:
             max_size: keep no more than this many words, the most frequent ones, the unknown one included.
@@ -198,7 +198,7 @@ class Documents:
         return Vocabulary((UNKNOWN,) * unknown + tuple(kept), "spaces", unknown)
 
     def translate(self, vocabulary: Vocabulary) -> Documents:
-        """Return the same documents in another vocabulary.
+        """Returns the same documents in another vocabulary.
 
         Raises:
             ValueError: a word is not in it, and it has no token for what is unknown.
@@ -210,7 +210,7 @@ class Documents:
         return Documents(vocabulary, table[self.ids], self.offsets)
 
     def sentences(self) -> tuple[Documents, Int64[np.ndarray, " sentences"]]:
-        """Return the documents' sentences, and the document that each is from.
+        """Returns the documents' sentences, and the document that each is from.
 
         A sentence ends with a full stop, an exclamation or a question mark, or several of them together, and
         with its document.

@@ -27,7 +27,7 @@ LEAST = {"seed": 0, "ahead": 0} | dict.fromkeys(
 
 
 def check_arguments(owner: str, **arguments: Any) -> None:
-    """Refuse arguments of a data module that are out of their range, before any data is read.
+    """Refuses arguments of a data module that are out of their range, before any data is read.
 
     Args:
         owner: the data module's name, for the message.
@@ -82,18 +82,18 @@ class DataModule(ABC):
 
     @classmethod
     def fitting(cls, dataset: Any, **arguments: Any) -> DataModule:
-        """Return the data module of a data set, made with those of the arguments that it takes."""
+        """Returns the data module of a data set, made with those of the arguments that it takes."""
         names = inspect.signature(cls).parameters
         return cls(dataset, **{name: value for name, value in arguments.items() if name in names})
 
     @classmethod
     def accepts(cls, dataset: Any) -> bool:
-        """Return whether the data set is of a kind that it takes."""
+        """Returns whether the data set is of a kind that it takes."""
         return isinstance(dataset, cls.takes)
 
     @classmethod
     def can_be_read_by(cls, model: type[Any]) -> bool:
-        """Return whether models of this class of the NumPy side learn from its batches."""
+        """Returns whether models of this class of the NumPy side learn from its batches."""
         return any(base.__name__ in cls.readers for base in model.__mro__)
 
     @property
@@ -124,18 +124,18 @@ class DataModule(ABC):
 
     @abstractmethod
     def batches(self, part: Part, num_replicas: int = 1, rank: int = 0) -> DataLoader:
-        """Return the batches of one part; see `DataLoader` for what several devices share.
+        """Returns the batches of one part; see `DataLoader` for what several devices share.
 
         Raises:
             ValueError: the part is too small for a batch.
         """
 
     def has(self, part: Part) -> bool:
-        """Return whether there is anything in this part."""
+        """Returns whether there is anything in this part."""
         return True
 
     def seed_of(self, part: Part) -> int | None:
-        """Return the seed of a part's batches: those to learn from are shuffled."""
+        """Returns the seed of a part's batches: those to learn from are shuffled."""
         return self.seed if part == "train" else None
 
     @cached_property
@@ -154,7 +154,7 @@ class DataModule(ABC):
         return self.batches("test")
 
     def setup(self) -> None:
-        """Make the batches of all parts, so that what makes none is refused now.
+        """Makes the batches of all parts, so that what makes none is refused now.
 
         Raises:
             ValueError: a part is too small for a batch.
@@ -181,5 +181,5 @@ class VocabularyDataModule(DataModule):
 
 
 def kinds_of(*modules: type[DataModule]) -> str:
-    """Return the kinds of data set that one of these data modules takes, for people."""
+    """Returns the kinds of data set that one of these data modules takes, for people."""
     return " or ".join(dict.fromkeys(kind.kind for module in modules for kind in module.takes))

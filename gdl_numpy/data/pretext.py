@@ -146,7 +146,7 @@ class Pretext(ExampleLoader):
         self.split, self.task = split, task
 
     def batch(self, rows: Int64[np.ndarray, " batch"], number: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return what the task makes of some images."""
+        """Returns what the task makes of some images."""
         return self.task(self.split.inputs[rows], self.generator(number * self.num_replicas + self.rank))
 
 
@@ -170,7 +170,7 @@ class PretextDataModule(ImageSetDataModule):
 
     @abstractmethod
     def task(self) -> Task:
-        """Return what makes inputs and targets of images."""
+        """Returns what makes inputs and targets of images."""
 
     def batches(self, part: Part, num_replicas: int = 1, rank: int = 0) -> Pretext:
         split, seed = self.splits[part], self.seed_of(part)

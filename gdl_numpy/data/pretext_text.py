@@ -64,7 +64,7 @@ class MaskedWords(ExampleLoader):
     def batch(
         self, rows: Int64[np.ndarray, " batch"], number: int
     ) -> tuple[Int64[np.ndarray, "batch places"], Int64[np.ndarray, " batch"]]:
-        """Return the words around each mask, with it in the middle; and what is under it."""
+        """Returns the words around each mask, with it in the middle; and what is under it."""
         places = self.places[rows]
         inputs = self.row[places[:, None] + np.arange(-self.window, self.window + 1)]
         inputs[:, self.window] = self.mask
@@ -114,7 +114,7 @@ class ShuffledSentences(ExampleLoader):
     ) -> tuple[
         tuple[Int64[np.ndarray, " words"], Int64[np.ndarray, " sentences"]], Int64[np.ndarray, " batch"]
     ]:
-        """Return the words of three sentences an example and where each begins; and the orders' numbers."""
+        """Returns the words of three sentences an example and where each begins; and the orders' numbers."""
         everywhere = self.num_replicas * len(rows)
         targets = self.generator(number).integers(len(ORDERS), size=everywhere)
         targets = targets[self.rank :: self.num_replicas]

@@ -154,7 +154,7 @@ class Sentences(ExampleLoader):
     def batch(
         self, rows: Int64[np.ndarray, " batch"], number: int
     ) -> tuple[Int64[np.ndarray, "time batch"], Int64[np.ndarray, "time batch"]]:
-        """Return inputs, 0 where a sequence has ended; and targets, -100 where there is none."""
+        """Returns inputs, 0 where a sequence has ended; and targets, -100 where there is none."""
         sequences = [self.sequences[row] for row in rows]
         shape = max(map(len, sequences)) - self.ahead, len(sequences)
         inputs = np.zeros(shape, np.int64)
@@ -168,7 +168,7 @@ class Sentences(ExampleLoader):
 
 
 def check_tokens(owner: str, vocabulary: str, unknown: bool, max_words: int | None) -> None:
-    """Refuse arguments of a data module that do not make a vocabulary together.
+    """Refuses arguments of a data module that do not make a vocabulary together.
 
     Raises:
         ValueError: an unknown kind of token; or words are to be left out of what has no words, or no token
@@ -258,7 +258,7 @@ class SentenceDataModule(VocabularyDataModule):
         return found
 
     def sentences(self, part: Part) -> list[Int64[np.ndarray, " _"]]:
-        """Return the sentences of a part, each as its ids."""
+        """Returns the sentences of a part, each as its ids."""
         return [self.vocabulary.encode(sentence) for sentence in getattr(self.dataset, part)]
 
     def batches(self, part: Part, num_replicas: int = 1, rank: int = 0) -> Sentences:

@@ -82,7 +82,7 @@ class Vocabulary:
     def build(
         cls, text: str, kind: Kind = "characters", unknown: bool = True, max_size: int | None = None
     ) -> Vocabulary:
-        """Return the vocabulary of a text: its tokens, sorted by code points.
+        """Returns the vocabulary of a text: its tokens, sorted by code points.
 
         Args:
             text: the text, with at least one token.
@@ -122,11 +122,11 @@ class Vocabulary:
         return "character" if self.kind == "characters" else "word"
 
     def split(self, text: str) -> list[str]:
-        """Return the text's tokens, known or not, in order; none for an empty text."""
+        """Returns the text's tokens, known or not, in order; none for an empty text."""
         return SPLIT[self.kind](text) if text else []
 
     def encode(self, text: str) -> Int64[np.ndarray, " tokens"]:
-        """Return the ids of the text's tokens; 0 for those not known, where `unknown` is set.
+        """Returns the ids of the text's tokens; 0 for those not known, where `unknown` is set.
 
         Raises:
             ValueError: a token is not known and `unknown` is not set.
@@ -143,7 +143,7 @@ class Vocabulary:
         return ids
 
     def decode(self, ids: Integer[np.ndarray, " tokens"] | Sequence[int]) -> str:
-        """Return the text whose tokens have these ids.
+        """Returns the text whose tokens have these ids.
 
         Raises:
             IndexError: an id is negative, or not less than the number of tokens.
@@ -156,11 +156,11 @@ class Vocabulary:
         return (" " if self.kind == "spaces" else "").join(self.tokens[id_] for id_ in ids)
 
     def unknown_in(self, text: str) -> tuple[str, ...]:
-        """Return the tokens of the text that the vocabulary lacks: each once, as they first appear."""
+        """Returns the tokens of the text that the vocabulary lacks: each once, as they first appear."""
         return tuple(token for token in dict.fromkeys(self.split(text)) if token not in self._ids)
 
     def to_json(self) -> dict[str, Any]:
-        """Return what `from_json` takes, in JSON's types. Checkpoints know the tokens as "symbols".
+        """Returns what `from_json` takes, in JSON's types. Checkpoints know the tokens as "symbols".
 
         JSON writes two halves of a surrogate pair, side by side in one token, as the one character they are
         in UTF-16. Such tokens, which no text read from a file has, come back changed.
@@ -169,7 +169,7 @@ class Vocabulary:
 
     @classmethod
     def from_json(cls, value: Any) -> Vocabulary:
-        """Return the vocabulary that `to_json` described.
+        """Returns the vocabulary that `to_json` described.
 
         Raises:
             ValueError: `value` is no such description.

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def bag_of_words(documents: Documents) -> Float32[np.ndarray, "documents vocab_size"]:
-    """Return a matrix with 1 where a document has a word, else 0, as chapter 11 first builds it.
+    """Returns a matrix with 1 where a document has a word, else 0, as chapter 11 first builds it.
 
     Words that the vocabulary lacks are left out. A row is as long as the vocabulary: for few documents only.
     """
@@ -76,7 +76,7 @@ class Bags(ExampleLoader):
     ) -> tuple[
         tuple[Int64[np.ndarray, " words"], Int64[np.ndarray, " batch"]], Float32[np.ndarray, " batch"]
     ]:
-        """Return the ids of the documents' words and where each document begins; and the labels."""
+        """Returns the ids of the documents' words and where each document begins; and the labels."""
         return self.documents.gather(rows), self.targets[rows]
 
 
@@ -141,7 +141,7 @@ class Blanks(ExampleLoader):
         ],
         Float32[np.ndarray, "batch candidates"],
     ]:
-        """Return the words around each blank, where those of each begin, the candidates; and 1, 0, … 0."""
+        """Returns the words around each blank, where those of each begin, the candidates; and 1, 0, … 0."""
         places = self.places[rows]
         context = self.row[places[:, None] + self.around]  # (B, 2·window)
         is_word = context >= 0

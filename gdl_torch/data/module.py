@@ -59,7 +59,7 @@ class DataModule(pl.LightningDataModule):
 
     @classmethod
     def fitting(cls, dataset: AnyDataset, **arguments: Any) -> DataModule:
-        """Return the data module of a data set that is loaded, made with those of the arguments it takes."""
+        """Returns the data module of a data set that is loaded, made with those of the arguments it takes."""
         names = inspect.signature(cls).parameters
         module = cls(**{name: value for name, value in arguments.items() if name in names})
         name = dataset.name.partition("/")[0]
@@ -81,7 +81,7 @@ class DataModule(pl.LightningDataModule):
         return self.make(self.loaded)
 
     def make(self, dataset: Any) -> NumpyDataModule:
-        """Return the NumPy side's data module, of the same arguments."""
+        """Returns the NumPy side's data module, of the same arguments."""
         raise TypeError(f"{type(self).__name__} does not define make")
 
     @property
@@ -90,7 +90,7 @@ class DataModule(pl.LightningDataModule):
         return (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
 
     def can_be_read_by(self, model: type[Any], stage: str) -> bool:
-        """Return whether models of this class can do with the batches what the stage asks for.
+        """Returns whether models of this class can do with the batches what the stage asks for.
 
         Of a model that is not of this package, nor derived from one that is, nothing is known.
         """
@@ -132,7 +132,7 @@ class DataModule(pl.LightningDataModule):
         return self.loader("test")
 
     def loader(self, part: Part) -> DataLoader[Any]:
-        """Return the batches of one part of the data set."""
+        """Returns the batches of one part of the data set."""
         self.numpy.batch_size = self.batch_size  # Lightning's tuner may have changed it
         return as_torch_loader(self.numpy.batches(part, *self.device))
 

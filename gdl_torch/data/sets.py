@@ -45,12 +45,12 @@ BASES: tuple[type[DataModule], ...] = (
 
 
 def twin_of(module: type[NumpyDataModule]) -> type[DataModule]:
-    """Return the data module that has the NumPy side's batches, or in the case of images makes the same."""
+    """Returns the data module that has the NumPy side's batches, or in the case of images makes the same."""
     return next(base for base in BASES if base.twin is module)
 
 
 def data_module(source: Source, base: type[DataModule]) -> type[DataModule]:
-    """Return the class for a data set: `base` with the data set's name, and a docstring that says so."""
+    """Returns the class for a data set: `base` with the data set's name, and a docstring that says so."""
     if base is SentenceDataModule and source.tasks:
         base = SentenceTaskDataModule
     summary = inspect.cleandoc(base.__doc__ or "").partition("\n\nArgs:")[0]

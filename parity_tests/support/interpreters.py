@@ -20,7 +20,7 @@ NO_TORCH = BLOCKER.format(blocked='"torch" in top or top in ("lightning", "gdl_t
 
 
 def run_python(code: str, *arguments: str) -> str:
-    """Run `code` in a new interpreter and return what it printed."""
+    """Runs `code` in a new interpreter and returns what it printed."""
     command = [sys.executable, "-W", "error", "-c", code, *arguments]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert result.returncode == 0, result.stderr

@@ -29,7 +29,7 @@ DATASETS: dict[str, Source] = {
 
 
 def find(name: str) -> Source:
-    """Return the entry of `DATASETS` called `name`, in upper or lower case, or a task of one: "babi/7".
+    """Returns the entry of `DATASETS` called `name`, in upper or lower case, or a task of one: "babi/7".
 
     Raises:
         ValueError: there is no such data set, or no such task.
@@ -47,7 +47,7 @@ def find(name: str) -> Source:
 
 
 def load(name: str, data_dir: str | Path | None = None) -> Any:
-    """Return the data set called `name`: a `Dataset`, `TextDataset`, … as the `kind` of its `Source` says.
+    """Returns the data set called `name`: a `Dataset`, `TextDataset`, … as the `kind` of its `Source` says.
 
     Files that are there are used as they are, after a check of their content; what is missing is downloaded.
 
@@ -65,7 +65,7 @@ def load(name: str, data_dir: str | Path | None = None) -> Any:
 
 
 def load_or_read(name: str, data_dir: str | Path | None = None) -> Any:
-    """Return the data set called `name`, or the text in the file of that name.
+    """Returns the data set called `name`, or the text in the file of that name.
 
     A file is meant by how it is written, with a folder or a suffix, or because there is one. Before a data
     set's name, a file of the same name is written with its folder: ./digits.
@@ -82,7 +82,7 @@ def load_or_read(name: str, data_dir: str | Path | None = None) -> Any:
 
 
 def fetch(name: str, data_dir: str | Path | None = None, progress: bool = True) -> list[Path]:
-    """Make every file of a data set be there and be right; return where they are.
+    """Makes every file of a data set be there and be right; returns where they are.
 
     Good files are kept, so a second run goes on where the first was interrupted. Damaged ones are replaced.
 
@@ -101,7 +101,7 @@ def fetch(name: str, data_dir: str | Path | None = None, progress: bool = True) 
 
 
 def available(name: str, data_dir: str | Path | None = None) -> bool:
-    """Return whether all files of a data set are there, so that `load` downloads nothing.
+    """Returns whether all files of a data set are there, so that `load` downloads nothing.
 
     Raises:
         ValueError: there is no such data set.

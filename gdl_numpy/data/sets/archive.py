@@ -45,7 +45,7 @@ class Archive:
     sha256: str
 
     def is_good(self, root: Path) -> bool:
-        """Return whether the archive is there under `root`, as published."""
+        """Returns whether the archive is there under `root`, as published."""
         try:
             with (root / self.path).open("rb") as stream:
                 return hashlib.file_digest(stream, "sha256").hexdigest() == self.sha256
@@ -53,7 +53,7 @@ class Archive:
             return False
 
     def unpack(self, root: Path, folders: Sequence[Folder], progress: bool = True) -> None:
-        """Put folders from the archive in their places under `root`, instead of what is there.
+        """Puts folders from the archive in their places under `root`, instead of what is there.
 
         Only a folder's regular files with names as they should be are taken from the archive: nothing in it
         can end up in another place. They are unpacked beside their place and moved there when all are there.
@@ -120,13 +120,13 @@ class Folder:
     pattern: str
 
     def locate(self, root: Path) -> Path | None:
-        """Return the folder that is there under `root`; None if there is none."""
+        """Returns the folder that is there under `root`; None if there is none."""
         place = root / self.path
         # Path.exists would raise an error in a folder that may not be looked into.
         return place if os.path.exists(place) else None  # noqa: PTH110
 
     def entries(self, root: Path) -> list[Entry]:
-        """Return the files of the folder under `root`, in no order.
+        """Returns the files of the folder under `root`, in no order.
 
         Raises:
             DataError: the folder is missing, or does not hold what it should.
@@ -144,7 +144,7 @@ class Folder:
         return entries
 
     def state(self, root: Path) -> FileState:
-        """Return whether the folder under `root` holds the files that it should, by their names."""
+        """Returns whether the folder under `root` holds the files that it should, by their names."""
         if self.locate(root) is None:
             return "missing"
         try:
@@ -153,7 +153,7 @@ class Folder:
             return "damaged"
 
     def size(self, root: Path) -> int:
-        """Return how many bytes the files of the folder under `root` have; 0 if there is none."""
+        """Returns how many bytes the files of the folder under `root` have; 0 if there is none."""
         try:
             return sum(entry.size for entry in self._scan(root))
         except OSError:

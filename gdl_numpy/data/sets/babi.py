@@ -67,7 +67,7 @@ qa20_agents-motivations_test 67963 bd3bde3788ac14ba0ae095078f7b820fbd2bfa6a34dba
 
 
 def _files() -> dict[tuple[int, str], DataFile]:
-    """Return the file of each task and part ("train", "test")."""
+    """Returns the file of each task and part ("train", "test")."""
     files = {}
     for stem, size, sha256 in map(str.split, PUBLISHED.strip().splitlines()):
         task, _, part = stem.removeprefix("qa").split("_")
@@ -102,7 +102,7 @@ class Question:
 
 
 def questions(root: Path, task: int) -> tuple[tuple[Question, ...], tuple[Question, ...]]:
-    """Return the 1,000 questions for training and the 1,000 for testing of a task, 1 to 20.
+    """Returns the 1,000 questions for training and the 1,000 for testing of a task, 1 to 20.
 
     Raises:
         ValueError: there is no such task.
@@ -135,7 +135,7 @@ def _questions(lines: list[str]) -> tuple[Question, ...]:
 
 
 def read_task(root: Path, task: int, padded: bool = False) -> SentenceDataset:
-    """Return a task's lines as the book reads them: in lower case, without their numbers.
+    """Returns a task's lines as the book reads them: in lower case, without their numbers.
 
     The first 1,000 lines of the training file are for training; of the first 1,000 lines of the test file,
     the first half is for validation and the second for testing. Only spaces divide words: the last word of a
@@ -178,7 +178,7 @@ def _lines(root: Path, task: int, part: Literal["train", "test"]) -> list[str]:
 
 
 def _source(name: str, title: str, about: str, padded: bool) -> Source:
-    """Return the first task as a data set, with all twenty as its tasks."""
+    """Returns the first task as a data set, with all twenty as its tasks."""
     whole = Source(
         name, title, about, SentenceDataset, partial(read_task, task=1, padded=padded), tuple(FILES.values())
     )

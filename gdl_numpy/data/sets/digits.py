@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def read(root: Path) -> Dataset:
-    """Return 1,437 training and 360 test images, (1, 8, 8) with pixels in [0, 1]; `root` is not looked at."""
+    """Returns 1,437 training and 360 test images, (1, 8, 8) pixels in [0, 1]; `root` is not looked at."""
     from sklearn.datasets import load_digits
 
     pixels, targets = load_digits(return_X_y=True)

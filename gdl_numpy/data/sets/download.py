@@ -23,7 +23,7 @@ FEW = 4
 
 
 def download(files: Sequence[DataFile | Folder], root: Path, progress: bool = True) -> None:
-    """Download the files to their places under `root`, replacing what is there once the checksum is right.
+    """Downloads the files to their places under `root`, replacing what is there once the checksum is right.
 
     Args:
         files: the files, each from the first of its `urls` that gives what was published; and folders, each
@@ -52,7 +52,7 @@ def download(files: Sequence[DataFile | Folder], root: Path, progress: bool = Tr
 
 
 def _try_mirrors(file: DataFile | Archive, path: Path, progress: bool) -> list[str]:
-    """Return what was wrong with each mirror; nothing if one of them gave the file."""
+    """Returns what was wrong with each mirror; nothing if one of them gave the file."""
     import requests
 
     failures = []

@@ -19,7 +19,7 @@ UNSIGNED_BYTE = 0x08
 
 
 def parse_idx(content: bytes) -> UInt8[np.ndarray, "*shape"]:
-    """Return the array of unsigned bytes that `content`, an IDX file, holds: a read-only view of `content`.
+    """Returns the array of unsigned bytes that `content`, an IDX file, holds: a read-only view of `content`.
 
     Raises:
         ValueError: `content` is no IDX file of unsigned bytes, or not as long as its header says.

@@ -46,7 +46,7 @@ WORDS_VERSION = f"1 {LINE_BREAK.pattern} {WORD.pattern}"
 
 
 def read(root: Path) -> ReviewDataset:
-    """Return the 25,000 training and 25,000 test reviews under `root`; label 1 is positive.
+    """Returns the 25,000 training and 25,000 test reviews under `root`; label 1 is positive.
 
     Positive and negative reviews take turns, as in the book, each kind in the order of its files' numbers: so
     half of any even number of reviews in a row are positive. The words of all reviews are kept beside the
@@ -71,7 +71,7 @@ def _number(entry: Entry) -> tuple[int, str]:
 
 
 def _texts(root: Path, folders: list[list[Entry]]) -> Iterator[str]:
-    """Yield the reviews in their order, those of the training part first."""
+    """Yields the reviews in their order, those of the training part first."""
     from tqdm import tqdm
 
     train_pos, train_neg, test_pos, test_neg = (
@@ -98,7 +98,7 @@ def _caches(root: Path) -> tuple[Path, Path]:
 
 
 def _recall(root: Path, key: str) -> Documents | None:
-    """Return what `_remember` kept under this key; None if it is not there as it was written."""
+    """Returns what `_remember` kept under this key; None if it is not there as it was written."""
     # Here, since the module needs this package for vocabularies.
     from gdl_numpy.checkpoint import CheckpointError, load_checkpoint
 
@@ -114,7 +114,7 @@ def _recall(root: Path, key: str) -> Documents | None:
 
 
 def _remember(root: Path, key: str, documents: Documents) -> None:
-    """Keep the documents in the first place that can be written to, if there is one."""
+    """Keeps the documents in the first place that can be written to, if there is one."""
     from gdl_numpy.checkpoint import CheckpointError, save_checkpoint
 
     tensors = {"ids": documents.ids.astype(np.int32), "offsets": documents.offsets}

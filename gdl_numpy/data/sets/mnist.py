@@ -59,7 +59,7 @@ FILES = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
 
 
 def read(root: Path) -> Dataset:
-    """Return the 60,000 training and 10,000 test images under `root`, (1, 28, 28) with pixels in [0, 1].
+    """Returns the 60,000 training and 10,000 test images under `root`, (1, 28, 28) with pixels in [0, 1].
 
     Raises:
         DataError: a file is missing or is not the published one.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def read(root: Path) -> TextDataset:
-    """Return the topics in sorted order, about half a million characters; `root` is not looked at."""
+    """Returns the topics in sorted order, about half a million characters; `root` is not looked at."""
     from pydoc_data.topics import topics
 
     return TextDataset.split("python_docs", "\n".join(topics[name] for name in sorted(topics)))

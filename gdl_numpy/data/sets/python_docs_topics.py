@@ -30,7 +30,7 @@ FEWEST_WORDS = 5
 
 
 def read(root: Path) -> ReviewDataset:
-    """Return the paragraphs, each once; label 1 is about objects. `root` is not looked at.
+    """Returns the paragraphs, each once; label 1 is about objects. `root` is not looked at.
 
     A paragraph that topics of both labels have is about statements. Every fifth paragraph of each label is to
     test with.

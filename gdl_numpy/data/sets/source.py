@@ -23,7 +23,7 @@ AnyDataset = Dataset | TextDataset | SentenceDataset | ReviewDataset
 
 
 def data_root(data_dir: str | Path | None = None) -> Path:
-    """Return the folder of all data sets: `data_dir`, else `$GDL_DATA`, else the user's cache folder."""
+    """Returns the folder of all data sets: `data_dir`, else `$GDL_DATA`, else the user's cache folder."""
     chosen = data_dir or os.environ.get("GDL_DATA")
     if chosen:
         return Path(chosen).expanduser()
@@ -57,18 +57,18 @@ class DataFile:
 
     @classmethod
     def plain(cls, dataset: str, path: str, url: str, size: int, sha256: str) -> DataFile:
-        """Return a file that is published as it is, not packed."""
+        """Returns a file that is published as it is, not packed."""
         return cls(dataset, path, (url,), sha256, size, sha256)
 
     def locate(self, root: Path) -> Path | None:
-        """Return the file that is there under `root`, packed or unpacked; None if none is to be seen."""
+        """Returns the file that is there under `root`, packed or unpacked; None if none is to be seen."""
         packed = root / self.path
         places = (packed, packed.with_suffix("")) if packed.suffix == ".gz" else (packed,)
         # Path.exists would raise an error in a folder that may not be looked into.
         return next((place for place in places if os.path.exists(place)), None)  # noqa: PTH110
 
     def read(self, root: Path) -> bytes:
-        """Return the unpacked content of the file under `root`, after checking it.
+        """Returns the unpacked content of the file under `root`, after checking it.
 
         Raises:
             DataError: the file is missing, cannot be read, or is not what was published.
@@ -96,7 +96,7 @@ class DataFile:
             return stream.read(self.content_size + 1)
 
     def state(self, root: Path) -> FileState:
-        """Return whether the file under `root` is the published one."""
+        """Returns whether the file under `root` is the published one."""
         if self.locate(root) is None:
             return "missing"
         try:
@@ -106,7 +106,7 @@ class DataFile:
         return "good"
 
     def size(self, root: Path) -> int:
-        """Return how many bytes the file under `root` has; 0 if there is none."""
+        """Returns how many bytes the file under `root` has; 0 if there is none."""
         path = self.locate(root)
         return path.stat().st_size if path else 0
 

@@ -12,7 +12,7 @@ SHORTEST = 20
 
 
 def read_text_file(path: str | Path) -> TextDataset:
-    """Return the text of a file, cut into training, validation and test as the texts of the registry are.
+    """Returns the text of a file, cut into training, validation and test as the texts of the registry are.
 
     Its characters are kept as they are, its line ends too; only a byte order mark in front is left out.
 
