@@ -18,6 +18,8 @@ import os
 import re
 import sys
 import warnings
+from importlib import import_module
+from pathlib import Path
 from typing import Any, NoReturn
 
 import pytorch_lightning as pl
@@ -58,6 +60,41 @@ def _unknown_class(key: str, name: str) -> str:
     except ValueError as error:
         return str(error)
     return f"unknown {kind} {name!r}: did you mean {nearest.__name__!r}?"
+
+
+def refusal(hparams: Any, asked: str | None) -> str | None:
+    """What is wrong with a checkpoint's word on which model it holds: LightningCLI builds what it names.
+
+    To be built a class is imported, and no file is to choose what is imported. It may name our models, and
+    the class that the user names.
+
+    Args:
+        hparams: the checkpoint's.
+        asked: the class of --model, by its dotted path.
+    """
+    if not isinstance(hparams, dict) or names_classes(hparams):
+        return "holds arguments that are not those of a model of ours: give a checkpoint of gdl_torch"
+    saved = hparams.get("_class_path")
+    if asked is not None:
+        module, _, name = asked.rpartition(".")
+        asked = path_of(getattr(import_module(module), name))  # which the parser has imported already
+        if saved not in (None, asked):
+            held = f"holds the model {str(saved).rpartition('.')[2]}, not {name}"
+            return f"{held}: leave out --model, or give another --ckpt_path"
+    elif saved not in {path_of(model) for model in MODELS.values()}:
+        return f"holds no model of ours but {saved}: if you trust it, name it with --model"
+    return None
+
+
+def names_classes(value: Any) -> bool:
+    """Whether there is anything in nested arguments that the parser would take for a class to be built."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return (isinstance(value, dict) and "class_path" in value) or any(map(names_classes, inner))
+
+
+def path_of(kind: type) -> str:
+    """The dotted path of a class where it is defined."""
+    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 class Parser(LightningArgumentParser):
@@ -114,15 +151,11 @@ class CLI(LightningCLI):
         config = self.config[self.config.subcommand]
         if config.data is None:
             parser.error(f"--data is needed: {', '.join(DATA_MODULES)} (or a class of yours)")
-        if config.ckpt_path and not FOUND_BY_LIGHTNING.match(config.ckpt_path):
-            hparams = read_checkpoint(config.ckpt_path)["hyper_parameters"]
-            saved = str(hparams.get("_class_path", "")).rpartition(".")[2]
-            asked = config.model.class_path.rpartition(".")[2] if config.model else saved
-            if saved and saved != asked:  # LightningCLI would build what the checkpoint says
-                parser.error(
-                    f"{config.ckpt_path} holds the model {saved}, not {asked}: "
-                    "leave out --model, or give another --ckpt_path"
-                )
+        path = config.ckpt_path
+        if path and (not FOUND_BY_LIGHTNING.match(path) or Path(path).is_file()):
+            asked = config.model.class_path if config.model else None
+            if fault := refusal(read_checkpoint(path)["hyper_parameters"], asked):
+                parser.error(f"{path} {fault}")
         elif config.model is None:
             parser.error(f"--model is needed: {', '.join(MODELS)} (or a class of yours), or a --ckpt_path")
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from gdl_numpy.data import available
 from parity_tests.support import QUIET, digits_checkpoint, gdl_torch
@@ -158,3 +159,66 @@ def test_a_gpu_that_is_not_there(tmp_path: Path) -> None:
         "error: this machine cannot do what the --trainer flags ask for: No supported gpu backend found!\n"
     )
     assert not result.stdout
+
+
+# What a crafted checkpoint may say its model is, and how that is refused.
+CRAFTED = {
+    "another class": ({"_class_path": "evil.MLP"}, "holds no model of ours but evil.MLP"),
+    "no class": ({}, "holds no model of ours but None"),
+    "a class to be parsed": ({"class_path": "evil.MLP"}, "arguments that are not those of a model of ours"),
+    "a class among the arguments": (
+        {"_class_path": "gdl_torch.models.mlp.MLP", "activation": [{"class_path": "evil.MLP"}]},
+        "arguments that are not those of a model of ours",
+    ),
+    "no arguments": (["evil.MLP"], "arguments that are not those of a model of ours"),
+}
+
+
+@pytest.mark.parametrize(
+    ("subcommand", "crafted", "name"),
+    [
+        *(("fit", crafted, "crafted.ckpt") for crafted in CRAFTED),
+        *((subcommand, "another class", "last") for subcommand in ("validate", "test", "predict")),
+    ],
+)
+def test_a_checkpoint_chooses_no_code(
+    subcommand: str,
+    crafted: str,
+    name: str,
+    ckpt: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A file that names a class is refused before anything is imported, also under a name of Lightning's."""
+    (tmp_path / "evil.py").write_text("from gdl_torch.models import MLP\nopen('run', 'w').close()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    checkpoint = torch.load(ckpt, weights_only=True)
+    hparams, message = CRAFTED[crafted]
+    torch.save({**checkpoint, "hyper_parameters": hparams}, tmp_path / name)
+    arguments = (subcommand, "--data", "DigitsDataModule", "--ckpt_path", name, *QUIET)
+    for model in ((), ("--model", "MLP")):
+        if model and crafted == "no class":
+            continue  # then it is the user who says what it is
+        with pytest.raises(SystemExit, match="2"):
+            gdl_torch(tmp_path, *arguments, *model)
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"error: {name} holds ")
+        assert model or message in line
+    assert not (tmp_path / "run").exists()
+    assert "evil" not in sys.modules
+
+
+def test_a_class_of_the_users_own_is_built(
+    ckpt: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By exactly the path that the checkpoint has, if the user gives it too."""
+    (tmp_path / "my_models.py").write_text("from gdl_torch.models import MLP as Base\nclass MLP(Base): ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    checkpoint = torch.load(ckpt, weights_only=True)
+    checkpoint["hyper_parameters"]["_class_path"] = "my_models.MLP"
+    torch.save(checkpoint, tmp_path / "own.ckpt")
+    arguments = ("validate", "--data", "DigitsDataModule", "--ckpt_path", "own.ckpt", *QUIET)
+    gdl_torch(tmp_path, *arguments, "--model", "my_models.MLP")
+    with pytest.raises(SystemExit, match="2"):
+        gdl_torch(tmp_path, *arguments)
