@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import itertools
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -211,10 +212,11 @@ def test_mnist_is_what_torchvision_reads(tmp_path: Path) -> None:
 
 def test_each_model_has_a_data_module_and_a_data_set_for_it() -> None:
     """Of a data set that is always there; its arguments are some of the model's."""
+    load = cache(data.load)  # most models learn from the same ones
     for model in MODELS.values():
         module, *_ = data.data_modules_of(model)
         name = next(name for name in data.names_of(module).split(", ") if data.available(name))
-        made = data.data_module_for(model, data.load(name)).fitting(data.load(name), batch_size=8, task=9)
+        made = data.data_module_for(model, load(name)).fitting(load(name), batch_size=8, task=9)
         parameters = inspect.signature(model).parameters
         assert any(argument in parameters for argument in made.model_arguments)
         assert made.batch_size == 8

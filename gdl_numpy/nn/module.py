@@ -92,9 +92,12 @@ class Module:
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
         """This module (under the name `prefix`) and all below it, parents first, with dotted names."""
-        yield prefix, self
-        for name, child in self.named_children():
-            yield from child.named_modules(f"{prefix}.{name}" if prefix else name)
+        waiting: list[tuple[str, Module]] = [(prefix, self)]
+        while waiting:
+            path, module = waiting.pop()
+            yield path, module
+            children = [(name, value) for name, value in vars(module).items() if isinstance(value, Module)]
+            waiting += [(f"{path}.{name}" if path else name, child) for name, child in reversed(children)]
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """Every parameter once (also one that two layers share), under the first name that leads to it."""

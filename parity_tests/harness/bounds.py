@@ -72,6 +72,7 @@ def perturbation_bound(
         a.size for a in (*flatten(inputs), *exact.outputs, *exact.grad_inputs, *exact.grad_params.values())
     ]
     relative = gamma(max(sizes, default=1) + ELEMENTARY, u)
+    perturbed = copy.deepcopy(layer)
 
     def run(signs: Signs | None) -> Evaluation:
         if signs is None:
@@ -80,8 +81,11 @@ def perturbation_bound(
         def perturb(a: np.ndarray) -> np.ndarray:
             return a * (1 + relative * signs(a)) if is_floating(a) else a
 
+        with torch.no_grad():
+            for parameter, original in zip(perturbed.parameters(), layer.parameters(), strict=True):
+                parameter.copy_(torch.from_numpy(perturb(original.detach().numpy())))
         return run_torch(
-            with_parameters(layer, lambda p: torch.from_numpy(perturb(p.numpy()))),
+            perturbed,
             unflatten(tuple(inputs), iter([perturb(a) for a in flatten(inputs)])),
             targets,
             lambda _: [perturb(g) for g in grads],

@@ -289,12 +289,15 @@ class _Checker:
         for side in (self.truth, self.torch_side, self.numpy_side, *self.disturbed):
             if side:
                 side.update()
+        disturbed = [side.parameters() for side in self.disturbed]
+        sides = {"torch": self.torch_side.parameters()}
+        if self.numpy_side:
+            sides["numpy"] = self.numpy_side.parameters()
         for key, expected in self.truth.parameters().items():
-            (allowed,) = _movement([expected], [[side.parameters()[key]] for side in self.disturbed])
-            for name, side in (("torch", self.torch_side), ("numpy", self.numpy_side)):
-                if side:
-                    where = (f"step {step}", _shown(key), name)
-                    yield compare(where, expected, side.parameters()[key], allowed, self.dtype)
+            (allowed,) = _movement([expected], [[parameters[key]] for parameters in disturbed])
+            for name, parameters in sides.items():
+                where = (f"step {step}", _shown(key), name)
+                yield compare(where, expected, parameters[key], allowed, self.dtype)
 
 
 def rounded(arguments: Any, dtype: DTypeLike) -> tuple[Any, ...]:
