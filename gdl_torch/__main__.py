@@ -27,6 +27,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 
 from gdl_numpy.lookup import lookup
+from gdl_torch.checkpoint_io import ReplacingCheckpointIO
 from gdl_torch.data import DATA_MODULES
 from gdl_torch.export import read_checkpoint
 from gdl_torch.models import MODELS
@@ -130,7 +131,12 @@ class CLI(LightningCLI):
             parser_class=Parser,
             save_config_callback=SaveConfig,
             seed_everything_default=0,
-            trainer_defaults={"max_epochs": 10, "log_every_n_steps": 10, "callbacks": [PredictionsFile()]},
+            trainer_defaults={
+                "max_epochs": 10,
+                "log_every_n_steps": 10,
+                "callbacks": [PredictionsFile()],
+                "plugins": [{"class_path": path_of(ReplacingCheckpointIO)}],
+            },
             load_from_checkpoint_support=False,
             args=args,
         )

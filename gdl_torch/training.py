@@ -17,6 +17,7 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
 from gdl_numpy.checkpoint import CheckpointError
 from gdl_numpy.history import History
+from gdl_torch.checkpoint_io import ReplacingCheckpointIO
 from gdl_torch.export import read_checkpoint
 from gdl_torch.tasks import Task
 
@@ -139,6 +140,7 @@ def _trainer(
         enable_checkpointing=callbacks is not None,
         enable_progress_bar=progress,
         callbacks=[*bars, *(callbacks or [])],
+        plugins=[ReplacingCheckpointIO()],
         **arguments,
     )
 

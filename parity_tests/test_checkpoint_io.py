@@ -1,0 +1,111 @@
+"""A checkpoint of Lightning's is the old one or the new one, whenever the process dies."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+
+from gdl_torch import training
+from gdl_torch.checkpoint_io import ReplacingCheckpointIO
+from gdl_torch.models import MLP
+from parity_tests.support import QUIET, WARNINGS_OF_LIGHTNING, gdl_torch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = WARNINGS_OF_LIGHTNING
+
+
+class Killed(BaseException):
+    """What a SIGKILL is to the code that it hits: nothing after it runs."""
+
+
+@pytest.fixture
+def renames(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[Path, Path]]:
+    """What is renamed to what; and no file may come from the folder of temporary ones."""
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    seen: list[tuple[Path, Path]] = []
+    replace = os.replace
+
+    def watched(source: Any, target: Any) -> None:
+        seen.append((Path(source), Path(target)))
+        replace(source, target)
+
+    def refused(source: Any, target: Any, *_: Any) -> None:
+        raise AssertionError(f"{source} was moved to {target}, which over file systems is a copy")
+
+    monkeypatch.setattr(os, "replace", watched)
+    monkeypatch.setattr(shutil, "move", refused)
+    return seen
+
+
+def fit(folder: Path, epochs: int, **arguments: Any) -> None:
+    model = MLP(64, (3,), 10)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    data = DATA_MODULES["DigitsDataModule"]()
+    training.fit(
+        model,
+        optimizer,
+        data,
+        epochs=epochs,
+        directory=folder,
+        accelerator="cpu",
+        progress=False,
+        **arguments,
+    )
+
+
+def by_hand(folder: Path) -> list[str]:
+    fit(folder, 2, patience=1)
+    return ["checkpoint.ckpt"] * 3 + ["best.ckpt"] * 2
+
+
+def by_the_command_line(folder: Path) -> list[str]:
+    line = "fit --model MLP --data DigitsDataModule --trainer.max_epochs 1 --trainer.accelerator cpu"
+    gdl_torch(folder, *line.split(), *QUIET)
+    return ["epoch=0-step=21.ckpt"]
+
+
+@pytest.mark.parametrize("run", [by_hand, by_the_command_line])
+def test_every_checkpoint_is_renamed_within_its_folder(
+    run: Callable[[Path], list[str]], renames: list[tuple[Path, Path]], tmp_path: Path
+) -> None:
+    written = run(tmp_path)
+    checkpoints = [(source, target) for source, target in renames if target.suffix == ".ckpt"]
+    assert sorted(target.name for _, target in checkpoints) == sorted(written)
+    assert all(source.parent == target.parent for source, target in checkpoints)
+
+
+def test_a_kill_while_a_checkpoint_is_written_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of the new one is written; the old one is whole, and the run goes on from there."""
+    fit(tmp_path, 1)
+    before = (tmp_path / "checkpoint.ckpt").read_bytes()
+    save = torch.save
+
+    def half(value: Any, path: Path) -> None:
+        save(value, path)
+        os.truncate(path, path.stat().st_size // 2)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", half)
+        with pytest.raises(Killed):
+            fit(tmp_path, 2, resume=True)
+    assert (tmp_path / "checkpoint.ckpt").read_bytes() == before
+    fit(tmp_path, 2, resume=True)
+
+
+def test_a_store_of_objects_is_lightnings_affair(tmp_path: Path) -> None:
+    """It has no files to rename, and addresses that are no paths."""
+    ReplacingCheckpointIO().save_checkpoint({"x": torch.ones(2)}, "memory://store/x.ckpt")
+    loaded = ReplacingCheckpointIO().load_checkpoint("memory://store/x.ckpt", weights_only=True)
+    assert torch.equal(loaded["x"], torch.ones(2))
