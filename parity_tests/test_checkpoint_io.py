@@ -49,17 +49,8 @@ def renames(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[Path,
 def fit(folder: Path, epochs: int, **arguments: Any) -> None:
     model = MLP(64, (3,), 10)
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
-    data = DATA_MODULES["DigitsDataModule"]()
-    training.fit(
-        model,
-        optimizer,
-        data,
-        epochs=epochs,
-        directory=folder,
-        accelerator="cpu",
-        progress=False,
-        **arguments,
-    )
+    arguments |= {"accelerator": "cpu", "progress": False}
+    training.fit(model, optimizer, DigitsDataModule(), epochs=epochs, directory=folder, **arguments)
 
 
 def by_hand(folder: Path) -> list[str]:
