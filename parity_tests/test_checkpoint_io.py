@@ -13,6 +13,7 @@ import torch
 
 from gdl_torch import training
 from gdl_torch.checkpoint_io import ReplacingCheckpointIO
+from gdl_torch.data import DigitsDataModule
 from gdl_torch.models import MLP
 from parity_tests.support import QUIET, WARNINGS_OF_LIGHTNING, gdl_torch
 
