@@ -256,6 +256,9 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {"SGD": SGD, "Adam": Adam, "AdamW": Ada
 
 def slices(*arrays: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
     """Arrays of one shape, as views of at most SLICE elements, side by side. All are C-contiguous."""
+    if arrays[0].ndim and arrays[0].size <= SLICE:  # of no dimension, NumPy's results would be no arrays
+        yield arrays
+        return
     flat = [array.reshape(-1) for array in arrays]
     for start in range(0, flat[0].size, SLICE):
         yield tuple(array[start : start + SLICE] for array in flat)

@@ -49,7 +49,7 @@ def check_class_ids(layer: object, ids: np.ndarray, count: int, ignore_index: in
         ValueError: not an integer array.
         IndexError: naming the first id out of range.
     """
-    if not isinstance(ids, np.ndarray) or not np.issubdtype(ids.dtype, np.integer):
+    if not isinstance(ids, np.ndarray) or ids.dtype.kind not in "iu":
         raise ValueError(f"{layer!r} expects integer ids, got {getattr(ids, 'dtype', type(ids).__name__)}")
     outside = (ids < 0) | (ids >= count)
     if ignore_index is not None:

@@ -8,6 +8,7 @@ cross-entropy.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -183,24 +184,27 @@ class CrossEntropyLoss(Loss):
             )
         check_class_ids(self, target, prediction.shape[1], self.ignore_index)
         # One row of classes for each target.
-        rows = np.moveaxis(prediction, 1, -1).reshape(target.size, prediction.shape[1])
-        counted = target.reshape(-1) != self.ignore_index
-        chosen = np.arange(target.size), np.where(counted, target.reshape(-1), 0)
+        batch, classes, *rest = prediction.shape
+        rows = prediction.reshape(batch, classes, math.prod(rest)).swapaxes(1, 2).reshape(-1, classes)
+        ids = target.reshape(-1)
+        counted = ids != self.ignore_index
+        count = int(np.count_nonzero(counted))
+        chosen = np.arange(len(ids)), np.where(counted, ids, 0)
         log_p = log_softmax(rows)
         losses = np.where(counted, -log_p[chosen], np.zeros((), log_p.dtype)).reshape(target.shape)
-        self.save_for_backward(log_p, chosen, counted, target.shape)
-        return self.reduce(losses, int(np.count_nonzero(counted)))
+        self.save_for_backward(log_p, chosen, counted, count, prediction.shape)
+        return self.reduce(losses, count)
 
     def backward(
         self, grad_output: float | Float[np.ndarray, "batch *rest"] | None = None
     ) -> Float[np.ndarray, "batch classes *rest"]:
-        log_p, chosen, counted, shape = self.saved
-        scale = self.grad_losses(grad_output, shape, log_p.dtype, int(np.count_nonzero(counted)))
+        log_p, chosen, counted, count, (batch, classes, *rest) = self.saved
+        scale = self.grad_losses(grad_output, (batch, *rest), log_p.dtype, count)
         # dl/dx_i = e^{log_p_i} - δ_ic
-        grad = np.exp(log_p)
+        grad: np.ndarray = np.exp(log_p)
         grad[chosen] -= 1
         grad *= np.where(counted, scale.reshape(-1), np.zeros((), log_p.dtype))[:, None]
-        return np.moveaxis(grad.reshape(*shape, grad.shape[1]), -1, 1)
+        return grad.reshape(batch, math.prod(rest), classes).swapaxes(1, 2).reshape(batch, classes, *rest)
 
     def extra_repr(self) -> str:
         return f"ignore_index={self.ignore_index}, {super().extra_repr()}"

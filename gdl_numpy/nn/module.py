@@ -34,7 +34,7 @@ class Parameter:
     def accumulate(self, grad: np.ndarray | SparseRows) -> None:
         """Adds `grad` to `.grad`. The array becomes the parameter's: pass one that nobody else keeps."""
         if self.grad is None:
-            self.grad = grad if isinstance(grad, SparseRows) else np.require(grad, requirements="C")
+            self.grad = grad if isinstance(grad, SparseRows) else np.asarray(grad, order="C")
         elif isinstance(self.grad, SparseRows) and isinstance(grad, SparseRows):
             self.grad = self.grad + grad
         else:  # dense as soon as one of them is
@@ -191,7 +191,7 @@ class Sequential(Module):
             setattr(self, str(index), layer)
 
     def __iter__(self) -> Iterator[Module]:
-        return (layer for _, layer in self.named_children())
+        return iter([value for value in vars(self).values() if isinstance(value, Module)])
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
