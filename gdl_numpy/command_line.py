@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from enum import StrEnum
 from typing import Any
 
@@ -40,6 +42,8 @@ def check_cpu(device: Device) -> None:
 def run(app: typer.Typer, script: str, arguments: list[str]) -> int:
     """Runs a command line, and says in one line what was wrong with it.
 
+    What the terminal's encoding cannot say becomes a question mark, so that no result is lost to a "≤".
+
     Args:
         app: the command.
         script: its file, which the line begins with.
@@ -48,6 +52,9 @@ def run(app: typer.Typer, script: str, arguments: list[str]) -> int:
     Returns:
         the exit code: the command's own, 2 for bad usage and bad files, 130 for Ctrl-C.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         return int(app(arguments, standalone_mode=False) or 0)
     except (KeyboardInterrupt, typer.Abort):

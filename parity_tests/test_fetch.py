@@ -5,16 +5,16 @@ from __future__ import annotations
 import functools
 import gzip
 import hashlib
+import io
 import runpy
 import threading
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
-import typer
-from typer.testing import CliRunner, Result
 
 from gdl_numpy import data
 from gdl_numpy.data.sets.download import download
@@ -190,11 +190,20 @@ def sample(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> data.Source:
     return source
 
 
+class Result(NamedTuple):
+    """What a script left: its exit code, and what it printed."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
 def fetch_script(*arguments: str) -> Result:
     """Runs scripts/fetch_data.py in this process, where the sample data set is known."""
-    app = typer.Typer()
-    app.command()(runpy.run_path(str(SCRIPT))["main"])
-    return CliRunner().invoke(app, list(arguments))
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        exit_code = runpy.run_path(str(SCRIPT))["main"](list(arguments))
+    return Result(exit_code, out.getvalue(), err.getvalue())
 
 
 def files_under(root: Path) -> list[str]:

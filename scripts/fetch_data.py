@@ -10,13 +10,14 @@ A second run keeps the files that are good. Exit code: 0 when all is there, 1 wh
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path  # noqa: TC003 (typer reads the annotations)
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Column, Table
 
-from gdl_numpy.command_line import make_console
+from gdl_numpy.command_line import make_console, run
 from gdl_numpy.data import DATASETS, DataError, Source, data_root, fetch, find
 
 if TYPE_CHECKING:
@@ -25,22 +26,20 @@ if TYPE_CHECKING:
 # Of more files than this in one folder and state, the table says how many there are.
 FEW = 4
 
+app = typer.Typer(add_completion=False)
 STYLES: dict[FileState, str] = {"good": "green", "missing": "yellow", "damaged": "red"}
 
 
-def main(
+@app.command()
+def fetch_all(
     names: Annotated[list[str] | None, typer.Argument(help="Data sets; none to list them.")] = None,
     data_dir: Annotated[
         Path | None,
         typer.Option(help="Folder of all data sets (default: $GDL_DATA, else the user's cache folder)."),
     ] = None,
-) -> None:
+) -> int:
     """Download data sets, check them, and say where they are; without a name, list them all."""
-    try:
-        sources = [find(name) for name in names or DATASETS]
-    except ValueError as error:
-        typer.echo(f"fetch_data.py: {error}", err=True)
-        raise typer.Exit(2) from None
+    sources = [find(name) for name in names or DATASETS]
     failed = False
     for source in sources if names else []:
         try:
@@ -49,7 +48,7 @@ def main(
             failed = True
             typer.echo(f"fetch_data.py: {error}", err=True)
     report(sources, data_root(data_dir))
-    raise typer.Exit(int(failed))
+    return int(failed)
 
 
 def report(sources: list[Source], root: Path) -> None:
@@ -76,5 +75,10 @@ def report(sources: list[Source], root: Path) -> None:
     console.print(table)
 
 
+def main(arguments: list[str]) -> int:
+    """Runs the command line; returns the exit code."""
+    return run(app, "fetch_data.py", arguments)
+
+
 if __name__ == "__main__":
-    typer.run(main)
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,54 @@
+"""What the scripts' command lines share: one line for what is wrong, and whole results on any terminal."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+import typer
+
+from gdl_numpy.command_line import make_console, run
+
+
+@pytest.fixture
+def app() -> typer.Typer:
+    app = typer.Typer(add_completion=False)
+
+    @app.command()
+    def command(mode: str = "print") -> int:
+        if mode == "interrupt":
+            raise KeyboardInterrupt
+        if mode == "refuse":
+            raise ValueError("mode must be ≤ 1")
+        make_console(60).print("│ error ≤ bound ⁻⁴ │")
+        return 3
+
+    return app
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_what_a_terminal_cannot_say_loses_nothing_else(
+    encoding: str, app: typer.Typer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After all the work, a table must not be lost to a character."""
+    streams = [io.TextIOWrapper(io.BytesIO(), encoding) for _ in range(2)]
+    monkeypatch.setattr(sys, "stdout", streams[0])
+    monkeypatch.setattr(sys, "stderr", streams[1])
+    assert run(app, "script.py", []) == 3
+    assert run(app, "script.py", ["--mode", "refuse"]) == 2
+    for stream in streams:
+        stream.flush()
+    out, err = (stream.buffer.getvalue().decode(encoding) for stream in streams)  # type: ignore[attr-defined]
+    sign = "≤" if encoding == "utf-8" else "?"
+    assert f"error {sign} bound" in out
+    assert err == f"script.py: mode must be {sign} 1\n"
+
+
+def test_exit_codes(app: typer.Typer, capsys: pytest.CaptureFixture[str]) -> None:
+    """Those that shells know: 2 for bad usage, 130 for Ctrl-C."""
+    assert run(app, "script.py", ["--mode", "interrupt"]) == 130
+    assert capsys.readouterr().err == ""
+    assert run(app, "script.py", ["--mood", "bad"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("script.py: No such option: --mood")
