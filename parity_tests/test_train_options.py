@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import inspect
 import re
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pytest
 import typer
 
-from gdl_numpy.data import (
-    data_modules_of,
-)
+from gdl_numpy.data import TextDataModule, data_modules_of
 from gdl_numpy.models import MODELS
 from gdl_numpy.options import descriptions_of, given_in, options_of
 from gdl_numpy.training_flags import TrainingFlags
@@ -49,6 +48,22 @@ def test_help_without_a_model(capsys: pytest.CaptureFixture[str]) -> None:
         assert name in shown
 
 
+def test_choices_are_shown_as_they_are_written(capsys: pytest.CaptureFixture[str]) -> None:
+    """In their own upper and lower case, however narrow the window is."""
+    assert train("ContrastiveEncoder --help") == 0
+    shown = capsys.readouterr().out
+    for loss in ("NTXentLoss", "TripletMarginLoss", "ContrastiveLoss", "CosineEmbeddingLoss"):
+        assert loss in shown
+
+
+def test_the_help_says_which_options_are_for_some_data_only() -> None:
+    options = script["options_for"](MODELS["LSTMLanguageModel"])
+    said = {name: get_args(option.annotation)[1].help for name, option in options.items()}
+    for name in ("chunk", "vocabulary", "unknown", "max_words"):
+        assert " Only for running text." in said[name]
+    assert "Only for" not in said["batch_size"]
+
+
 class Gadget:
     """A model, as far as its options go.
 
@@ -76,6 +91,10 @@ class Gadget:
         *,
         rng: np.random.Generator | None = None,
     ) -> None: ...
+
+
+class Relative(TextDataModule):
+    """What it takes, and what it is called there, is all its base's: this file knows nothing of tokens."""
 
 
 class Undescribed(Gadget):
@@ -125,3 +144,28 @@ def test_no_option_can_vanish() -> None:
         options_of(Undescribed)
     with pytest.raises(TypeError, match="Gadget: no option can be of the type"):
         options_of(Gadget)
+
+
+def test_options_of_a_class_whose_arguments_are_its_bases() -> None:
+    """Types are looked up where the arguments are written, not only where the class is."""
+    own, inherited = (options_of(module, skip=["dataset"]) for module in (TextDataModule, Relative))
+    assert own.keys() == inherited.keys()
+    assert {name: option.default for name, option in own.items()} == {
+        name: option.default for name, option in inherited.items()
+    }
+
+
+@pytest.mark.parametrize(
+    "kind", [int | str, list[int], Sequence[float], tuple[str, ...], dict, Any, "Nothing"]
+)
+def test_types_that_no_option_has(kind: Any) -> None:
+    def tool(thing: Any) -> None:
+        """A tool.
+
+        Args:
+            thing: what it needs.
+        """
+
+    tool.__annotations__["thing"] = kind
+    with pytest.raises(TypeError, match="tool: no option can be of the type of thing"):
+        options_of(tool)

@@ -93,7 +93,11 @@ REFUSALS = {
         "ContrastiveEncoder --loss ContrastiveLoss --no-labelled --views 1",
         "--no-labelled needs --views 2 or more",
     ),
-    "loss": ("ContrastiveEncoder --loss MSELoss", "--loss"),
+    "loss": (
+        "ContrastiveEncoder --loss TripletMargin",
+        "unknown loss 'TripletMargin': did you mean 'TripletMarginLoss'",
+    ),
+    "no loss of temperature 0": ("ContrastiveEncoder --temperature 0", "temperature"),
     "vocab size": ("LSTMLanguageModel --vocab-size 9", "--vocab-size must be the data's"),
     "hidden size": ("LSTMLanguageModel --hidden-size 0", "hidden_size"),
     "nonlinearity": ("RNNLanguageModel --nonlinearity sigmoid", "nonlinearity"),
