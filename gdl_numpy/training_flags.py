@@ -113,7 +113,11 @@ class TrainingFlags:
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> TrainingFlags:
-        """The flags among the options given, with the optimizer's right name and a learning rate for it."""
+        """The flags among the options given, with the optimizer's right name and a learning rate for it.
+
+        Raises:
+            ValueError: an unknown optimizer, or flags that cannot be meant.
+        """
         mine = {field.name: given[field.name] for field in fields(cls) if field.name in given}
         mine["optimizer"] = lookup("optimizer", given["optimizer"], {name: name for name in OPTIMIZERS})
         return cls(**({"lr": USUAL_LR[mine["optimizer"]]} | mine))
