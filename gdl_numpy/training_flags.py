@@ -46,6 +46,10 @@ BETTER: dict[type[Any], dict[str, Any]] = {
 }
 USUAL_LR = {"SGD": 0.1, "Adam": 1e-3, "AdamW": 1e-3}
 
+# The weights are in float32, which torch refuses to multiply by numbers that it cannot hold (3e38, and Adam
+# divides by 0.1).
+LARGEST = 1e30
+
 # Flags that may change when a run is resumed.
 FREE = ("data_dir", "epochs", "device", "out", "resume", "overwrite")
 
@@ -108,6 +112,15 @@ class TrainingFlags:
             if value < 0 or (value == 0 and name == "clip_norm"):
                 least = "more than 0" if name == "clip_norm" else "0 or more"
                 raise ValueError(f"{flag(name)} must be {least}, got {value}")
+            if value > LARGEST:
+                raise ValueError(f"{flag(name)} must be at most {LARGEST:g}, got {value}")
+        if self.lr and self.lr_decay > 1:
+            last = math.log10(self.lr) + math.log10(self.lr_decay) * (self.epochs - 1)
+            if last > math.log10(LARGEST):
+                raise ValueError(
+                    f"--lr-decay {self.lr_decay} makes the learning rate more than {LARGEST:g} within "
+                    f"{self.epochs} epochs"
+                )
         if self.momentum != 0 and self.optimizer != "SGD":
             raise ValueError(f"--momentum is for --optimizer SGD, not for {self.optimizer}")
 

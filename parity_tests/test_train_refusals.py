@@ -37,6 +37,13 @@ REFUSALS = {
     "negative weight decay": ("MLP --weight-decay -1", "--weight-decay must be 0 or more, got -1"),
     "infinite lr": ("MLP --lr inf", "--lr must be a finite number, got inf"),
     "lr that is nan": ("MLP --backend torch --lr nan", "--lr must be a finite number, got nan"),
+    "lr beyond float32": ("MLP --backend torch --lr 1e300", "--lr must be at most 1e+30, got 1e+300"),
+    "weight decay beyond float32": ("MLP --weight-decay 1e39", "--weight-decay must be at most 1e+30"),
+    "lr that grows beyond float32": (
+        "MLP --lr-decay 1e20 --epochs 3",
+        "--lr-decay 1e+20 makes the learning rate more than 1e+30 within 3 epochs",
+    ),
+    "no memory for the weights": ("MLP --hidden-features 9999999999999", "not enough memory: Unable to all"),
     "infinite decay": ("MLP --lr-decay inf", "--lr-decay must be a finite number, got inf"),
     "dropout": ("MLP --dropout 1.5", "p in [0, 1], got 1.5"),
     "batch size": ("MLP --batch-size 0", "--batch-size"),
