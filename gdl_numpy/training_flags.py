@@ -55,8 +55,15 @@ FREE = ("data_dir", "epochs", "device", "out", "resume", "overwrite")
 
 
 def defaults_of(model: type[Any]) -> dict[str, Any]:
-    """The flags that suit a model of the NumPy side, where its user gives none."""
-    return USUAL | BETTER.get(data_modules_of(model)[0], {}) | BETTER.get(model, {})
+    """The flags that suit a model of the NumPy side, where its user gives none.
+
+    Raises:
+        TypeError: a model that there are no data for.
+    """
+    modules = data_modules_of(model)
+    if not modules:
+        raise TypeError(f"{model.__name__} is not among the readers of any data module")
+    return USUAL | BETTER.get(modules[0], {}) | BETTER.get(model, {})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ import typer
 from gdl_numpy.data import TextDataModule, data_modules_of
 from gdl_numpy.models import MODELS
 from gdl_numpy.options import descriptions_of, given_in, options_of
-from gdl_numpy.training_flags import TrainingFlags
+from gdl_numpy.training_flags import TrainingFlags, defaults_of
 from parity_tests.support.train_script import (
     quiet,
     script,
@@ -169,3 +169,8 @@ def test_types_that_no_option_has(kind: Any) -> None:
     tool.__annotations__["thing"] = kind
     with pytest.raises(TypeError, match="tool: no option can be of the type of thing"):
         options_of(tool)
+
+
+def test_a_model_without_data() -> None:
+    with pytest.raises(TypeError, match="Gadget is not among the readers of any data module"):
+        defaults_of(Gadget)
