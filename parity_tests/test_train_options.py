@@ -15,6 +15,9 @@ from gdl_numpy.data import TextDataModule, data_modules_of
 from gdl_numpy.models import MODELS
 from gdl_numpy.options import descriptions_of, given_in, options_of
 from gdl_numpy.training_flags import TrainingFlags, defaults_of
+from gdl_torch.data import DataModule
+from gdl_torch.data.sets import BASES
+from gdl_torch.models import MODELS as TORCH_MODELS
 from parity_tests.support.train_script import (
     quiet,
     script,
@@ -40,6 +43,20 @@ def test_help_has_every_argument_of_model_data_and_loss(
             )
 
 
+@pytest.mark.parametrize("module", BASES, ids=lambda module: module.__name__)
+def test_an_option_of_the_data_reaches_both_sides(module: type[DataModule]) -> None:
+    """Lightning's data module is made with those of the arguments that it has, and none may be lost."""
+    ours, theirs = (inspect.signature(side).parameters for side in (module.twin, module))
+    for name in ours.keys() - {"dataset", "ahead"}:  # `ahead` it takes from the Trainer's model
+        assert theirs[name].default == ours[name].default, name
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_an_option_of_the_loss_reaches_both_sides(name: str) -> None:
+    ours = inspect.signature(MODELS[name].task.of).parameters.keys() - {"model"}
+    assert ours <= inspect.signature(TORCH_MODELS[name]).parameters.keys()
+
+
 def test_help_without_a_model(capsys: pytest.CaptureFixture[str]) -> None:
     """No model is bad usage; the help that it brings lists them."""
     assert train() == 2
@@ -49,7 +66,7 @@ def test_help_without_a_model(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_choices_are_shown_as_they_are_written(capsys: pytest.CaptureFixture[str]) -> None:
-    """In their own upper and lower case, however narrow the window is."""
+    """In their own upper and lower case, and whole, in a window of the usual width."""
     assert train("ContrastiveEncoder --help") == 0
     shown = capsys.readouterr().out
     for loss in ("NTXentLoss", "TripletMarginLoss", "ContrastiveLoss", "CosineEmbeddingLoss"):
