@@ -63,6 +63,8 @@ def run(app: typer.Typer, script: str, arguments: list[str]) -> int:
         message = str(error.format_message())
     except (ValueError, IndexError, OSError) as error:
         message = str(error)
+    except MemoryError as error:
+        message = f"not enough memory: {error}"
     if message:  # there is none with the help that stands in for a missing command line
         typer.echo(f"{script}: {message}", err=True)
     return 2

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import docstring_parser
 import typer
+
+from gdl_numpy.lookup import lookup
 
 # What annotations are made of; a module may import these for its type checker alone.
 TYPES = {"Sequence": Sequence, "Literal": Literal, "Path": Path}
@@ -72,7 +74,10 @@ def options_of(
             default = default if default is None else ",".join(map(str, default)) or "none"
             kind = Any
         if get_origin(kind) is Literal:
-            settings["case_sensitive"] = False
+            choices = get_args(kind)
+            settings |= {"parser": one_of(name, choices), "metavar": "NAME"}
+            settings["help"] += f" One of {', '.join(choices)}."
+            kind = Any
         option = typer.Option(*filter(None, [names.get(name)]), **settings)
         options[name] = inspect.Parameter(
             name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind | None, option]
@@ -91,23 +96,32 @@ def descriptions_of(callee: Any) -> dict[str, str]:
 
 
 def type_of(parameter: inspect.Parameter, callee: Any) -> Any:
-    """The type of an argument, apart from None; `Sequence[int]` for any sequence of integers."""
-    kind = parameter.annotation
+    """The type of an argument, apart from None; `Sequence[int]` for any sequence of integers.
+
+    Raises:
+        TypeError: a type that no option has.
+    """
+    kind, refusal = (
+        parameter.annotation,
+        f"{callee.__qualname__}: no option can be of the type of {parameter}",
+    )
     if isinstance(kind, str):
-        module = vars(sys.modules[callee.__module__])
+        names = dict(TYPES)
+        for each in reversed(getattr(callee, "__mro__", (callee,))):  # arguments may be those of a base
+            names |= vars(sys.modules[each.__module__])
         try:
-            kind = eval(kind, TYPES | module)  # the annotation of our own source, not a user's text
+            kind = eval(kind, names)  # the annotation of our own source, not a user's text
         except NameError as error:
-            raise TypeError(
-                f"{callee.__qualname__}: no option can be of the type {kind} ({error})"
-            ) from error
+            raise TypeError(f"{refusal} ({error})") from error
     if get_origin(kind) in (Union, UnionType):
-        (kind,) = (each for each in get_args(kind) if each is not type(None))
-    if get_origin(kind) in (Sequence, tuple):
+        kind, *others = (each for each in get_args(kind) if each is not type(None))
+        if others:
+            raise TypeError(refusal)
+    if get_origin(kind) in (Sequence, tuple) and get_args(kind)[0] is int:
         return Sequence[int]
-    if not (get_origin(kind) is Literal or issubclass(kind, (int, float, str, Path))):
-        raise TypeError(f"{callee.__qualname__}: no option can be of the type of {parameter}")
-    return kind
+    if get_origin(kind) is Literal or (isinstance(kind, type) and issubclass(kind, (int, float, str, Path))):
+        return kind
+    raise TypeError(refusal)
 
 
 def integers(text: str) -> tuple[int, ...]:
@@ -116,6 +130,18 @@ def integers(text: str) -> tuple[int, ...]:
         return () if text == "none" else tuple(int(number) for number in text.split(","))
     except ValueError:
         raise typer.BadParameter(f"expected integers like 32,64, or none; got {text!r}") from None
+
+
+def one_of(name: str, choices: Collection[str]) -> Callable[[str], str]:
+    """What finds the right spelling of a choice, or says what is meant by one that is nearly right."""
+
+    def parse(text: str) -> str:
+        try:
+            return lookup(name.replace("_", " "), text, {choice: choice for choice in choices})
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+
+    return parse
 
 
 def given_in(context: Any) -> dict[str, Any]:

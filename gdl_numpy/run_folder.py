@@ -72,7 +72,7 @@ def _as_now(settings: dict[str, Any]) -> dict[str, Any]:
     if "loss_name" in settings:
         settings["loss"] = settings.pop("loss_name")
         own = "temperature" if settings["loss"] == "NTXentLoss" else "margin"
-        settings[own] = 0.5 if settings[own] is None else settings[own]
+        settings[own] = 0.5 if settings.get(own) is None else settings[own]
     task = settings.pop("task", None)
     if task is not None:
         settings["data"] = str(settings["data"]).replace(f"_task{task}", f"/{task}")

@@ -46,13 +46,24 @@ BETTER: dict[type[Any], dict[str, Any]] = {
 }
 USUAL_LR = {"SGD": 0.1, "Adam": 1e-3, "AdamW": 1e-3}
 
+# The weights are in float32, which torch refuses to multiply by numbers that it cannot hold (3e38, and Adam
+# divides by 0.1).
+LARGEST = 1e30
+
 # Flags that may change when a run is resumed.
 FREE = ("data_dir", "epochs", "device", "out", "resume", "overwrite")
 
 
 def defaults_of(model: type[Any]) -> dict[str, Any]:
-    """The flags that suit a model of the NumPy side, where its user gives none."""
-    return USUAL | BETTER.get(data_modules_of(model)[0], {}) | BETTER.get(model, {})
+    """The flags that suit a model of the NumPy side, where its user gives none.
+
+    Raises:
+        TypeError: a model that there are no data for.
+    """
+    modules = data_modules_of(model)
+    if not modules:
+        raise TypeError(f"{model.__name__} is not among the readers of any data module")
+    return USUAL | BETTER.get(modules[0], {}) | BETTER.get(model, {})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,12 +119,25 @@ class TrainingFlags:
             if value < 0 or (value == 0 and name == "clip_norm"):
                 least = "more than 0" if name == "clip_norm" else "0 or more"
                 raise ValueError(f"{flag(name)} must be {least}, got {value}")
+            if value > LARGEST:
+                raise ValueError(f"{flag(name)} must be at most {LARGEST:g}, got {value}")
+        if self.lr and self.lr_decay > 1:
+            last = math.log10(self.lr) + math.log10(self.lr_decay) * (self.epochs - 1)
+            if last > math.log10(LARGEST):
+                raise ValueError(
+                    f"--lr-decay {self.lr_decay} makes the learning rate more than {LARGEST:g} within "
+                    f"{self.epochs} epochs"
+                )
         if self.momentum != 0 and self.optimizer != "SGD":
             raise ValueError(f"--momentum is for --optimizer SGD, not for {self.optimizer}")
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> TrainingFlags:
-        """The flags among the options given, with the optimizer's right name and a learning rate for it."""
+        """The flags among the options given, with the optimizer's right name and a learning rate for it.
+
+        Raises:
+            ValueError: an unknown optimizer, or flags that cannot be meant.
+        """
         mine = {field.name: given[field.name] for field in fields(cls) if field.name in given}
         mine["optimizer"] = lookup("optimizer", given["optimizer"], {name: name for name in OPTIMIZERS})
         return cls(**({"lr": USUAL_LR[mine["optimizer"]]} | mine))

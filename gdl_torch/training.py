@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 CHECKPOINT = "checkpoint.ckpt"
 BEST = "best.ckpt"
+# How `metric_classes` call a number of `metrics_class`, where not as that does.
+LOGGED_AS = {"accuracy": "acc"}
 # What decides the batches of a data module, of those it has.
 SETTINGS = (
     *("dataset", "batch_size", "chunk", "seed", "held_out_fraction", "max_words", "distinct", "window"),
@@ -122,9 +124,8 @@ def _run(trainer: pl.Trainer, model: Task, data: pl.LightningDataModule, checkpo
 
 def _metrics(task: Task, logged: Mapping[str, float], stage: str) -> Metrics:
     """What a model logged in a stage; perplexity and bits follow from the loss, as they do in NumPy."""
-    names = {"loss": "loss", "accuracy": "acc"}
-    values = {field.name: logged[f"{stage}_{names[field.name]}"] for field in fields(task.metrics_class)}
-    metrics: Metrics = task.metrics_class(**values)
+    names = {field.name: LOGGED_AS.get(field.name, field.name) for field in fields(task.metrics_class)}
+    metrics: Metrics = task.metrics_class(**{name: logged[f"{stage}_{key}"] for name, key in names.items()})
     return metrics
 
 

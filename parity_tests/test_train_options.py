@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import inspect
 import re
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pytest
 import typer
 
-from gdl_numpy.data import (
-    data_modules_of,
-)
+from gdl_numpy.data import TextDataModule, data_modules_of
 from gdl_numpy.models import MODELS
 from gdl_numpy.options import descriptions_of, given_in, options_of
-from gdl_numpy.training_flags import TrainingFlags
+from gdl_numpy.training_flags import TrainingFlags, defaults_of
+from gdl_torch.data import DataModule
+from gdl_torch.data.sets import BASES
+from gdl_torch.models import MODELS as TORCH_MODELS
 from parity_tests.support.train_script import (
     quiet,
     script,
@@ -41,12 +43,42 @@ def test_help_has_every_argument_of_model_data_and_loss(
             )
 
 
+@pytest.mark.parametrize("module", BASES, ids=lambda module: module.__name__)
+def test_an_option_of_the_data_reaches_both_sides(module: type[DataModule]) -> None:
+    """Lightning's data module is made with those of the arguments that it has, and none may be lost."""
+    ours, theirs = (inspect.signature(side).parameters for side in (module.twin, module))
+    for name in ours.keys() - {"dataset", "ahead"}:  # `ahead` it takes from the Trainer's model
+        assert theirs[name].default == ours[name].default, name
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_an_option_of_the_loss_reaches_both_sides(name: str) -> None:
+    ours = inspect.signature(MODELS[name].task.of).parameters.keys() - {"model"}
+    assert ours <= inspect.signature(TORCH_MODELS[name]).parameters.keys()
+
+
 def test_help_without_a_model(capsys: pytest.CaptureFixture[str]) -> None:
     """No model is bad usage; the help that it brings lists them."""
     assert train() == 2
     shown = "".join(capsys.readouterr())
     for name in MODELS:
         assert name in shown
+
+
+def test_choices_are_shown_as_they_are_written(capsys: pytest.CaptureFixture[str]) -> None:
+    """In their own upper and lower case, and whole, in a window of the usual width."""
+    assert train("ContrastiveEncoder --help") == 0
+    shown = capsys.readouterr().out
+    for loss in ("NTXentLoss", "TripletMarginLoss", "ContrastiveLoss", "CosineEmbeddingLoss"):
+        assert loss in shown
+
+
+def test_the_help_says_which_options_are_for_some_data_only() -> None:
+    options = script["options_for"](MODELS["LSTMLanguageModel"])
+    said = {name: get_args(option.annotation)[1].help for name, option in options.items()}
+    for name in ("chunk", "vocabulary", "unknown", "max_words"):
+        assert " Only for running text." in said[name]
+    assert "Only for" not in said["batch_size"]
 
 
 class Gadget:
@@ -76,6 +108,10 @@ class Gadget:
         *,
         rng: np.random.Generator | None = None,
     ) -> None: ...
+
+
+class Relative(TextDataModule):
+    """What it takes, and what it is called there, is all its base's: this file knows nothing of tokens."""
 
 
 class Undescribed(Gadget):
@@ -125,3 +161,33 @@ def test_no_option_can_vanish() -> None:
         options_of(Undescribed)
     with pytest.raises(TypeError, match="Gadget: no option can be of the type"):
         options_of(Gadget)
+
+
+def test_options_of_a_class_whose_arguments_are_its_bases() -> None:
+    """Types are looked up where the arguments are written, not only where the class is."""
+    own, inherited = (options_of(module, skip=["dataset"]) for module in (TextDataModule, Relative))
+    assert own.keys() == inherited.keys()
+    assert {name: option.default for name, option in own.items()} == {
+        name: option.default for name, option in inherited.items()
+    }
+
+
+@pytest.mark.parametrize(
+    "kind", [int | str, list[int], Sequence[float], tuple[str, ...], dict, Any, "Nothing"]
+)
+def test_types_that_no_option_has(kind: Any) -> None:
+    def tool(thing: Any) -> None:
+        """A tool.
+
+        Args:
+            thing: what it needs.
+        """
+
+    tool.__annotations__["thing"] = kind
+    with pytest.raises(TypeError, match="tool: no option can be of the type of thing"):
+        options_of(tool)
+
+
+def test_a_model_without_data() -> None:
+    with pytest.raises(TypeError, match="Gadget is not among the readers of any data module"):
+        defaults_of(Gadget)

@@ -142,3 +142,15 @@ def test_a_run_from_before_the_loss_was_called_loss(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(json.dumps(old))
     assert train(*flags, 2, "--resume") == 0
     assert train(*flags, 3, "--resume", "--temperature", 0.1) == 2
+
+
+@pytest.mark.parametrize("settings", ["{}", "[1]", "null", '{"loss_name": "NTXentLoss"}', "\xff"])
+def test_settings_that_are_no_settings(
+    settings: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A damaged run.json is refused in one line."""
+    (tmp_path / "checkpoint.safetensors").touch()
+    (tmp_path / "run.json").write_text(settings, encoding="latin-1")
+    assert train("MLP --resume --out", tmp_path) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("train.py: ")

@@ -8,7 +8,8 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytest
@@ -23,8 +24,10 @@ from gdl_numpy.nn import CrossEntropyLoss
 from gdl_numpy.optim import SGD, Adam
 from gdl_numpy.tasks import Classification, ClassificationMetrics, Metrics
 from gdl_numpy.training import evaluate, fit
+from gdl_torch import models as torch_models
 from gdl_torch.data import DigitsDataModule
 from gdl_torch.export import from_numpy
+from gdl_torch.tasks import Mean, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -390,3 +393,33 @@ def test_generators_of_all_layers_are_in_the_checkpoint(tmp_path: Path) -> None:
     first, second = metadata["generators"].values()
     assert first != second
     assert first["state"] != np.random.default_rng(0).bit_generator.state["state"], "it has been drawn from"
+
+
+@dataclass(frozen=True)
+class SureMetrics(ClassificationMetrics):
+    """With a number that is no other task's."""
+
+    sure: float
+
+
+class SureMLP(torch_models.MLP):
+    """A model of a task with metrics of its own."""
+
+    metrics_class: ClassVar[Any] = SureMetrics
+    metric_classes: ClassVar = {"acc": Mean, "sure": Mean}
+
+    def totals(self, outcome: Outcome, count: torch.Tensor | int) -> dict[str, torch.Tensor]:
+        sure = (outcome.outputs.softmax(dim=1).amax(dim=1) > 0.12).sum()
+        return {**super().totals(outcome, count), "sure": sure}
+
+
+def test_metrics_of_a_new_task_come_back_from_lightning() -> None:
+    """By the names that the task gives them: nothing outside lists those there are."""
+    data = DigitsDataModule(batch_size=BATCH_SIZE)
+    model = SureMLP(64)
+    found = gdl_torch.training.evaluate(model, data, accelerator="cpu")
+    assert isinstance(found, SureMetrics)
+    with torch.no_grad():
+        logits = model.eval()(torch.from_numpy(data.test.inputs))
+    assert found.sure == float((logits.softmax(dim=1).amax(dim=1) > 0.12).double().mean())
+    assert 0 < found.sure < 1

@@ -48,7 +48,7 @@ from gdl_numpy.run_folder import claim, reclaim
 from gdl_numpy.training_flags import TrainingFlags, defaults_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from gdl_numpy.data import AnyDataset, DataModule
     from gdl_numpy.history import History
@@ -85,6 +85,7 @@ def plan(model_name: str, given: Mapping[str, Any]) -> Run:
 
     Raises:
         ValueError: options that do not go together, or not with the data.
+        DataError: the data are damaged, or are missing and cannot be downloaded.
     """
     model_class: Any = MODELS[model_name]
     flags = TrainingFlags.of({**defaults_of(model_class), **given})
@@ -111,6 +112,7 @@ def data_for(
 
     Raises:
         ValueError: the data are of another kind than the model is for, or an option is not for them.
+        DataError: they are damaged, or are missing and cannot be downloaded.
     """
     dataset: AnyDataset = load_or_read(flags.data, flags.data_dir)
     module = data_module_for(model, dataset)
@@ -274,11 +276,18 @@ def options_for(model: type[Any]) -> dict[str, inspect.Parameter]:
     options = options_of(TrainingFlags, (), defaults, least=least, names=NAMES, more=more)
     decided = dict.fromkeys(model.task.data_arguments(model, {}), "the loss's")
     for module in modules:
-        found = options_of(module, NO_FLAGS, defaults, decided, least, NAMES, panel="Data")
+        only = {name: only_for(name, modules) for name in inspect.signature(module).parameters}
+        found = options_of(module, NO_FLAGS, defaults, decided, least, NAMES, only, panel="Data")
         options |= {name: option for name, option in found.items() if name not in options}
     options |= options_of(model.task.of, NO_FLAGS, panel="Loss")
     decided = dict.fromkeys(FROM_DATA, "the data's") | {"sparse": "for plain SGD"}
     return options | options_of(model, NO_FLAGS, decided=decided, panel=model.__name__)
+
+
+def only_for(name: str, modules: Sequence[type[DataModule]]) -> str:
+    """What the help says of an option that not all data modules of a model have."""
+    able = [module for module in modules if name in inspect.signature(module).parameters]
+    return "" if len(able) == len(modules) else f" Only for {kinds_of(*able)}."
 
 
 def main(arguments: list[str]) -> int:

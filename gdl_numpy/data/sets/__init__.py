@@ -70,6 +70,10 @@ def load_or_read(name: str, data_dir: str | Path | None = None) -> Any:
     A file is meant by how it is written, with a folder or a suffix, or because there is one. Before a data
     set's name, a file of the same name is written with its folder: ./digits.
 
+    Args:
+        name: what `find` takes, or a path.
+        data_dir: folder of all data sets; see `data_root`.
+
     Raises:
         ValueError: there is neither, or what is in the file is no text to learn from.
         DataError: a file of the data set is damaged, or is missing and cannot be downloaded.
