@@ -73,7 +73,7 @@ class History:
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(5.5 * len(panels), 4), layout="constrained")
-        figure.suptitle(title)
+        figure.suptitle(title, parse_math=False)  # a file's name may have dollars in it
         all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
         for (metric, scale), axes in zip(panels.items(), all_axes, strict=True):
             self._plot_metric(metric, scale, axes)

@@ -101,10 +101,8 @@ def type_of(parameter: inspect.Parameter, callee: Any) -> Any:
     Raises:
         TypeError: a type that no option has.
     """
-    kind, refusal = (
-        parameter.annotation,
-        f"{callee.__qualname__}: no option can be of the type of {parameter}",
-    )
+    kind = parameter.annotation
+    refusal = f"{callee.__qualname__}: no option can be of the type of {parameter}"
     if isinstance(kind, str):
         names = dict(TYPES)
         for each in reversed(getattr(callee, "__mro__", (callee,))):  # arguments may be those of a base

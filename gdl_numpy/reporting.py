@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import typer
 from rich.table import Column, Table
+from rich.text import Text
 
 from gdl_numpy.command_line import make_console
 from gdl_numpy.data import IGNORED
@@ -39,9 +41,10 @@ def report(
     epoch = (keeps_best and history.best_epoch) or len(history)
     row = history.rows[epoch - 1] if epoch else {}
     console = make_console()
+    say = partial(console.print, soft_wrap=True, markup=False, emoji=False)  # names may look like either
     console.print(table_of(row, test, data.unit, title))
     files = "model.safetensors, history.json, history.csv, history.png"
-    console.print(f"saved in {out}: {files}", soft_wrap=True)
+    say(f"saved in {out}: {files}")
 
     unit, test_examples = "example", data.test.describe().get("examples", 0)
     if test.per_token:
@@ -52,7 +55,7 @@ def report(
         result = f"validation loss {row['validation_loss']:.4f}, {result}"
     seconds = sum(row["seconds"] for row in history.rows)
     after = f"after {len(history)} epochs in {seconds:.1f} s"
-    console.print(f"{title}: {result} on {test_examples:,} {unit}s, {after}", soft_wrap=True)
+    say(f"{title}: {result} on {test_examples:,} {unit}s, {after}")
 
 
 def table_of(row: dict[str, float], test: Metrics, unit: str, title: str) -> Table:
@@ -60,8 +63,8 @@ def table_of(row: dict[str, float], test: Metrics, unit: str, title: str) -> Tab
     metrics = test.columns
     heads = {"bits_per_token": f"bits per\n{unit}"}
     if len(metrics) > 2:  # within 80 characters all the same
-        title = title.replace(" on ", "\non ")
-    table = Table(Column(title, no_wrap=True))
+        title = title.replace(" on ", "\non ", 1)
+    table = Table(Column(Text(title), no_wrap=True))
     for name in metrics:
         table.add_column(heads.get(name, name), justify="right")
     for part in ("train", "validation"):

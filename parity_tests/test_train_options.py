@@ -74,6 +74,7 @@ def test_choices_are_shown_as_they_are_written(capsys: pytest.CaptureFixture[str
 
 
 def test_the_help_says_which_options_are_for_some_data_only() -> None:
+    """A language model reads running text and sentences, and only of the former has it such options."""
     options = script["options_for"](MODELS["LSTMLanguageModel"])
     said = {name: get_args(option.annotation)[1].help for name, option in options.items()}
     for name in ("chunk", "vocabulary", "unknown", "max_words"):

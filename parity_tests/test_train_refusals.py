@@ -89,6 +89,7 @@ REFUSALS = {
     ),
     "no such task": ("LSTMLanguageModel --data babi/21", "babi: task must be from 1 to 20, got 21"),
     "all held out": ("MLP --validation 0.9999", "validation=0.9999 holds out all 1,437 examples"),
+    "no such file here": ("LSTMLanguageModel --data ./digits2", "there is no file digits2"),
     "no such file": ("LSTMLanguageModel --data no.txt", "there is no file no.txt"),
     "temperature": (
         "ContrastiveEncoder --loss TripletMarginLoss --temperature 1",

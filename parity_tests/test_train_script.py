@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -192,6 +193,22 @@ def test_both_backends_train_on_a_file_of_text(tmp_path: Path, capsys: pytest.Ca
     for backend in ("numpy", "torch"):
         assert f"LSTMLanguageModel on babi, {backend}: " in said
         assert "ä" in load_vocabulary(tmp_path / backend / "model.safetensors").tokens
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+def test_a_file_of_any_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither the plot nor the terminal takes it for formulas, markup or an emoji."""
+    monkeypatch.chdir(tmp_path)
+    name = r"$\frac$ [red]ä :cat: on %s"
+    (tmp_path / name).write_text("Es war einmal ein Mädchen. " * 20, encoding="utf-8")
+    line = f"{SMALL_TEXT} --batch-size 2 --chunk 4 --epochs 1"
+    assert train(line, "--data", name, "--out", "run[/bold]") == 0
+    *_, saved, last = capsys.readouterr().out.splitlines()
+    assert saved.startswith("saved in run[/bold]: ")
+    assert last.startswith(f"LSTMLanguageModel on {name}, numpy: ")
+    assert (tmp_path / "run[" / "bold]" / "history.png").exists()
 
 
 @needs_babi

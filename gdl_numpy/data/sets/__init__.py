@@ -80,7 +80,7 @@ def load_or_read(name: str, data_dir: str | Path | None = None) -> Any:
     """
     path, (start, _, task) = Path(name), name.casefold().partition("/")
     is_data_set = start in DATASETS and (not task or task.isdecimal())
-    if not is_data_set and (len(path.parts) > 1 or path.suffix or path.exists()):
+    if not is_data_set and (path.name != name or path.suffix or path.exists()):
         return read_text_file(path)
     return load(name, data_dir)
 
