@@ -1,7 +1,8 @@
-"""How a model is trained: the flags of `scripts/train.py` that all models share, and what suits each."""
+"""How a model is trained: the options of `scripts/train.py`, those of all models and those of each."""
 
 from __future__ import annotations
 
+import inspect
 import math
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
@@ -20,14 +21,19 @@ from gdl_numpy.data import (
     ViewsDataModule,
     data_modules_of,
 )
+from gdl_numpy.data.choice import names_of
+from gdl_numpy.data.dataset import TextDataset
+from gdl_numpy.data.module import LEAST, kinds_of
 from gdl_numpy.lookup import lookup
 from gdl_numpy.models import TransitionMatrixLM
 from gdl_numpy.optim import OPTIMIZERS
-from gdl_numpy.options import flag
+from gdl_numpy.options import flag, options_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    from gdl_numpy.data import DataModule
 
 # What suits most models; and by the data module that a model's data are made by, or by the model itself, what
 # suits it better.
@@ -50,6 +56,12 @@ USUAL_LR = {"SGD": 0.1, "Adam": 1e-3, "AdamW": 1e-3}
 # divides by 0.1).
 LARGEST = 1e30
 
+# Arguments of models that the data decide, where no flag does.
+FROM_DATA = ("in_features", "in_shape", "out_features", "vocab_size", "patch_size")
+# Arguments of models, data modules and tasks that no flag gives, or one of `TrainingFlags`.
+NO_FLAGS = ("model", "rng", "dtype", "dataset", "transform", "ahead", "seed")
+# Flags that are not written as their arguments are.
+NAMES = {"count": "--views", "resume": "--resume", "overwrite": "--overwrite"}
 # Flags that may change when a run is resumed.
 FREE = ("data_dir", "epochs", "device", "out", "resume", "overwrite")
 
@@ -158,3 +170,26 @@ class TrainingFlags:
         """The flags that must stay the same when a run is resumed, their choices as plain strings."""
         values = {name: value for name, value in asdict(self).items() if name not in FREE}
         return {name: value.value if isinstance(value, StrEnum) else value for name, value in values.items()}
+
+
+def options_for(model: type[Any]) -> dict[str, inspect.Parameter]:
+    """All that can be said about training a model of the NumPy side, by name."""
+    modules, defaults = data_modules_of(model), defaults_of(model)
+    file = "; or a file of text" if any(TextDataset in module.takes for module in modules) else ""
+    more = {"data": f" Data sets: {names_of(*modules)}{file}."}
+    least = LEAST | {"epochs": 0, "patience": 1, "max_words": 2}
+    options = options_of(TrainingFlags, (), defaults, least=least, names=NAMES, more=more)
+    decided = dict.fromkeys(model.task.data_arguments(model, {}), "the loss's")
+    for module in modules:
+        only = {name: only_for(name, modules) for name in inspect.signature(module).parameters}
+        found = options_of(module, NO_FLAGS, defaults, decided, least, NAMES, only, panel="Data")
+        options |= {name: option for name, option in found.items() if name not in options}
+    options |= options_of(model.task.of, NO_FLAGS, panel="Loss")
+    decided = dict.fromkeys(FROM_DATA, "the data's") | {"sparse": "for plain SGD"}
+    return options | options_of(model, NO_FLAGS, decided=decided, panel=model.__name__)
+
+
+def only_for(name: str, modules: Sequence[type[DataModule]]) -> str:
+    """What the help says of an option that not all data modules of a model have."""
+    able = [module for module in modules if name in inspect.signature(module).parameters]
+    return "" if len(able) == len(modules) else f" Only for {kinds_of(*able)}."

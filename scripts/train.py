@@ -36,30 +36,22 @@ from gdl_numpy import training
 from gdl_numpy.checkpoint import save_model
 from gdl_numpy.command_line import Backend, check_cpu, run
 from gdl_numpy.data import data_module_for, data_modules_of, load_or_read
-from gdl_numpy.data.choice import names_of
-from gdl_numpy.data.dataset import TextDataset
-from gdl_numpy.data.module import LEAST, kinds_of
+from gdl_numpy.data.module import kinds_of
 from gdl_numpy.lookup import lookup
 from gdl_numpy.models import MODELS
 from gdl_numpy.optim import OPTIMIZERS
-from gdl_numpy.options import flag, given_in, options_of
+from gdl_numpy.options import flag, given_in
 from gdl_numpy.reporting import report, say_how_to_go_on
 from gdl_numpy.run_folder import claim, reclaim
-from gdl_numpy.training_flags import TrainingFlags, defaults_of
+from gdl_numpy.training_flags import NO_FLAGS, TrainingFlags, defaults_of, options_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from gdl_numpy.data import AnyDataset, DataModule
     from gdl_numpy.history import History
     from gdl_numpy.tasks import Metrics, Task
 
-# Arguments of models that the data decide, where no flag does.
-FROM_DATA = ("in_features", "in_shape", "out_features", "vocab_size", "patch_size")
-# Arguments of models, data modules and tasks that no flag gives, or one of `TrainingFlags`.
-NO_FLAGS = ("model", "rng", "dtype", "dataset", "transform", "ahead", "seed")
-# Flags that are not written as their arguments are.
-NAMES = {"count": "--views", "resume": "--resume", "overwrite": "--overwrite"}
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Train a model, on either backend.")
 
 
@@ -265,29 +257,6 @@ def command_for(name: str) -> Callable[..., None]:
     signature = inspect.Signature([context, *options_for(MODELS[name]).values()])
     command.__signature__ = signature  # type: ignore[attr-defined]
     return command
-
-
-def options_for(model: type[Any]) -> dict[str, inspect.Parameter]:
-    """All that can be said about training a model of the NumPy side, by name."""
-    modules, defaults = data_modules_of(model), defaults_of(model)
-    file = "; or a file of text" if any(TextDataset in module.takes for module in modules) else ""
-    more = {"data": f" Data sets: {names_of(*modules)}{file}."}
-    least = LEAST | {"epochs": 0, "patience": 1, "max_words": 2}
-    options = options_of(TrainingFlags, (), defaults, least=least, names=NAMES, more=more)
-    decided = dict.fromkeys(model.task.data_arguments(model, {}), "the loss's")
-    for module in modules:
-        only = {name: only_for(name, modules) for name in inspect.signature(module).parameters}
-        found = options_of(module, NO_FLAGS, defaults, decided, least, NAMES, only, panel="Data")
-        options |= {name: option for name, option in found.items() if name not in options}
-    options |= options_of(model.task.of, NO_FLAGS, panel="Loss")
-    decided = dict.fromkeys(FROM_DATA, "the data's") | {"sparse": "for plain SGD"}
-    return options | options_of(model, NO_FLAGS, decided=decided, panel=model.__name__)
-
-
-def only_for(name: str, modules: Sequence[type[DataModule]]) -> str:
-    """What the help says of an option that not all data modules of a model have."""
-    able = [module for module in modules if name in inspect.signature(module).parameters]
-    return "" if len(able) == len(modules) else f" Only for {kinds_of(*able)}."
 
 
 def main(arguments: list[str]) -> int:
