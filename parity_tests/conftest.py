@@ -27,7 +27,11 @@ pytest.register_assert_rewrite("parity_tests.support")  # its assertions say as 
 
 # The packages import what only their annotations need under TYPE_CHECKING, so that gdl_numpy runs with NumPy
 # alone. Here the annotations are to be checked, by jaxtyping and beartype at each call, and so must be there.
+from parity_tests.typecheck import jaxtyped
+
 typing.TYPE_CHECKING = True  # type: ignore[misc]
+# That is where the code of the hook looks for it, now and when what it made runs.
+jaxtyping.jaxtyped = jaxtyped  # type: ignore[assignment]
 with jaxtyping.install_import_hook(["gdl_numpy", "gdl_torch"], "parity_tests.typecheck.typecheck"):
     import gdl_numpy
     import gdl_torch
