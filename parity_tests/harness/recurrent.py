@@ -30,7 +30,7 @@ from parity_tests.harness.evaluate import (
     to_torch,
     unflatten,
 )
-from parity_tests.harness.rounding import gamma
+from parity_tests.harness.rounding import gamma, last_rounding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -242,7 +242,7 @@ def recurrence_bound(
     layer: Any, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float
 ) -> Evaluation:
     exact = run_torch(layer, inputs, targets, lambda _: grads)
-    bound = exact.map(lambda value: u * np.abs(value))
+    bound = exact.map(lambda value: last_rounding(value, u))
     numbers = sum(a.size for a in (*exact.outputs, *exact.grad_inputs, *exact.grad_params.values()))
     pairs = min(max(NUMBERS // (2 * numbers + 1), 1), DRAWS)
     rng = np.random.default_rng(0)

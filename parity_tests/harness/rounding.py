@@ -24,3 +24,8 @@ def gamma(operations: np.ndarray | float, u: float) -> np.ndarray:
     """
     nu = np.asarray(operations, np.float64) * u
     return np.where(nu < 1, nu / np.where(nu < 1, 1 - nu, 1), np.inf)
+
+
+def last_rounding(exact: np.ndarray, u: float) -> np.ndarray:
+    """How far off a result may be at least, u |x|, since it is rounded itself; 0 for inf and nan."""
+    return u * np.where(np.isfinite(exact), np.abs(exact), 0)
