@@ -17,7 +17,7 @@ compare: $(INSTALLED)  ## compare every model on both sides
 	$(BIN)/python scripts/compare.py $(ARGS)
 
 test: $(INSTALLED)  ## run the parity suite, on all cores
-	$(BIN)/pytest -n auto $(ARGS)
+	$(BIN)/pytest -n auto --dist worksteal $(ARGS)
 
 lint: $(INSTALLED)  ## check format, style, types and imports
 	$(BIN)/ruff format --check .

@@ -19,6 +19,8 @@ from gdl_numpy.chapter import SIDES, cut
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+pytestmark = pytest.mark.usefixtures("unchecked_types")  # as people run them, for whom time counts
+
 FOLDER = Path(__file__).parent.parent / "scripts" / "chapters"
 SCRIPTS = sorted(FOLDER.glob("ch*.py"))
 # How many values the book publishes in the chapters that are quick enough to give them all each time.

@@ -23,6 +23,8 @@ from gdl_torch import models as torch_models
 from parity_tests.harness.model_cases import MODELS
 from parity_tests.harness.pair import Pair
 
+pytestmark = pytest.mark.usefixtures("unchecked_types")  # as people run it, for whom time counts
+
 main = runpy.run_path(str(Path(__file__).parent.parent / "scripts" / "compare.py"))["main"]
 
 QUICK = ["--steps", "3", "--batch-size", "20", "--device", "cpu"]

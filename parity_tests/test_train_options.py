@@ -19,12 +19,12 @@ from gdl_torch.data import DataModule
 from gdl_torch.data.sets import BASES
 from gdl_torch.models import MODELS as TORCH_MODELS
 from parity_tests.support.train_script import (
-    quiet,
+    as_run,
     script,
     train,
 )
 
-pytestmark = quiet
+pytestmark = as_run
 
 
 @pytest.mark.parametrize("name", MODELS)

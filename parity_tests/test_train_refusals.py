@@ -11,8 +11,8 @@ import torch
 
 from gdl_numpy.run_folder import claim
 from parity_tests.support.train_script import (
+    as_run,
     needs_babi,
-    quiet,
     train,
     weights,
 )
@@ -20,7 +20,7 @@ from parity_tests.support.train_script import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = quiet
+pytestmark = as_run
 
 
 REFUSALS = {

@@ -17,16 +17,16 @@ import pytest
 from parity_tests.support.train_script import (
     SCRIPT,
     SMALL_TEXT,
+    as_run,
     assert_same_weights,
     both_backends,
-    quiet,
     train,
 )
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = quiet
+pytestmark = as_run
 
 
 @both_backends

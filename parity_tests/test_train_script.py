@@ -19,10 +19,10 @@ from gdl_numpy.tasks import Classification, ClassificationMetrics, LanguageMetri
 from gdl_numpy.training import evaluate
 from parity_tests.support.train_script import (
     SMALL_TEXT,
+    as_run,
     assert_same_training,
     both_backends,
     needs_babi,
-    quiet,
     script,
     train,
     weights,
@@ -31,7 +31,7 @@ from parity_tests.support.train_script import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = quiet
+pytestmark = as_run
 
 
 @both_backends

@@ -33,8 +33,9 @@ needs_babi = pytest.mark.skipif(
     not available("babi"), reason="bAbI is not there: run scripts/fetch_data.py babi"
 )
 both_backends = pytest.mark.parametrize("backend", ["numpy", "torch"])
-# Lightning's own use of torch, and a machine that has a GPU.
-quiet = [
+# As people run it, without run-time checks; and what Lightning says of its own use of torch, or of a GPU.
+as_run = [
+    pytest.mark.usefixtures("unchecked_types"),
     pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec:FutureWarning"),
     pytest.mark.filterwarnings("ignore:GPU available but not used"),
 ]
