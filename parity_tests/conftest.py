@@ -5,48 +5,21 @@ pytest --device cuda --dtype float32 --parity-json report.json
 
 from __future__ import annotations
 
-import importlib
 import json
-import pkgutil
 import typing
 from pathlib import Path
 
 import jaxtyping
 import pytest
-import torch
 from hypothesis import HealthCheck, settings
 from threadpoolctl import threadpool_limits
 
-# Imported first, since what follows is for our packages and not for theirs.
-LIBRARIES = """parity_tests.typecheck jsonargparse matplotlib.pyplot pooch pytorch_lightning.cli requests
-    safetensors.numpy sklearn.datasets torchmetrics torchvision.transforms.v2 typer"""
-for library in LIBRARIES.split():
-    importlib.import_module(library)
-
 pytest.register_assert_rewrite("parity_tests.support")  # its assertions say as much as a test's
-
-# The packages import what only their annotations need under TYPE_CHECKING, so that gdl_numpy runs with NumPy
-# alone. Here the annotations are to be checked, by jaxtyping and beartype at each call, and so must be there.
-from parity_tests.typecheck import jaxtyped
-
-typing.TYPE_CHECKING = True  # type: ignore[misc]
-# That is where the code of the hook looks for it, now and when what it made runs.
-jaxtyping.jaxtyped = jaxtyped  # type: ignore[assignment]
-with jaxtyping.install_import_hook(["gdl_numpy", "gdl_torch"], "parity_tests.typecheck.typecheck"):
-    import gdl_numpy
-    import gdl_torch
-
-    for package in (gdl_numpy, gdl_torch):
-        for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-            if not module.name.endswith("__main__"):
-                importlib.import_module(module.name)
-typing.TYPE_CHECKING = False  # type: ignore[misc]
-
-from parity_tests.harness import ParityReport
-from parity_tests.harness.report import strict_json
 
 if typing.TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from parity_tests.harness import ParityReport
 
 settings.register_profile(
     "default",
@@ -60,11 +33,6 @@ settings.register_profile(
     "long", parent=settings.get_profile("default"), max_examples=1000, derandomize=False
 )
 settings.load_profile("default")
-
-# The suite's arrays are small: a second thread would cost more than it brings, above all beside other
-# processes.
-torch.set_num_threads(1)
-threadpool_limits(1)
 
 REPORTS = pytest.StashKey[list[dict[str, typing.Any]]]()  # in JSON's types
 
@@ -84,8 +52,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[REPORTS] = []
-    if config.getoption("--device") == "cuda" and not torch.cuda.is_available():
+    if config.getoption("--device") == "cuda" and not cuda_is_there():
         raise pytest.UsageError("--device cuda: torch finds no CUDA device here")
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        return  # pytest-xdist's first process: it hands tests out, and runs none
+    from parity_tests.typecheck import import_packages
+
+    import_packages()
+    import torch
+
+    # The suite's arrays are small: a second thread would cost more than it brings, above all beside other
+    # processes.
+    torch.set_num_threads(1)
+    threadpool_limits(1)
+
+
+def cuda_is_there() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -96,7 +81,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         chosen = metafunc.config.getoption("--device")
         cuda = pytest.param(
             "cuda",
-            marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device here"),
+            marks=pytest.mark.skipif(not cuda_is_there(), reason="torch finds no CUDA device here"),
         )
         devices: dict[str, list[typing.Any]] = {"auto": ["cpu", cuda], "cpu": ["cpu"], "cuda": ["cuda"]}
         metafunc.parametrize("device", devices[chosen])
@@ -132,6 +117,7 @@ def pytest_testnodedown(node: typing.Any) -> None:
 @pytest.fixture
 def agree(request: pytest.FixtureRequest) -> typing.Callable[[ParityReport], None]:
     """Fails with the first disagreement of a report, after noting it for --parity-json."""
+    from parity_tests.harness.report import strict_json
 
     def noted(report: ParityReport) -> None:
         if request.config.getoption("--parity-json"):

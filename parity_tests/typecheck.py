@@ -6,7 +6,10 @@ jaxtyping checks shapes, and that a dimension named twice is as large both times
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
+import pkgutil
+import typing
 from typing import TYPE_CHECKING, Any
 
 import jaxtyping
@@ -18,6 +21,30 @@ if TYPE_CHECKING:
 # An int will do for a float, as in Python everywhere.
 typecheck = beartype(conf=BeartypeConf(is_pep484_tower=True))
 with_shapes = jaxtyping.jaxtyped
+
+# Imported first, since the hook is for our packages and not for theirs.
+LIBRARIES = """jsonargparse matplotlib.pyplot pooch pytorch_lightning.cli requests safetensors.numpy
+    sklearn.datasets torchmetrics torchvision.transforms.v2 typer"""
+
+
+def import_packages() -> None:
+    """Imports all of gdl_numpy and gdl_torch, with checks of every annotated function.
+
+    They import what only their annotations need under TYPE_CHECKING, so that gdl_numpy runs with NumPy alone.
+    Here the annotations are to be checked, and so must be there.
+    """
+    for library in LIBRARIES.split():
+        importlib.import_module(library)
+    packages = ["gdl_numpy", "gdl_torch"]
+    typing.TYPE_CHECKING = True  # type: ignore[misc]
+    # That is where the code of the hook looks for it, now and when what it made runs.
+    jaxtyping.jaxtyped = jaxtyped  # type: ignore[assignment]
+    with jaxtyping.install_import_hook(packages, "parity_tests.typecheck.typecheck"):
+        for package in map(importlib.import_module, packages):
+            for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+                if not module.name.endswith("__main__"):
+                    importlib.import_module(module.name)
+    typing.TYPE_CHECKING = False  # type: ignore[misc]
 
 
 def jaxtyped(*, typechecker: Callable[[Any], Any]) -> Callable[[Any], Any]:
