@@ -5,6 +5,7 @@ What a whole training ends at is in the long tests (minutes).
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -226,9 +227,13 @@ def test_results_in_the_text(
 @pytest.mark.long
 def test_kernels_stop_climbing(images: tuple[Images, Images]) -> None:
     """Chapter 10's printed step is opposite to the gradient at first, and later across it."""
-    listing = replays.CNN()
-    for passes, angle in ((60, 99), (240, 93)):
-        for _ in range(passes):
-            for start in range(0, 1000 - 127, 128):
-                listing.learn(images[0][0][start : start + 128], images[0][1][start : start + 128])
-        assert off_at_the_first_batch(listing, images[0])["K"].angle == pytest.approx(angle, abs=0.5)
+    listing, angles = replays.CNN(), {}
+    for passes in range(1, 301):
+        for start in range(0, 1000 - 127, 128):
+            listing.learn(images[0][0][start : start + 128], images[0][1][start : start + 128])
+        if passes % 20 == 0:  # a copy, since the mask that it draws would be missing in the stream
+            angles[passes] = off_at_the_first_batch(copy.deepcopy(listing), images[0])["K"].angle
+    assert (round(angles.pop(20)), round(angles.pop(60))) == (172, 99)
+    assert angles.pop(40) > 120
+    # What it is at a later pass hangs by the last bits of a sum; that it is across the gradient does not.
+    assert all(60 < angle < 120 for angle in angles.values())
