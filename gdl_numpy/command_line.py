@@ -1,4 +1,4 @@
-"""What the scripts' command lines have in common: who computes, where, and errors that are one line."""
+"""What the command lines of the scripts share: which side computes, where, tables, and errors in one line."""
 
 from __future__ import annotations
 

@@ -88,9 +88,14 @@ def refusal(hparams: Any, asked: str | None) -> str | None:
 
 
 def names_classes(value: Any) -> bool:
-    """Whether there is anything in nested arguments that the parser would take for a class to be built."""
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
-    return (isinstance(value, dict) and "class_path" in value) or any(map(names_classes, inner))
+    """Whether there is anything in nested arguments that the parser would take for a class to be built.
+
+    To the parser a key with dots is several keys, one in the other.
+    """
+    if isinstance(value, dict):
+        keys = {str(key) for key in value} - {"_class_path"}
+        return any("class_path" in key for key in keys) or names_classes(list(value.values()))
+    return isinstance(value, list | tuple) and any(map(names_classes, value))
 
 
 def path_of(kind: type) -> str:

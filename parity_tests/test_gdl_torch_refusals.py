@@ -170,6 +170,10 @@ CRAFTED = {
         {"_class_path": "gdl_torch.models.mlp.MLP", "activation": [{"class_path": "evil.MLP"}]},
         "arguments that are not those of a model of ours",
     ),
+    "a class under a key with dots": (
+        {"_class_path": "gdl_torch.models.mlp.MLP", "init_args.activation.class_path": "evil.MLP"},
+        "arguments that are not those of a model of ours",
+    ),
     "no arguments": (["evil.MLP"], "arguments that are not those of a model of ours"),
 }
 

@@ -86,7 +86,7 @@ def plan(model_name: str, given: Mapping[str, Any]) -> Run:
     else:
         from gdl_torch.device import accelerator
 
-        accelerator(flags.device)
+        accelerator(flags.device)  # refused here, if it is not there, before anything is written
     data, data_arguments = data_for(model_class, given, flags)
     if flags.patience is not None and data.validation is None:
         raise ValueError("--patience watches the validation loss: it needs examples held out by --validation")
