@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from gdl_numpy.data.vocabulary import Vocabulary
 from gdl_numpy.files import replacing
 from gdl_numpy.lookup import lookup
 from gdl_numpy.models import MODELS
+from gdl_numpy.schema import fault
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,10 +36,18 @@ if TYPE_CHECKING:
 ENTRY = "gdl_parity"
 MODEL_PREFIX = "model."
 NO_DIGEST = "0" * 64
+# The metadata that this project reads, in JSON's types.
+SCHEMA = {
+    "model": str,
+    "hparams": dict[str, Any],
+    "training": dict[str, Any],
+    "history": list[dict[str, float]],
+    "generators": dict[str, dict[str, Any]],
+}
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that cannot be read, trusted or written; the message is one line and says what to do."""
+    """A checkpoint that cannot be read or trusted; the message is one line and says what to do."""
 
 
 def save_checkpoint(path: str | Path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
@@ -49,7 +59,7 @@ def save_checkpoint(path: str | Path, tensors: Mapping[str, np.ndarray], metadat
         metadata: anything that JSON can hold (tuples come back as lists); NumPy's scalars become numbers.
 
     Raises:
-        CheckpointError: the file cannot be written.
+        OSError: the file cannot be written.
         ValueError: the metadata or a dtype cannot be stored.
     """
     for name, tensor in tensors.items():
@@ -66,13 +76,8 @@ def save_checkpoint(path: str | Path, tensors: Mapping[str, np.ndarray], metadat
     content = safetensors.numpy.save(dense, {ENTRY: entry})
     # The metadata opens the header, and the digest opens the metadata: the first zeros are the digest's.
     content = content.replace(NO_DIGEST.encode(), hashlib.sha256(content).hexdigest().encode(), 1)
-    try:
-        with replacing(path) as temporary:
-            temporary.write_bytes(content)
-    except OSError as error:
-        raise CheckpointError(
-            f"cannot write {path} ({error.strerror}): choose another place for it"
-        ) from error
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def _plain_number(value: object) -> object:
@@ -108,7 +113,21 @@ def load_checkpoint(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, 
             f"{path} is truncated or was changed (its SHA-256 does not match): "
             "delete it and use another copy, or train or export the model again"
         )
-    return safetensors.numpy.load(content), entry["metadata"]
+    # Whoever signed it may have signed anything.
+    try:
+        tensors, metadata = safetensors.numpy.load(content), dict(entry["metadata"])
+        wrong = fault(metadata, SCHEMA)
+    except Exception as error:  # safetensors, and NumPy below it, raise as they please
+        wrong = f"its header is no description of tensors and metadata: {_one_line(error)}"
+    if wrong:
+        raise CheckpointError(
+            f"{path} was written by something else, or a newer version of this ({wrong}): give another file"
+        )
+    return tensors, metadata
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _entry(content: bytes) -> dict[str, Any] | None:
@@ -165,7 +184,7 @@ def save_model(path: str | Path, model: Module, vocabulary: Vocabulary | None = 
         vocabulary: what the ids of a model that reads tokens stand for, for `load_vocabulary`.
 
     Raises:
-        CheckpointError: the file cannot be written.
+        OSError: the file cannot be written.
     """
     save_checkpoint(path, model.state_dict(), describe_model(model, vocabulary))
 
@@ -187,17 +206,70 @@ def load_model(path: str | Path, dtype: DTypeLike | None = None) -> Module:
         if name.startswith(MODEL_PREFIX)
     } or tensors
     try:
-        # Any: every model takes rng and dtype, which Module, the type of the table's entries, does not say.
-        model_class: Any = lookup("model", str(metadata.get("model")), MODELS)
-        stored = np.result_type(*state.values())
-        model: Module = model_class(**metadata["hparams"], rng=0, dtype=stored if dtype is None else dtype)
-        model.load_state_dict(state)
-    except (ValueError, TypeError, KeyError, RuntimeError) as error:
+        return build_model(str(metadata.get("model")), metadata.get("hparams", {}), state, dtype).eval()
+    except CannotBuildError as error:
         raise CheckpointError(
             f"{path} holds no model that this version can build ({error}): give a model's checkpoint, "
             "or use the version that wrote it"
         ) from error
-    return model.eval()
+
+
+class CannotBuildError(ValueError):
+    """A model's name, arguments and weights do not belong together."""
+
+
+def build_model(
+    name: str, hparams: Mapping[str, Any], state: Mapping[str, np.ndarray], dtype: DTypeLike | None = None
+) -> Module:
+    """Builds a model from what a file says of it, be it true or not.
+
+    Args:
+        name: its class's.
+        hparams: its class's arguments.
+        state: its weights by name.
+        dtype: of the parameters; None for that of the weights.
+
+    Raises:
+        CannotBuildError: there is no such model, or it has other arguments or other weights.
+    """
+    kinds = {str(array.dtype) for array in state.values()}
+    if not kinds or not kinds <= {"float32", "float64"}:
+        found = ", ".join(sorted(kinds)) or "none"
+        raise CannotBuildError(f"its weights must be float32 or float64, and are {found}")
+    try:
+        # Any: every model takes rng and dtype, which Module, the type of the table's entries, does not say.
+        model_class: Any = lookup("model", name, MODELS)
+        stored = np.result_type(*state.values())
+        rng = _Rationed(sum(array.size for array in state.values()))
+        model: Module = model_class(**hparams, rng=rng, dtype=stored if dtype is None else dtype)
+        model.load_state_dict(state)
+    except Exception as error:  # arguments from a file may be anything, and break in any way
+        raise CannotBuildError(_one_line(error)) from error
+    return model
+
+
+class _Rationed(np.random.Generator):
+    """Draws a model's first weights, of no more than a file has: no arguments in it can fill the memory.
+
+    Twice as many, since some models draw a layer's weights anew.
+    """
+
+    def __init__(self, weights: int) -> None:
+        super().__init__(np.random.PCG64(0))
+        self.left = 2 * weights
+
+    def _take(self, shape: Any) -> None:
+        self.left -= math.prod(shape)
+        if self.left < 0:
+            raise ValueError("its arguments ask for more weights than it holds")
+
+    def uniform(self, low: Any = 0.0, high: Any = 1.0, size: Any = None) -> Any:
+        self._take(size)
+        return super().uniform(low, high, size)
+
+    def standard_normal(self, size: Any = None, *arguments: Any, **more: Any) -> Any:
+        self._take(size)
+        return super().standard_normal(size, *arguments, **more)
 
 
 def load_vocabulary(path: str | Path) -> Vocabulary:

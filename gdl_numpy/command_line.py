@@ -10,6 +10,8 @@ from typing import Any
 import typer
 from rich.console import Console
 
+from gdl_numpy.interrupts import CTRL_C, TERMINATED, Terminated, as_exceptions
+
 # typer may bring its own copy of click, so that the class is not always click's.
 UsageError: type[Any] = typer.BadParameter.__base__ or Exception
 
@@ -50,18 +52,23 @@ def run(app: typer.Typer, script: str, arguments: list[str]) -> int:
         arguments: those after the script's name.
 
     Returns:
-        the exit code: the command's own, 2 for bad usage and bad files, 130 for Ctrl-C.
+        the exit code: the command's own, 2 for bad usage and bad files, 130 for Ctrl-C, 143 for SIGTERM.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     try:
-        return int(app(arguments, standalone_mode=False) or 0)
+        with as_exceptions():
+            return int(app(arguments, standalone_mode=False) or 0)
     except (KeyboardInterrupt, typer.Abort):
-        return 130
+        return CTRL_C
+    except Terminated:
+        return TERMINATED
     except UsageError as error:
         message = str(error.format_message())
-    except (ValueError, IndexError, OSError) as error:
+    except OSError as error:
+        message = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    except (ValueError, IndexError) as error:
         message = str(error)
     except MemoryError as error:
         message = f"not enough memory: {error}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gdl_numpy.files import replacing, save_figure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from matplotlib.axes import Axes
@@ -29,6 +29,21 @@ class History:
 
     def __init__(self, rows: Iterable[Mapping[str, float]] = ()) -> None:
         self.rows = [dict(row) for row in rows]
+
+    @classmethod
+    def from_rows(cls, rows: Sequence[Mapping[str, float]], metrics: type[Metrics]) -> History:
+        """Returns the history with these rows, which come from a file.
+
+        Raises:
+            ValueError: they are not of epochs 1, 2, …, or have not all the same columns, or lack one.
+        """
+        columns = {"lr", "seconds", *(f"train_{name}" for name in metrics.columns)}
+        if rows and "validation_loss" in rows[0]:
+            columns |= {f"validation_{name}" for name in metrics.columns}
+        for epoch, row in enumerate(rows, start=1):
+            if row.get("epoch") != epoch or not columns <= row.keys() == rows[0].keys():
+                raise ValueError(f"its history has no whole row of epoch {epoch}")
+        return cls(rows)
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from functools import partial
@@ -15,19 +14,20 @@ from rich.text import Text
 
 from gdl_numpy.command_line import make_console
 from gdl_numpy.data import IGNORED
-from gdl_numpy.history import History
+from gdl_numpy.run_folder import CHECKPOINTS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from gdl_numpy.data import DataModule
+    from gdl_numpy.history import History
     from gdl_numpy.tasks import Metrics
 
 
 def report(
     history: History, test: Metrics, data: DataModule, title: str, out: Path, keeps_best: bool
 ) -> None:
-    """Draws the history and prints the results.
+    """Prints the results and draws the history.
 
     Args:
         history: what happened.
@@ -37,15 +37,11 @@ def report(
         out: the folder of the run.
         keeps_best: whether the model is that of the epoch with the lowest validation loss, not of the last.
     """
-    draw(history, out, title, type(test))
     epoch = (keeps_best and history.best_epoch) or len(history)
     row = history.rows[epoch - 1] if epoch else {}
     console = make_console()
     say = partial(console.print, soft_wrap=True, markup=False, emoji=False)  # names may look like either
     console.print(table_of(row, test, data.unit, title))
-    files = "model.safetensors, history.json, history.csv, history.png"
-    say(f"saved in {out}: {files}")
-
     unit, test_examples = "example", data.test.describe().get("examples", 0)
     if test.per_token:
         unit = data.unit
@@ -55,6 +51,8 @@ def report(
         result = f"validation loss {row['validation_loss']:.4f}, {result}"
     seconds = sum(row["seconds"] for row in history.rows)
     after = f"after {len(history)} epochs in {seconds:.1f} s"
+    draw(history, out, title, type(test))
+    say(f"saved in {out}: model.safetensors, history.json, history.csv, history.png")
     say(f"{title}: {result} on {test_examples:,} {unit}s, {after}")
 
 
@@ -75,14 +73,17 @@ def table_of(row: dict[str, float], test: Metrics, unit: str, title: str) -> Tab
     return table
 
 
-def say_how_to_go_on(out: Path, title: str, metrics: type[Metrics]) -> None:
-    """After Ctrl-C: what is saved, and the command that goes on from there."""
-    history = History(json.loads((out / "history.json").read_text()))
-    draw(history, out, title, metrics)
+def say_how_to_go_on(out: Path, saved: History) -> None:
+    """Says, on stderr, what of a run that did not come to its end is saved, and the command that goes on.
+
+    Args:
+        out: the folder of the run.
+        saved: what its checkpoint knows.
+    """
     command = [word for word in sys.orig_argv if word not in ("--resume", "--overwrite")]
-    if any(out.glob("checkpoint.*")):
+    if any((out / name).exists() for name in CHECKPOINTS.values()):
         command.append("--resume")
-    typer.echo(f"\nInterrupted; whole epochs saved in {out}: {len(history)}. To go on:", err=True)
+    typer.echo(f"\nInterrupted; whole epochs saved in {out}: {len(saved)}. To go on:", err=True)
     typer.echo(f"  {shlex.join(command)}", err=True)
 
 

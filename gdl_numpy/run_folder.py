@@ -1,64 +1,119 @@
-"""The folder of a training run: which run is in it, and that no other is written over it by accident."""
+"""The folder of a training run: whose it is, so that no other run and no user's file is written over.
+
+with holding(out, settings, resume=False, overwrite=False):
+...                                                     # nobody else has the folder meanwhile
+"""
 
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from gdl_numpy.files import replacing
+from filelock import FileLock, Timeout
+
+from gdl_numpy.files import leftovers, replacing
 from gdl_numpy.history import History
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 SETTINGS = "run.json"
-# What a run leaves in its folder, apart from what the next one writes at once.
-LEFT_BEHIND = ("checkpoint.*", "best.*", "model.safetensors", "history.png")
+CHECKPOINTS = {"numpy": "checkpoint.safetensors", "torch": "checkpoint.ckpt"}  # by backend
+# What a run has from its first epoch on, or at its end; and all that it writes.
+RESULTS = (*CHECKPOINTS.values(), "best.ckpt", "model.safetensors", "history.png")
+FILES = (SETTINGS, "history.json", "history.csv", *RESULTS)
+# Stays, empty; what counts is which process has locked it.
+LOCK = ".lock"
 
 
-def claim(out: Path, settings: dict[str, Any], overwrite: bool) -> None:
-    """Makes `out` the folder of a new run.
+@contextmanager
+def holding(out: Path, settings: dict[str, Any], *, resume: bool, overwrite: bool) -> Iterator[None]:
+    """Makes `out` the folder of a run, and keeps all others out of it meanwhile.
 
     Args:
         out: the folder.
         settings: what makes the run this one, in JSON's types.
+        resume: go on with the run that is there, which has to be this one.
         overwrite: remove what another run left there.
 
     Raises:
-        ValueError: there is another run in it already, or it cannot be written to.
+        ValueError: there is another run in it already, or none to resume, or files that no run wrote; another
+            process has it; or it cannot be written to.
     """
-    old = [path for pattern in LEFT_BEHIND for path in out.glob(pattern)]
-    if old and not overwrite:
+    if resume:
+        _check_the_same(out, settings)
+    else:
+        _check_free(out, overwrite)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(out / LOCK)
+        lock.acquire(timeout=0)  # freed by the system when its process ends, in whatever way
+    except Timeout:
+        raise ValueError(
+            f"another run is going on in {out}: wait for its end, or choose another folder with --out"
+        ) from None
+    except OSError as error:
+        raise _cannot_write(out, error) from error
+    with lock:
+        try:
+            for name in FILES:
+                for path in leftovers(out / name):
+                    path.unlink()
+            if not resume:
+                _start(out, settings)
+        except OSError as error:
+            raise _cannot_write(out, error) from error
+        yield
+
+
+def _cannot_write(out: Path, error: OSError) -> ValueError:
+    return ValueError(f"cannot write to {out} ({error.strerror}): choose another folder with --out")
+
+
+def _check_free(out: Path, overwrite: bool) -> None:
+    """Raises ValueError where a new run would take the place of something."""
+    found = [name for name in FILES if (out / name).exists()]
+    if found and not _is_of_a_run(out):
+        raise ValueError(
+            f"{out} holds {', '.join(found)}, and no {SETTINGS} of a run that would have written that: "
+            "choose another folder with --out"
+        )
+    if not overwrite and any(name in RESULTS for name in found):
         raise ValueError(
             f"{out} holds a run already: --resume goes on with it, --overwrite starts over, "
             "--out DIR keeps both"
         )
+
+
+def _is_of_a_run(out: Path) -> bool:
     try:
-        for path in old:
-            path.unlink()
-        History().save(out)
-        with replacing(out / SETTINGS) as temporary:
-            temporary.write_text(json.dumps(settings, indent=1) + "\n")
-    except OSError as error:
-        raise ValueError(
-            f"cannot write to {out} ({error.strerror}): choose another folder with --out"
-        ) from error
+        settings = json.loads((out / SETTINGS).read_text())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(settings, dict) and {"model", "data", "backend"} <= settings.keys()
 
 
-def reclaim(out: Path, settings: dict[str, Any]) -> None:
-    """Makes sure that there is a run in `out`, and that these are its settings.
+def _start(out: Path, settings: dict[str, Any]) -> None:
+    """Removes the old run, and then its settings: killed in between, the folder is still a run's."""
+    for name in RESULTS:
+        (out / name).unlink(missing_ok=True)
+    with replacing(out / SETTINGS) as temporary:
+        temporary.write_text(json.dumps(settings, indent=1) + "\n")
+    History().save(out)
 
-    Raises:
-        ValueError: there is none, or another one.
-    """
-    if not any(out.glob("checkpoint.*")):
+
+def _check_the_same(out: Path, settings: dict[str, Any]) -> None:
+    """Raises ValueError where there is no run to go on with, or one of other settings."""
+    if not any((out / name).exists() for name in CHECKPOINTS.values()):
         raise ValueError(
             f"there is no run to resume in {out}: leave --resume out, or give its folder with --out"
         )
     path = out / SETTINGS
     try:
         before = _as_now(dict(json.loads(path.read_text())))
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise ValueError(f"{path}, the flags of the run to resume, cannot be read ({error})") from error
     now = json.loads(json.dumps(settings))
     changed = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))

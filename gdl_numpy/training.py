@@ -45,6 +45,23 @@ if TYPE_CHECKING:
     from gdl_numpy.tasks import Metrics, Task
 
 
+def saved_history(checkpoint: Path, metrics: type[Metrics]) -> History:
+    """Returns what the checkpoint of a training knows of it.
+
+    Args:
+        checkpoint: the file.
+        metrics: what the training's task measures.
+
+    Raises:
+        CheckpointError: the file cannot be used, or is not of a training.
+    """
+    _, metadata = load_checkpoint(checkpoint)
+    try:
+        return History.from_rows(metadata["history"], metrics)
+    except (KeyError, ValueError) as error:
+        raise CheckpointError(f"{checkpoint} is of no training ({error}): give another checkpoint") from error
+
+
 def evaluate(task: Task, batches: DataLoader, *, progress: bool = False) -> Metrics:
     """Returns how good a model is over all batches, in eval mode (no dropout), which it leaves again.
 
@@ -109,7 +126,8 @@ def fit(
         vocabulary: what the ids that a model reads stand for; kept in the checkpoint.
         progress: show a bar for each epoch.
         on_step: called after each step with the number of steps since the first epoch and the step's metrics.
-        on_epoch: called after each epoch, once that is saved.
+        on_epoch: called with the history so far after each epoch, once that is saved, and at the start of a
+            resumed run.
 
     Returns:
         the history, of a resumed run from its very start.
@@ -126,11 +144,13 @@ def fit(
         raise ValueError(f"fit: clip_norm must be more than 0, got {clip_norm}")
     check_reduction("fit", task)
     model, lr = task.model, optimizer.lr
-    run = _Run(model, optimizer, train, vocabulary)
+    run = _Run(model, optimizer, train, task.metrics_class, vocabulary)
     run.begin(checkpoint, resume)
     history = run.history
     if len(history) > epochs:
         raise ValueError(f"fit: {checkpoint} has {len(history)} epochs already, more than epochs={epochs}")
+    if resume and on_epoch is not None:  # a kill may have come between the last checkpoint and this
+        on_epoch(history)
 
     with _in_training(task):
         while len(history) < epochs and not history.stalled(patience):
@@ -224,6 +244,7 @@ class _Run:
 
     Attributes:
         batches: not saved, since their order is a function of seed and epoch; only checked to be the same.
+        metrics_class: what the rows of the history are of.
         vocabulary: what the ids in the batches stand for, in text; saved, and checked to be the same.
         best: a copy of the weights with the lowest validation loss, where early stopping will want them.
     """
@@ -231,6 +252,7 @@ class _Run:
     model: Module
     optimizer: Optimizer
     batches: DataLoader
+    metrics_class: type[Metrics]
     vocabulary: Vocabulary | None = None
     history: History = field(default_factory=History)
     best: dict[str, np.ndarray] = field(default_factory=dict)
@@ -274,14 +296,21 @@ class _Run:
             )
         parts: dict[str, dict[str, np.ndarray]] = {"model": {}, "optimizer": {}, "best": {}}
         for key, array in tensors.items():
-            part, name = key.split(".", 1)
-            parts[part][name] = array
-        self.optimizer.load_state_dict(parts["optimizer"])
-        self.model.load_state_dict(parts["model"])
+            part, _, name = key.partition(".")
+            parts.setdefault(part, {})[name] = array
+        try:
+            self.history = History.from_rows(metadata["history"], self.metrics_class)
+            self.optimizer.load_state_dict(parts["optimizer"])
+            for part in ("best", "model"):  # the best only to see, now, that it fits
+                if parts[part]:
+                    self.model.load_state_dict(parts[part])
+            for name, rng in self._generators().items():
+                rng.bit_generator.state = metadata["generators"][name]
+        except (ValueError, TypeError, KeyError, RuntimeError, ArithmeticError) as error:
+            raise CheckpointError(
+                f"{path} is not of a whole training ({error}): give another checkpoint"
+            ) from error
         self.best = parts["best"]
-        self.history.rows = metadata["history"]
-        for name, rng in self._generators().items():
-            rng.bit_generator.state = metadata["generators"][name]
 
     def _settings(self) -> dict[str, Any]:
         """What must be the same for a resumed run to go on as the same run, beside the model."""

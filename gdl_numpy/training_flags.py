@@ -140,6 +140,8 @@ class TrainingFlags:
                     f"--lr-decay {self.lr_decay} makes the learning rate more than {LARGEST:g} within "
                     f"{self.epochs} epochs"
                 )
+        if self.resume and self.overwrite:
+            raise ValueError("--resume goes on with a run and --overwrite starts over: give one of them")
         if self.momentum != 0 and self.optimizer != "SGD":
             raise ValueError(f"--momentum is for --optimizer SGD, not for {self.optimizer}")
 

@@ -27,17 +27,21 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 
 from gdl_numpy.lookup import lookup
+from gdl_torch.checkpoint import path_of, read_checkpoint
 from gdl_torch.checkpoint_io import ReplacingCheckpointIO
 from gdl_torch.data import DATA_MODULES
-from gdl_torch.export import read_checkpoint
 from gdl_torch.models import MODELS
 from gdl_torch.predictions import PredictionsFile
+from gdl_torch.restoring import Restoring
 
 # What the parser says about its own insides, around the sentence that helps.
 PARSER_NOISE = re.compile(
     r"Does not validate against|Subtypes:|Errors:|Given value type:|Given value: (Namespace|NestedArg|{)"
     r"|Expected a <class 'NoneType'>|Expected a path but"
 )
+
+# What hyper_parameters have of Lightning's own.
+NO_ARGUMENTS = ("_class_path", "_instantiator")
 
 # A --ckpt_path that is no file, at least not one of this machine.
 FOUND_BY_LIGHTNING = re.compile(r"(best|last|hpc|registry(:.*)?)$|\w+://")
@@ -98,13 +102,14 @@ def names_classes(value: Any) -> bool:
     return isinstance(value, list | tuple) and any(map(names_classes, value))
 
 
-def path_of(kind: type) -> str:
-    """The dotted path of a class where it is defined."""
-    return f"{kind.__module__}.{kind.__qualname__}"
-
-
 class Parser(LightningArgumentParser):
-    """Refuses wrong arguments in one line."""
+    """Refuses wrong arguments in one line.
+
+    Attributes:
+        source: the file that the arguments come from, where they come from one.
+    """
+
+    source: str | None = None
 
     def add_lightning_class_args(
         self, lightning_class: Any, nested_key: str, subclass_mode: bool = False, required: bool = True
@@ -113,7 +118,8 @@ class Parser(LightningArgumentParser):
         return super().add_lightning_class_args(lightning_class, nested_key, subclass_mode, required=False)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        self.exit(2, f"error: {one_line(message)}\n")
+        source = f"{self.source}: " if self.source else ""
+        self.exit(2, f"error: {source}{one_line(message)}\n")
 
 
 class SaveConfig(SaveConfigCallback):
@@ -164,17 +170,36 @@ class CLI(LightningCLI):
             parser.error(f"--data is needed: {', '.join(DATA_MODULES)} (or a class of yours)")
         path = config.ckpt_path
         if path and (not FOUND_BY_LIGHTNING.match(path) or Path(path).is_file()):
-            asked = config.model.class_path if config.model else None
-            if fault := refusal(read_checkpoint(path)["hyper_parameters"], asked):
-                parser.error(f"{path} {fault}")
+            self._take_arguments(path, read_checkpoint(path)["hyper_parameters"])
         elif config.model is None:
             parser.error(f"--model is needed: {', '.join(MODELS)} (or a class of yours), or a --ckpt_path")
 
+    def _take_arguments(self, path: str, hparams: dict[str, Any]) -> None:
+        """Builds the model as the checkpoint has it, where that names one that may be built."""
+        model = self.config[self.config.subcommand].model
+        if fault := refusal(hparams, model.class_path if model else None):
+            self.parser.error(f"{path} {fault}")
+        arguments = {name: value for name, value in hparams.items() if name not in NO_ARGUMENTS}
+        if "_class_path" in hparams:
+            self.parser.source = path  # type: ignore[attr-defined]  # which `Parser` has
+            chosen = {"class_path": hparams["_class_path"], "dict_kwargs": arguments}
+            self.config = self.parser.parse_object({self.config.subcommand: {"model": chosen}}, self.config)
+
+    def _parse_ckpt_path(self) -> None:
+        """Does nothing: Lightning's own way would take a checkpoint's word on everything."""
+
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         try:
-            return super().instantiate_trainer(**kwargs)
+            trainer = super().instantiate_trainer(**kwargs)
         except MisconfigurationException as error:
             raise ValueError(f"this machine cannot do what the --trainer flags ask for: {error}") from error
+        self.restoring = Restoring(self.config[self.config.subcommand].ckpt_path)
+        trainer.callbacks.insert(0, self.restoring)  # type: ignore[attr-defined]
+        return trainer
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        with self.restoring.blaming():
+            super()._run_subcommand(subcommand)
 
 
 def quiet() -> None:

@@ -26,5 +26,10 @@ class ReplacingCheckpointIO(TorchCheckpointIO):
         if "://" in str(path):  # in a store of objects, which has no files to rename
             super().save_checkpoint(checkpoint, path, storage_options)
             return
-        with replacing(path) as temporary:
-            torch.save(checkpoint, temporary)
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            try:
+                torch.save(checkpoint, file)  # to a path, it would put that temporary name into the file
+            except RuntimeError as error:  # about the end of the archive, which a full disk has kept it from
+                if isinstance(error.__context__, OSError):
+                    raise error.__context__ from error
+                raise

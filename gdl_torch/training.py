@@ -17,8 +17,11 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
 from gdl_numpy.checkpoint import CheckpointError
 from gdl_numpy.history import History
+from gdl_numpy.interrupts import Terminated
+from gdl_numpy.schema import fault
+from gdl_torch.checkpoint import read_checkpoint
 from gdl_torch.checkpoint_io import ReplacingCheckpointIO
-from gdl_torch.export import read_checkpoint
+from gdl_torch.restoring import Restoring
 from gdl_torch.tasks import Task
 
 if TYPE_CHECKING:
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 
 CHECKPOINT = "checkpoint.ckpt"
 BEST = "best.ckpt"
+# What a training leaves in its checkpoint beside what Lightning does.
+RECORDED = {"rows": list[dict[str, float]], "settings": dict[str, Any]}
 # How `metric_classes` call a number of `metrics_class`, where not as that does.
 LOGGED_AS = {"accuracy": "acc"}
 # What decides the batches of a data module, of those it has.
@@ -70,7 +75,7 @@ def fit(
         lr_decay: the learning rate of epoch e = 0, 1, … is the optimizer's times `lr_decayᵉ`.
         accelerator: as Lightning's Trainer takes it.
         progress: show bars.
-        on_epoch: called after each epoch, with the history so far.
+        on_epoch: called with the history so far after each epoch, and at the start of a resumed run.
 
     Returns:
         the history, of a resumed run from its very start.
@@ -88,19 +93,25 @@ def fit(
     history = _take_back(directory / CHECKPOINT, model, settings) if resume else History()
     if len(history) > epochs:
         raise ValueError(f"fit: {directory} has {len(history)} epochs already, more than epochs={epochs}")
+    if resume and on_epoch is not None:  # a kill may have come between the last checkpoint and this
+        on_epoch(history)
     if len(history) < epochs and not history.stalled(patience):
         # Lightning asks the model for the optimizer, by this method.
         model.configure_optimizers = lambda: optimizer  # type: ignore[method-assign]
-        callbacks = [_EpochStart(seed, lr_decay), _Recorder(history, settings, directory, on_epoch)]
+        resumed = directory / CHECKPOINT if resume else None
+        restoring = Restoring(resumed)
+        recorder = _Recorder(history, settings, directory, on_epoch)
         trainer = _trainer(
             accelerator,
             progress,
             max_epochs=epochs,
             gradient_clip_val=clip_norm,
-            callbacks=[*callbacks, *_checkpoints(directory, patience)],
+            callbacks=[restoring, _EpochStart(seed, lr_decay), recorder, *_checkpoints(directory, patience)],
             num_sanity_val_steps=0,
         )
-        _run(trainer, model, data, directory / CHECKPOINT if resume else None)
+        with restoring.blaming(), _plain_ctrl_c(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*exists and is not empty")
+            trainer.fit(model, datamodule=data, ckpt_path=resumed, weights_only=True)
     if patience is not None and history.best_epoch:
         model.load_state_dict(read_checkpoint(directory / BEST)["state_dict"])
     return history
@@ -113,13 +124,6 @@ def evaluate(
     with _plain_ctrl_c():
         (logged,) = _trainer(accelerator, progress).test(model, datamodule=data, verbose=False)
     return _metrics(model, logged, "test")
-
-
-def _run(trainer: pl.Trainer, model: Task, data: pl.LightningDataModule, checkpoint: Path | None) -> None:
-    """Trains, goes on from the checkpoint if there is one, and writes others beside it."""
-    with _plain_ctrl_c(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*exists and is not empty")
-        trainer.fit(model, datamodule=data, ckpt_path=checkpoint, weights_only=True)
 
 
 def _metrics(task: Task, logged: Mapping[str, float], stage: str) -> Metrics:
@@ -240,9 +244,7 @@ def _take_back(path: Path, model: Task, settings: dict[str, Any]) -> History:
         CheckpointError: it is not of a run of `fit` with just such a model and settings.
     """
     saved = read_checkpoint(path)
-    recorded = saved.get("callbacks", {}).get(_Recorder.__qualname__)
-    if recorded is None:
-        raise CheckpointError(f"{path} is of another kind of training: give a checkpoint that train.py wrote")
+    recorded = _recorded(path, saved)
     arguments = {name: saved["hyper_parameters"].get(name) for name in model.hparams}
     if arguments != dict(model.hparams):
         raise CheckpointError(
@@ -251,8 +253,41 @@ def _take_back(path: Path, model: Task, settings: dict[str, Any]) -> History:
         )
     if recorded.get("settings", settings) != settings:  # which older checkpoints do not have
         raise CheckpointError(f"{path} was trained with {recorded['settings']}, not {settings}")
-    model.load_state_dict(saved["state_dict"])
-    return History(recorded["rows"])
+    try:
+        model.load_state_dict(saved["state_dict"])
+        return History.from_rows(recorded["rows"], model.metrics_class)
+    except (ValueError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{path} is not of a whole training ({error}): give another checkpoint"
+        ) from error
+
+
+def saved_history(checkpoint: Path, metrics: type[Metrics]) -> History:
+    """Returns what the checkpoint of a training knows of it.
+
+    Args:
+        checkpoint: the file.
+        metrics: what the training's task measures.
+
+    Raises:
+        CheckpointError: the file cannot be used, or is not of a training.
+    """
+    try:
+        return History.from_rows(_recorded(checkpoint, read_checkpoint(checkpoint))["rows"], metrics)
+    except ValueError as error:
+        raise CheckpointError(f"{checkpoint} is of no training ({error}): give another checkpoint") from error
+
+
+def _recorded(path: Path, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """What `_Recorder` left in a checkpoint.
+
+    Raises:
+        CheckpointError: nothing.
+    """
+    recorded: dict[str, Any] = checkpoint.get("callbacks", {}).get(_Recorder.__qualname__, {})
+    if "rows" not in recorded or fault(recorded, RECORDED):
+        raise CheckpointError(f"{path} is of another kind of training: give a checkpoint that train.py wrote")
+    return recorded
 
 
 @contextmanager
@@ -261,6 +296,8 @@ def _plain_ctrl_c() -> Iterator[None]:
     handler = signal.getsignal(signal.SIGINT)
     try:
         yield
+    except Terminated:
+        raise
     except SystemExit as error:
         signal.signal(signal.SIGINT, handler)
         raise KeyboardInterrupt from error

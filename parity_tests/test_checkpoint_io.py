@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from textwrap import dedent
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pytest
 import torch
@@ -83,9 +86,9 @@ def test_a_kill_while_a_checkpoint_is_written_loses_nothing(
     before = (tmp_path / "checkpoint.ckpt").read_bytes()
     save = torch.save
 
-    def half(value: Any, path: Path) -> None:
-        save(value, path)
-        os.truncate(path, path.stat().st_size // 2)
+    def half(value: Any, file: BinaryIO) -> None:
+        save(value, file)
+        file.truncate(file.tell() // 2)
         raise Killed
 
     with monkeypatch.context() as patch:
@@ -94,6 +97,28 @@ def test_a_kill_while_a_checkpoint_is_written_loses_nothing(
             fit(tmp_path, 2, resume=True)
     assert (tmp_path / "checkpoint.ckpt").read_bytes() == before
     fit(tmp_path, 2, resume=True)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="limits the size of files as POSIX does")
+def test_a_full_disk_loses_nothing_and_says_which_file(tmp_path: Path) -> None:
+    """The size of files is limited, in a process of its own; as a disk does, the system gives an error."""
+    program = f"""
+        import resource, torch
+        from gdl_torch.checkpoint_io import ReplacingCheckpointIO
+        save = ReplacingCheckpointIO().save_checkpoint
+        save({{"x": torch.ones(2)}}, {str(tmp_path / "x.ckpt")!r})
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+        try:
+            save({{"x": torch.ones(100_000)}}, {str(tmp_path / "x.ckpt")!r})
+        except OSError as error:
+            print(error.filename)
+    """
+    found = subprocess.run(
+        [sys.executable, "-c", dedent(program)], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert found.stdout.strip() == str(tmp_path / "x.ckpt")
+    assert torch.equal(torch.load(tmp_path / "x.ckpt", weights_only=True)["x"], torch.ones(2))
+    assert [path.name for path in tmp_path.iterdir()] == ["x.ckpt"]
 
 
 def test_a_store_of_objects_is_lightnings_affair(tmp_path: Path) -> None:

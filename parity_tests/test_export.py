@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-from typer.testing import CliRunner
 
 from gdl_numpy import models as numpy_models
 from gdl_numpy.checkpoint import CheckpointError
@@ -18,7 +17,8 @@ from gdl_numpy.checkpoint import load_model as load_numpy_model
 from gdl_numpy.checkpoint import save_model as save_numpy_model
 from gdl_numpy.data import load
 from gdl_numpy.nn import Linear, Tanh
-from gdl_torch.export import app, export_checkpoint, load_model, read_checkpoint, save_model
+from gdl_torch.checkpoint import read_checkpoint
+from gdl_torch.export import export_checkpoint, load_model, main, save_model
 from gdl_torch.models import CNN, MLP
 from parity_tests.harness.bounds import ELEMENTARY
 from parity_tests.harness.rounding import gamma, unit_roundoff
@@ -76,8 +76,7 @@ assert not [name for name in sys.modules if "torch" in name]
 
 def test_an_exported_checkpoint_predicts_the_same_without_torch(ckpt: Path, tmp_path: Path) -> None:
     """The way from training with Lightning to predicting with NumPy, and back again."""
-    result = CliRunner().invoke(app, [str(ckpt), str(tmp_path / "model.safetensors")])
-    assert result.exit_code == 0, result.output
+    assert main([str(ckpt), str(tmp_path / "model.safetensors")]) == 0
     assert_same_predictions(MLP.load_from_checkpoint(ckpt, weights_only=True), tmp_path / "model.safetensors")
     back = load_model(tmp_path / "model.safetensors")
     for name, tensor in read_checkpoint(ckpt)["state_dict"].items():
@@ -158,19 +157,23 @@ def saved(value: object) -> Callable[[bytes], bytes]:
         ),
         (saved({"weights": torch.zeros(1)}), "no state_dict with its hyper_parameters"),
         (saved([1, 2]), "no state_dict with its hyper_parameters"),
-        (saved({"state_dict": {}, "hyper_parameters": {}}), "holds no model that this version can build"),
+        (saved({"state_dict": {}, "hyper_parameters": {}}), "holds no model of gdl_torch"),
         (
             saved({"state_dict": {}, "hyper_parameters": {"_class_path": "other.Transformer"}}),
             "unknown model 'Transformer'",
         ),
         (
             saved({"state_dict": {}, "hyper_parameters": {"_class_path": "gdl_torch.models.mlp.MLP"}}),
-            "holds no model that this version can build .'in_features'",
+            "holds no MLP that this version can build .its hyper_parameters lack in_features",
         ),
     ],
 )
 def test_what_is_no_checkpoint_is_refused(
-    change: Callable[[bytes], bytes], message: str, ckpt: Path, tmp_path: Path
+    change: Callable[[bytes], bytes],
+    message: str,
+    ckpt: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """One line that names the file and the way out; nothing in the file is run, and nothing is written."""
     bad = tmp_path / "bad.ckpt"
@@ -179,20 +182,24 @@ def test_what_is_no_checkpoint_is_refused(
         export_checkpoint(bad, tmp_path / "out.safetensors")
     assert str(bad) in str(caught.value)
     assert "\n" not in str(caught.value)
-    result = CliRunner().invoke(app, [str(bad)])
-    assert result.exit_code == 2
-    assert result.stderr == f"error: {caught.value}\n"
+    assert main([str(bad)]) == 2
+    assert capsys.readouterr().err == f"gdl_torch.export: {caught.value}\n"
     assert [path.name for path in tmp_path.iterdir()] == ["bad.ckpt"]
 
 
-def test_export_says_which_file_is_missing_or_cannot_be_written(ckpt: Path, tmp_path: Path) -> None:
+def test_export_says_which_file_is_missing_or_cannot_be_written(
+    ckpt: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "file").touch()
+    behind = tmp_path / "file" / "out.safetensors"
     for arguments, message in (
         ([tmp_path / "no.ckpt"], f"there is no checkpoint {tmp_path / 'no.ckpt'}"),
         ([tmp_path], f"cannot read the checkpoint {tmp_path}"),
-        ([ckpt, tmp_path / "file" / "out.safetensors"], f"cannot write {tmp_path / 'file'}"),
+        ([ckpt, behind], f"{behind}: Not a directory"),
+        ([ckpt, ckpt], f"{ckpt} is the checkpoint itself"),
     ):
-        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-        assert result.exit_code == 2
-        assert result.stderr.startswith(f"error: {message}")
-        assert result.stderr.count("\n") == 1
+        content = ckpt.read_bytes()
+        assert main([str(argument) for argument in arguments]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"gdl_torch.export: {message}")
+        assert ckpt.read_bytes() == content

@@ -13,7 +13,8 @@ import torch
 from gdl_numpy.checkpoint import load_model as load_numpy_model
 from gdl_numpy.checkpoint import load_vocabulary
 from gdl_numpy.data import available, load, read_text_file
-from gdl_torch.export import export_checkpoint, read_checkpoint
+from gdl_torch.checkpoint import read_checkpoint
+from gdl_torch.export import export_checkpoint
 from gdl_torch.models import MLP
 from gdl_torch.tasks import Classification
 from parity_tests.harness.bounds import ELEMENTARY

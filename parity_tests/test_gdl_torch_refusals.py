@@ -6,12 +6,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 
 from gdl_numpy.data import available
 from parity_tests.support import QUIET, digits_checkpoint, gdl_torch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ROOT = Path(__file__).parents[1]
 
@@ -161,20 +165,23 @@ def test_a_gpu_that_is_not_there(tmp_path: Path) -> None:
     assert not result.stdout
 
 
-# What a crafted checkpoint may say its model is, and how that is refused.
-CRAFTED = {
-    "another class": ({"_class_path": "evil.MLP"}, "holds no model of ours but evil.MLP"),
-    "no class": ({}, "holds no model of ours but None"),
-    "a class to be parsed": ({"class_path": "evil.MLP"}, "arguments that are not those of a model of ours"),
-    "a class among the arguments": (
-        {"_class_path": "gdl_torch.models.mlp.MLP", "activation": [{"class_path": "evil.MLP"}]},
+# What a crafted checkpoint may say its model is, in the place of what it was; and how that is refused.
+CRAFTED: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
+    "another class": (lambda _: {"_class_path": "evil.MLP"}, "holds no model of ours but evil.MLP"),
+    "no class": (lambda _: {}, "holds no model of ours but None"),
+    "a class to be parsed": (
+        lambda _: {"class_path": "evil.MLP"},
         "arguments that are not those of a model of ours",
+    ),
+    "a class among the arguments": (
+        lambda own: own | {"activation": [{"class_path": "evil.MLP"}]},
+        "holds no MLP that this version can build",
     ),
     "a class under a key with dots": (
-        {"_class_path": "gdl_torch.models.mlp.MLP", "init_args.activation.class_path": "evil.MLP"},
+        lambda own: own | {"init_args.activation.class_path": "evil.MLP"},
         "arguments that are not those of a model of ours",
     ),
-    "no arguments": (["evil.MLP"], "arguments that are not those of a model of ours"),
+    "no arguments": (lambda _: ["evil.MLP"], "its hyper_parameters is not dict"),
 }
 
 
@@ -198,8 +205,9 @@ def test_a_checkpoint_chooses_no_code(
     (tmp_path / "evil.py").write_text("from gdl_torch.models import MLP\nopen('run', 'w').close()\n")
     monkeypatch.syspath_prepend(tmp_path)
     checkpoint = torch.load(ckpt, weights_only=True)
-    hparams, message = CRAFTED[crafted]
-    torch.save({**checkpoint, "hyper_parameters": hparams}, tmp_path / name)
+    craft, message = CRAFTED[crafted]
+    checkpoint["hyper_parameters"] = craft(checkpoint["hyper_parameters"])
+    torch.save(checkpoint, tmp_path / name)
     arguments = (subcommand, "--data", "DigitsDataModule", "--ckpt_path", name, *QUIET)
     for model in ((), ("--model", "MLP")):
         if model and crafted == "no class":
@@ -207,7 +215,7 @@ def test_a_checkpoint_chooses_no_code(
         with pytest.raises(SystemExit, match="2"):
             gdl_torch(tmp_path, *arguments, *model)
         (line,) = capsys.readouterr().err.splitlines()
-        assert line.startswith(f"error: {name} holds ")
+        assert line.startswith(f"error: {name} ")
         assert model or message in line
     assert not (tmp_path / "run").exists()
     assert "evil" not in sys.modules
@@ -217,12 +225,14 @@ def test_a_class_of_the_users_own_is_built(
     ckpt: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By exactly the path that the checkpoint has, if the user gives it too."""
-    (tmp_path / "my_models.py").write_text("from gdl_torch.models import MLP as Base\nclass MLP(Base): ...\n")
+    (tmp_path / "my_models.py").write_text(
+        "from gdl_torch.models import MLP as Base\nclass Mine(Base): ...\n"
+    )
     monkeypatch.syspath_prepend(tmp_path)
     checkpoint = torch.load(ckpt, weights_only=True)
-    checkpoint["hyper_parameters"]["_class_path"] = "my_models.MLP"
+    checkpoint["hyper_parameters"]["_class_path"] = "my_models.Mine"
     torch.save(checkpoint, tmp_path / "own.ckpt")
     arguments = ("validate", "--data", "DigitsDataModule", "--ckpt_path", "own.ckpt", *QUIET)
-    gdl_torch(tmp_path, *arguments, "--model", "my_models.MLP")
+    gdl_torch(tmp_path, *arguments, "--model", "my_models.Mine")
     with pytest.raises(SystemExit, match="2"):
         gdl_torch(tmp_path, *arguments)

@@ -23,8 +23,9 @@ from gdl_numpy.nn import CrossEntropyLoss
 from gdl_numpy.optim import SGD, Adam, clip_grad_norm_
 from gdl_numpy.tasks import LanguageMetrics, Metrics
 from gdl_numpy.training import evaluate, fit
+from gdl_torch.checkpoint import read_checkpoint
 from gdl_torch.data import TextDataModule
-from gdl_torch.export import from_numpy, read_checkpoint
+from gdl_torch.export import from_numpy
 
 if TYPE_CHECKING:
     from collections.abc import Callable

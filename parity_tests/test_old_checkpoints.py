@@ -17,7 +17,8 @@ import pytest
 import torch
 
 from gdl_numpy.checkpoint import load_checkpoint, load_model, load_vocabulary
-from gdl_torch.export import export_checkpoint, read_checkpoint
+from gdl_torch.checkpoint import read_checkpoint
+from gdl_torch.export import export_checkpoint
 from gdl_torch.export import load_model as load_torch_model
 from parity_tests.harness.rounding import gamma, unit_roundoff
 

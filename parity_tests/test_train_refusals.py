@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from gdl_numpy.run_folder import claim
 from parity_tests.support.train_script import (
     as_run,
     needs_babi,
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
 pytestmark = as_run
 
+RUN = '{"model": "MLP", "data": "digits", "backend": "numpy"}'
 
 REFUSALS = {
     "unknown model": ("MPL", "unknown model 'MPL': did you mean 'MLP'"),
@@ -88,6 +88,7 @@ REFUSALS = {
         "python_docs has no tasks: leave out",
     ),
     "no such task": ("LSTMLanguageModel --data babi/21", "babi: task must be from 1 to 20, got 21"),
+    "on and over": ("MLP --resume --overwrite", "--resume goes on with a run and --overwrite starts over"),
     "all held out": ("MLP --validation 0.9999", "validation=0.9999 holds out all 1,437 examples"),
     "no such file here": ("LSTMLanguageModel --data ./digits2", "there is no file digits2"),
     "no such file": ("LSTMLanguageModel --data no.txt", "there is no file no.txt"),
@@ -183,20 +184,10 @@ def test_a_refused_command_leaves_the_old_run_alone(flags: str, tmp_path: Path) 
     old = ["checkpoint.safetensors", "best.ckpt", "model.safetensors", "history.png", "history.json"]
     for name in old:
         (tmp_path / name).write_text("old")
+    (tmp_path / "run.json").write_text(RUN)
     assert train(f"MLP --overwrite {flags}", "--out", tmp_path) == 2
-    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == dict.fromkeys(old, "old")
-
-
-def test_starting_over_leaves_nothing_of_the_old_run(tmp_path: Path) -> None:
-    """A model or a plot of the old run, beside the new run's history, would be taken for the new one's."""
-    for name in ("checkpoint.ckpt", "best.ckpt", "model.safetensors", "history.png", "notes.txt"):
-        (tmp_path / name).write_text("old")
-    claim(tmp_path, {"seed": 1}, overwrite=True)
-    left = {path.name for path in tmp_path.iterdir()}
-    assert left == {"history.csv", "history.json", "run.json", "notes.txt"}
-    (tmp_path / "model.safetensors").write_text("all that was kept of a run")
-    with pytest.raises(ValueError, match="holds a run already"):
-        claim(tmp_path, {"seed": 1}, overwrite=False)
+    found = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert found == dict.fromkeys(old, "old") | {"run.json": RUN}
 
 
 def test_files_that_are_no_text_to_train_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -43,7 +43,15 @@ def test_a_run_leaves_everything_in_its_folder(
         train("MLP", "--backend", backend, "--epochs", 2, "--device", "cpu", "--out", tmp_path / "run") == 0
     )
     checkpoint = {"numpy": "checkpoint.safetensors", "torch": "checkpoint.ckpt"}[backend]
-    names = {"history.csv", "history.json", "history.png", "model.safetensors", "run.json", checkpoint}
+    names = {
+        ".lock",
+        "history.csv",
+        "history.json",
+        "history.png",
+        "model.safetensors",
+        "run.json",
+        checkpoint,
+    }
     assert {path.name for path in (tmp_path / "run").iterdir()} == names
     rows = json.loads((tmp_path / "run" / "history.json").read_text())
     assert [row["epoch"] for row in rows] == [1, 2]
@@ -76,7 +84,15 @@ def test_a_language_model_leaves_the_same_and_its_vocabulary(
     flags = ["--backend", backend, "--device", "cpu", "--epochs", "2", "--lr", "0.02"]
     assert train(SMALL_TEXT, *flags, "--out", tmp_path) == 0
     checkpoint = {"numpy": "checkpoint.safetensors", "torch": "checkpoint.ckpt"}[backend]
-    names = {"history.csv", "history.json", "history.png", "model.safetensors", "run.json", checkpoint}
+    names = {
+        ".lock",
+        "history.csv",
+        "history.json",
+        "history.png",
+        "model.safetensors",
+        "run.json",
+        checkpoint,
+    }
     assert {path.name for path in tmp_path.iterdir()} == names
     row = json.loads((tmp_path / "history.json").read_text())[-1]
     assert row["validation_perplexity"] == math.exp(row["validation_loss"])

@@ -23,7 +23,7 @@ typecheck = beartype(conf=BeartypeConf(is_pep484_tower=True))
 with_shapes = jaxtyping.jaxtyped
 
 # Imported first, since the hook is for our packages and not for theirs.
-LIBRARIES = """jsonargparse matplotlib.pyplot pooch pytorch_lightning.cli requests safetensors.numpy
+LIBRARIES = """filelock jsonargparse matplotlib.pyplot pooch pytorch_lightning.cli requests safetensors.numpy
     sklearn.datasets torchmetrics torchvision.transforms.v2 typer"""
 
 

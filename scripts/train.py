@@ -15,12 +15,17 @@ In the folder of the run (--out): checkpoint.* to resume from; history.json, his
 run.json with the flags; and at the end model.safetensors, which gdl_numpy loads without torch, with the
 vocabulary of a model that reads tokens.
 
-Every epoch is saved as it ends. After Ctrl-C (exit code 130) the same command with --resume goes on and
-gives, bit for bit on a CPU, the weights of a run that was never stopped. Exit code 2, and one line that says
-why, for bad usage and files that cannot be used.
+Every epoch is saved as it ends. After Ctrl-C (exit code 130), SIGTERM (143), a kill or a full disk, the same
+command with --resume goes on and gives, bit for bit on a CPU, the weights of a run that was never stopped.
+Exit code 2, and one line that says why, for bad usage and files that cannot be used.
 """
 
 from __future__ import annotations
+
+if __name__ == "__main__":
+    from gdl_numpy.interrupts import exit_on_ctrl_c
+
+    exit_on_ctrl_c()
 
 import inspect
 import logging
@@ -37,19 +42,20 @@ from gdl_numpy.checkpoint import save_model
 from gdl_numpy.command_line import Backend, check_cpu, run
 from gdl_numpy.data import data_module_for, data_modules_of, load_or_read
 from gdl_numpy.data.module import kinds_of
+from gdl_numpy.history import History
+from gdl_numpy.interrupts import Terminated
 from gdl_numpy.lookup import lookup
 from gdl_numpy.models import MODELS
 from gdl_numpy.optim import OPTIMIZERS
 from gdl_numpy.options import flag, given_in
-from gdl_numpy.reporting import report, say_how_to_go_on
-from gdl_numpy.run_folder import claim, reclaim
+from gdl_numpy.reporting import draw, report, say_how_to_go_on
+from gdl_numpy.run_folder import CHECKPOINTS, holding
 from gdl_numpy.training_flags import NO_FLAGS, TrainingFlags, defaults_of, options_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from gdl_numpy.data import AnyDataset, DataModule
-    from gdl_numpy.history import History
     from gdl_numpy.tasks import Metrics, Task
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Train a model, on either backend.")
@@ -58,18 +64,20 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, help="Train a mode
 def train(model_name: str, given: Mapping[str, Any]) -> None:
     """Trains `MODELS[model_name]` by the options that were given."""
     run = plan(model_name, given)
-    if run.flags.resume:
-        reclaim(run.out, run.settings)
-    else:
-        claim(run.out, run.settings, run.flags.overwrite)
-    title = f"{model_name} on {run.data.name}, {run.flags.backend}"
-    try:
-        history, test = run.on_torch() if run.flags.backend is Backend.torch else run.on_numpy()
-    except KeyboardInterrupt:
-        say_how_to_go_on(run.out, title, run.task.metrics_class)
-        raise
-    save_model(run.out / "model.safetensors", run.task.model, run.data.vocabulary)
-    report(history, test, run.data, title, run.out, keeps_best=run.flags.patience is not None)
+    flags, out = run.flags, run.out
+    title = f"{model_name} on {run.data.name}, {flags.backend}"
+    with holding(out, run.settings, resume=flags.resume, overwrite=flags.overwrite):
+        try:
+            history, test = run.on_torch() if flags.backend is Backend.torch else run.on_numpy()
+            save_model(out / "model.safetensors", run.task.model, run.data.vocabulary)
+            report(history, test, run.data, title, out, keeps_best=flags.patience is not None)
+        except (KeyboardInterrupt, Terminated, OSError) as stop:
+            saved = run.saved_history()
+            say_how_to_go_on(out, saved)
+            if not isinstance(stop, OSError):  # where the disk is full, a picture would not fit either
+                saved.save(out)
+                draw(saved, out, title, run.task.metrics_class)
+            raise
 
 
 def plan(model_name: str, given: Mapping[str, Any]) -> Run:
@@ -86,7 +94,7 @@ def plan(model_name: str, given: Mapping[str, Any]) -> Run:
     else:
         from gdl_torch.device import accelerator
 
-        accelerator(flags.device)  # refused here, if it is not there, before anything is written
+        accelerator(flags.device)  # refused here, if it is not there
     data, data_arguments = data_for(model_class, given, flags)
     if flags.patience is not None and data.validation is None:
         raise ValueError("--patience watches the validation loss: it needs examples held out by --validation")
@@ -169,6 +177,11 @@ class Run:
     out: Path
 
     @property
+    def checkpoint(self) -> Path:
+        """The file to resume from."""
+        return self.out / CHECKPOINTS[self.flags.backend]
+
+    @property
     def settings(self) -> dict[str, Any]:
         """What makes the run this one, in JSON's types."""
         model = self.task.model
@@ -202,7 +215,7 @@ class Run:
             optimizer(self.task.model.parameters(), **self.flags.optimizer_arguments),
             self.data.train,
             validation=self.data.validation,
-            checkpoint=self.out / "checkpoint.safetensors",
+            checkpoint=self.checkpoint,
             vocabulary=self.data.vocabulary,
             **self.fit_arguments,
         )
@@ -239,6 +252,16 @@ class Run:
             {name: tensor.numpy(force=True) for name, tensor in model.state_dict().items()}
         )
         return history, test
+
+    def saved_history(self) -> History:
+        """What the checkpoint knows of the run."""
+        if not self.checkpoint.exists():
+            return History()
+        if self.flags.backend is Backend.numpy:
+            return training.saved_history(self.checkpoint, self.task.metrics_class)
+        from gdl_torch import training as torch_training
+
+        return torch_training.saved_history(self.checkpoint, self.task.metrics_class)
 
     def torch_data(self) -> Any:
         """The torch side's data module of the same name, of the same data set and arguments."""
