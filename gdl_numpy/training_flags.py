@@ -56,6 +56,10 @@ USUAL_LR = {"SGD": 0.1, "Adam": 1e-3, "AdamW": 1e-3}
 # divides by 0.1).
 LARGEST = 1e30
 
+# Integers, apart from seeds: what is made one by one, and whatever an array can be made of.
+MOST = {"num_layers": 1000, "count": 1000}
+LARGEST_INTEGER = 2**31 - 1
+
 # Arguments of models that the data decide, where no flag does.
 FROM_DATA = ("in_features", "in_shape", "out_features", "vocab_size", "patch_size")
 # Arguments of models, data modules and tasks that no flag gives, or one of `TrainingFlags`.
@@ -172,6 +176,15 @@ class TrainingFlags:
         """The flags that must stay the same when a run is resumed, their choices as plain strings."""
         values = {name: value for name, value in asdict(self).items() if name not in FREE}
         return {name: value.value if isinstance(value, StrEnum) else value for name, value in values.items()}
+
+
+def check_sizes(given: Mapping[str, Any]) -> None:
+    """Raises ValueError for an integer that would fill the memory, or that no array's shape can hold."""
+    for name, value in given.items():
+        most = MOST.get(name, LARGEST_INTEGER)
+        for number in value if isinstance(value, tuple) else (value,):
+            if isinstance(number, int) and number > most and name != "seed":
+                raise ValueError(f"{NAMES.get(name, flag(name))} must be at most {most:,}, got {number}")
 
 
 def options_for(model: type[Any]) -> dict[str, inspect.Parameter]:

@@ -8,10 +8,15 @@ r"""Train, validate, test and predict, by flags or by YAML.
 
 The size of the images, the number of classes and that of tokens are the data's: the model is built for
 them. Bad usage ends with one line and exit code 2; with JSONARGPARSE_DEBUG=1 in the environment, with its
-traceback.
+traceback. Ctrl-C ends with exit code 130, SIGTERM with 143; the last epoch's checkpoint is whole.
 """
 
 from __future__ import annotations
+
+if __name__ == "__main__":
+    from gdl_numpy.interrupts import exit_on_ctrl_c
+
+    exit_on_ctrl_c()
 
 import logging
 import os
@@ -26,10 +31,12 @@ import pytorch_lightning as pl
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 
+from gdl_numpy.interrupts import CTRL_C, as_exceptions
 from gdl_numpy.lookup import lookup
 from gdl_torch.checkpoint import path_of, read_checkpoint
 from gdl_torch.checkpoint_io import ReplacingCheckpointIO
 from gdl_torch.data import DATA_MODULES
+from gdl_torch.interrupts import plain_ctrl_c
 from gdl_torch.models import MODELS
 from gdl_torch.predictions import PredictionsFile
 from gdl_torch.restoring import Restoring
@@ -224,7 +231,10 @@ def quiet() -> None:
 def main() -> None:
     quiet()
     try:
-        CLI()
+        with as_exceptions(), plain_ctrl_c():
+            CLI()
+    except KeyboardInterrupt:
+        sys.exit(CTRL_C)
     except (ValueError, IndexError, OSError, RuntimeError, MisconfigurationException) as error:
         # A RuntimeError is a mistake of ours, but for the weights of some other model.
         is_usage = not isinstance(error, RuntimeError) or "loading state_dict" in str(error)

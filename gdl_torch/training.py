@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import time
 import warnings
-from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,19 +11,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.callbacks import (
+    Callback,
+    Checkpoint,
+    EarlyStopping,
+    ModelCheckpoint,
+    TQDMProgressBar,
+)
 
 from gdl_numpy.checkpoint import CheckpointError
 from gdl_numpy.history import History
-from gdl_numpy.interrupts import Terminated
 from gdl_numpy.schema import fault
 from gdl_torch.checkpoint import read_checkpoint
 from gdl_torch.checkpoint_io import ReplacingCheckpointIO
+from gdl_torch.interrupts import plain_ctrl_c
 from gdl_torch.restoring import Restoring
 from gdl_torch.tasks import Task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from gdl_numpy.tasks import Metrics
 
@@ -75,7 +79,8 @@ def fit(
         lr_decay: the learning rate of epoch e = 0, 1, … is the optimizer's times `lr_decayᵉ`.
         accelerator: as Lightning's Trainer takes it.
         progress: show bars.
-        on_epoch: called with the history so far after each epoch, and at the start of a resumed run.
+        on_epoch: called with the history so far after each epoch, once that is saved, and at the start of a
+            resumed run.
 
     Returns:
         the history, of a resumed run from its very start.
@@ -100,17 +105,20 @@ def fit(
         model.configure_optimizers = lambda: optimizer  # type: ignore[method-assign]
         resumed = directory / CHECKPOINT if resume else None
         restoring = Restoring(resumed)
+        best = [] if patience is None else _keep_best(directory, patience)
         recorder = _Recorder(history, settings, directory, on_epoch)
         trainer = _trainer(
             accelerator,
             progress,
             max_epochs=epochs,
             gradient_clip_val=clip_norm,
-            callbacks=[restoring, _EpochStart(seed, lr_decay), recorder, *_checkpoints(directory, patience)],
+            callbacks=[restoring, _EpochStart(seed, lr_decay), *best, recorder],
             num_sanity_val_steps=0,
         )
-        with restoring.blaming(), _plain_ctrl_c(), warnings.catch_warnings():
+        with restoring.blaming(), plain_ctrl_c(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*exists and is not empty")
+            # Of runs from when another callback saved the checkpoints.
+            warnings.filterwarnings("ignore", ".*callbacks used to create the checkpoint")
             trainer.fit(model, datamodule=data, ckpt_path=resumed, weights_only=True)
     if patience is not None and history.best_epoch:
         model.load_state_dict(read_checkpoint(directory / BEST)["state_dict"])
@@ -121,7 +129,7 @@ def evaluate(
     model: Task, data: pl.LightningDataModule, *, accelerator: str = "auto", progress: bool = False
 ) -> Metrics:
     """Returns the metrics of a model on the test examples of `data`."""
-    with _plain_ctrl_c():
+    with plain_ctrl_c():
         (logged,) = _trainer(accelerator, progress).test(model, datamodule=data, verbose=False)
     return _metrics(model, logged, "test")
 
@@ -150,13 +158,8 @@ def _trainer(
     )
 
 
-def _checkpoints(directory: Path, patience: int | None) -> list[Callback]:
-    """What saves each epoch, and with patience also the best one and stops when no better one comes."""
-    last = ModelCheckpoint(
-        directory, Path(CHECKPOINT).stem, save_on_train_epoch_end=True, enable_version_counter=False
-    )
-    if patience is None:
-        return [last]
+def _keep_best(directory: Path, patience: int) -> list[Callback]:
+    """What saves the best epoch, and stops when no better one comes."""
     best = ModelCheckpoint(
         directory,
         Path(BEST).stem,
@@ -165,8 +168,7 @@ def _checkpoints(directory: Path, patience: int | None) -> list[Callback]:
         save_on_train_epoch_end=True,
         enable_version_counter=False,
     )
-    # `last` is last: it saves what the two others remember, too.
-    return [EarlyStopping("val_loss", patience=patience, check_finite=False), best, last]
+    return [EarlyStopping("val_loss", patience=patience, check_finite=False), best]
 
 
 class _EpochStart(Callback):
@@ -194,8 +196,11 @@ class _EpochStart(Callback):
         torch.manual_seed(int(np.random.SeedSequence((self.seed, epoch)).generate_state(1)[0]))
 
 
-class _Recorder(Callback):
-    """Writes the history, which checkpoints then contain, and saves the first one, before epoch 1."""
+class _Recorder(Checkpoint):
+    """Writes the history and saves it, with all else, after each epoch and before the first one.
+
+    A Checkpoint, since the Trainer calls those last: what other callbacks remember is saved, too.
+    """
 
     def __init__(
         self,
@@ -224,6 +229,7 @@ class _Recorder(Callback):
         validation = _metrics(pl_module, logged, "val") if "val_loss" in logged else None
         lr = trainer.optimizers[0].param_groups[0]["lr"]
         self.history.append(train, validation, lr, time.perf_counter() - self.start)
+        trainer.save_checkpoint(self.directory / CHECKPOINT)
         if self.on_epoch is not None:
             self.on_epoch(self.history)
 
@@ -288,16 +294,3 @@ def _recorded(path: Path, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     if "rows" not in recorded or fault(recorded, RECORDED):
         raise CheckpointError(f"{path} is of another kind of training: give a checkpoint that train.py wrote")
     return recorded
-
-
-@contextmanager
-def _plain_ctrl_c() -> Iterator[None]:
-    """Makes Ctrl-C a KeyboardInterrupt again; the Trainer exits on it, and makes the process deaf to it."""
-    handler = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    except Terminated:
-        raise
-    except SystemExit as error:
-        signal.signal(signal.SIGINT, handler)
-        raise KeyboardInterrupt from error

@@ -43,7 +43,7 @@ REFUSALS = {
         "MLP --lr-decay 1e20 --epochs 3",
         "--lr-decay 1e+20 makes the learning rate more than 1e+30 within 3 epochs",
     ),
-    "no memory for the weights": ("MLP --hidden-features 9999999999999", "not enough memory: Unable to all"),
+    "no memory for the weights": ("MLP --hidden-features 2000000000", "not enough memory: Unable to all"),
     "infinite decay": ("MLP --lr-decay inf", "--lr-decay must be a finite number, got inf"),
     "dropout": ("MLP --dropout 1.5", "p in [0, 1], got 1.5"),
     "batch size": ("MLP --batch-size 0", "--batch-size"),
@@ -89,6 +89,22 @@ REFUSALS = {
     ),
     "no such task": ("LSTMLanguageModel --data babi/21", "babi: task must be from 1 to 20, got 21"),
     "on and over": ("MLP --resume --overwrite", "--resume goes on with a run and --overwrite starts over"),
+    "too many units": (
+        "MLP --hidden-features 9,1000000000000",
+        "--hidden-features must be at most 2,147,483,647",
+    ),
+    "too many layers": (
+        "RNNLanguageModel --num-layers 100000000",
+        "--num-layers must be at most 1,000, got 1000",
+    ),
+    "too many views": (
+        "ContrastiveEncoder --views 99999999999999999999",
+        "--views must be at most 1,000, got 9",
+    ),
+    "too wide a window": (
+        "FillInTheBlank --window 99999999999999999999",
+        "--window must be at most 2,147,483,647",
+    ),
     "all held out": ("MLP --validation 0.9999", "validation=0.9999 holds out all 1,437 examples"),
     "no such file here": ("LSTMLanguageModel --data ./digits2", "there is no file digits2"),
     "no such file": ("LSTMLanguageModel --data no.txt", "there is no file no.txt"),

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from functools import partial
+from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,6 +21,7 @@ from parity_tests.support.train_script import (
     as_run,
     assert_same_weights,
     both_backends,
+    saved_history,
     train,
 )
 
@@ -98,10 +100,20 @@ def test_a_language_model_goes_on_as_if_never_stopped(
     assert_same_weights(tmp_path / "run", tmp_path / "whole")
 
 
-@both_backends
-@pytest.mark.skipif(os.name == "nt", reason="sends SIGINT")
-def test_ctrl_c_and_the_command_that_goes_on(backend: str, tmp_path: Path) -> None:
-    """Exit code 130, a command that works as printed, and in the end the weights of a run left in peace."""
+@pytest.mark.parametrize(
+    ("backend", "number", "exit_code"),
+    [
+        ("numpy", signal.SIGINT, 130),
+        ("numpy", signal.SIGTERM, 143),
+        ("torch", signal.SIGINT, 130),
+        ("torch", signal.SIGTERM, 143),
+    ],
+)
+@pytest.mark.skipif(os.name == "nt", reason="sends signals")
+def test_a_signal_and_the_command_that_goes_on(
+    backend: str, number: signal.Signals, exit_code: int, tmp_path: Path
+) -> None:
+    """A command that works as printed, and in the end the weights of a run left in peace."""
     line = f"CNN --channels 8,8 --backend {backend} --device cpu --epochs 12"
     command = [sys.executable, str(SCRIPT), *line.split(), "--out", str(tmp_path / "run")]
     # As many threads as this process has: another number sums in another order, and not to the same bits.
@@ -112,13 +124,15 @@ def test_ctrl_c_and_the_command_that_goes_on(backend: str, tmp_path: Path) -> No
     history = tmp_path / "run" / "history.json"
     while process.poll() is None and not (history.exists() and json.loads(history.read_text())):
         time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
+    assert process.returncode == exit_code, err
     *_, said, printed = err.splitlines()
-    assert "Interrupted; " in said
     assert "Traceback" not in err
-    assert len(json.loads(history.read_text())) < 12
+    epochs = len(json.loads(history.read_text()))
+    assert 0 < epochs < 12
+    assert said == f"Interrupted; whole epochs saved in {tmp_path / 'run'}: {epochs}. To go on:"
+    assert len(saved_history(backend, tmp_path / "run")) == epochs
     words = shlex.split(printed)
     assert words == [*command, "--resume"]
     if backend == "numpy":
@@ -127,6 +141,49 @@ def test_ctrl_c_and_the_command_that_goes_on(backend: str, tmp_path: Path) -> No
         assert train(*words[2:]) == 0
     assert train(line, "--out", tmp_path / "whole") == 0
     assert_same_weights(tmp_path / "run", tmp_path / "whole")
+
+
+@both_backends
+@pytest.mark.skipif(os.name == "nt", reason="limits the size of files as POSIX does")
+def test_a_full_disk_costs_one_epoch(backend: str, tmp_path: Path) -> None:
+    """The first file that does not fit is named, and what is saved; with room again, the run goes on."""
+    out = tmp_path / "run"
+    line = f"MLP --optimizer Adam --backend {backend} --device cpu --out {out} --epochs"
+    assert train(line, 1) == 0
+    (tmp_path / "on_a_full_disk.py").write_text(
+        dedent("""
+        import resource, runpy, sys
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+        sys.argv = sys.argv[1:]
+        runpy.run_path(sys.argv[0], run_name="__main__")
+        """)
+    )
+    script = str(tmp_path / "on_a_full_disk.py")
+    command = [sys.executable, script, str(SCRIPT), *line.split(), "3", "--resume"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 2
+    assert "Traceback" not in ended.stderr
+    *_, said, _, error = ended.stderr.splitlines()
+    assert said == f"Interrupted; whole epochs saved in {out}: 1. To go on:"
+    (checkpoint,) = out.glob("checkpoint.*")
+    assert error == f"train.py: {checkpoint}: File too large"
+    assert train(line, 3, "--resume") == 0
+    assert train(line.replace(str(out), str(tmp_path / "whole")), 3) == 0
+    assert_same_weights(out, tmp_path / "whole")
+
+
+@both_backends
+def test_what_came_after_the_last_checkpoint_is_made_up_for(backend: str, tmp_path: Path) -> None:
+    """A kill between the checkpoint and the history, which is then one epoch behind, or has none."""
+    line = f"MLP --backend {backend} --device cpu --out {tmp_path} --epochs 2"
+    assert train(line) == 0
+    history, table = tmp_path / "history.json", tmp_path / "history.csv"
+    expected = history.read_text(), table.read_text()
+    for old in ("[]\n", json.dumps(json.loads(expected[0])[:1])):
+        history.write_text(old)
+        table.unlink()
+        assert train(line, "--resume") == 0
+        assert (history.read_text(), table.read_text()) == expected
 
 
 def test_a_run_from_before_the_loss_was_called_loss(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ from gdl_numpy.optim import OPTIMIZERS
 from gdl_numpy.options import flag, given_in
 from gdl_numpy.reporting import draw, report, say_how_to_go_on
 from gdl_numpy.run_folder import CHECKPOINTS, holding
-from gdl_numpy.training_flags import NO_FLAGS, TrainingFlags, defaults_of, options_for
+from gdl_numpy.training_flags import NO_FLAGS, TrainingFlags, check_sizes, defaults_of, options_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -87,6 +87,7 @@ def plan(model_name: str, given: Mapping[str, Any]) -> Run:
         ValueError: options that do not go together, or not with the data.
         DataError: the data are damaged, or are missing and cannot be downloaded.
     """
+    check_sizes(given)
     model_class: Any = MODELS[model_name]
     flags = TrainingFlags.of({**defaults_of(model_class), **given})
     if flags.backend is Backend.numpy:

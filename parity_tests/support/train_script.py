@@ -15,12 +15,16 @@ from gdl_numpy.checkpoint import load_model
 from gdl_numpy.command_line import Backend
 from gdl_numpy.data import available
 from gdl_numpy.optim import OPTIMIZERS
+from gdl_numpy.run_folder import CHECKPOINTS
+from gdl_numpy.tasks import ClassificationMetrics
+from gdl_torch import training as torch_training
 from parity_tests.harness.rounding import gamma, unit_roundoff
 from parity_tests.support.disturbance import assert_within, moved_by_rounding, nothing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from gdl_numpy.history import History
     from parity_tests.support.disturbance import Disturb, State
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "train.py"
@@ -50,6 +54,13 @@ def train(line: str = "", *words: Any) -> int:
 def weights(out: Path) -> State:
     """The trained parameters in the folder of a run."""
     return load_model(out / "model.safetensors").state_dict()
+
+
+def saved_history(backend: str, out: Path) -> History:
+    """What the checkpoint in the folder of a run knows of it."""
+    side = {"numpy": training, "torch": torch_training}[backend]
+    saved: History = side.saved_history(out / CHECKPOINTS[backend], ClassificationMetrics)
+    return saved
 
 
 def assert_same_weights(out: Path, expected: Path) -> None:
