@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytorch_lightning.callbacks import Callback
@@ -11,7 +12,6 @@ from gdl_numpy.checkpoint import CheckpointError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     import pytorch_lightning as pl
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 class Restoring(Callback):
     """Blames a checkpoint for all that goes wrong between a Trainer's setup and its first step.
 
-    The states of loops, callbacks and optimizers are Lightning's affair, which it does not check.
+    The states of loops, callbacks and optimizers are Lightning's affair, which it does not check. But no
+    checkpoint is to say which files are deleted.
     """
 
     def __init__(self, path: str | Path | None) -> None:
@@ -28,6 +29,15 @@ class Restoring(Callback):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         self.under_way = self.path is not None
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        # ModelCheckpoint deletes what it remembers as the best, once there is a better one, if the path begins
+        # with its folder: as one through ".." does that leads anywhere.
+        for state in checkpoint.get("callbacks", {}).values():
+            if any(".." in Path(path).parts for path in state.get("best_k_models", ())):
+                raise ValueError("its best checkpoint is outside of its folder")
 
     def on_train_start(self, *_: Any) -> None:
         self.under_way = False

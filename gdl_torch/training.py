@@ -233,6 +233,19 @@ class _Recorder(Checkpoint):
         if self.on_epoch is not None:
             self.on_epoch(self.history)
 
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        # ModelCheckpoint remembers where the best weights are, to delete them when there are better ones.
+        # They are in this folder: that may have been moved, and a file is not to say what is deleted.
+        folder = self.directory.resolve()
+        best = str(folder / BEST)
+        for state in checkpoint["callbacks"].values():
+            if scores := state.get("best_k_models"):
+                state["best_k_models"] = dict.fromkeys([best], *scores.values())
+                state |= dict.fromkeys(["best_model_path", "kth_best_model_path", "last_model_path"], best)
+                state["dirpath"] = str(folder)
+
     def state_dict(self) -> dict[str, Any]:
         return {"rows": self.history.rows, "settings": self.settings}
 

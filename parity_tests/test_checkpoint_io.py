@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import pytest
 import torch
 
+from gdl_numpy.checkpoint import CheckpointError
 from gdl_torch import training
 from gdl_torch.checkpoint_io import ReplacingCheckpointIO
 from gdl_torch.data import DigitsDataModule
@@ -119,6 +120,46 @@ def test_a_full_disk_loses_nothing_and_says_which_file(tmp_path: Path) -> None:
     assert found.stdout.strip() == str(tmp_path / "x.ckpt")
     assert torch.equal(torch.load(tmp_path / "x.ckpt", weights_only=True)["x"], torch.ones(2))
     assert [path.name for path in tmp_path.iterdir()] == ["x.ckpt"]
+
+
+@pytest.mark.parametrize("victim", ["{folder}/../victim", "{elsewhere}/best.ckpt"])
+def test_a_checkpoint_does_not_choose_what_is_deleted(victim: str, tmp_path: Path) -> None:
+    """Lightning deletes what the checkpoint calls the best weights, once there are better ones."""
+    folder, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+    fit(folder, 1, patience=3)
+    elsewhere.mkdir()
+    for path in (tmp_path / "victim", elsewhere / "best.ckpt"):
+        path.write_text("mine")
+    saved = torch.load(folder / "checkpoint.ckpt", weights_only=True)
+    chosen = victim.format(folder=folder, elsewhere=elsewhere)
+    for state in saved["callbacks"].values():
+        if "best_k_models" in state:
+            (score,) = state["best_k_models"].values()
+            state |= {"best_k_models": {chosen: score}, "kth_best_model_path": chosen}
+            state |= {"best_model_path": chosen, "last_model_path": chosen}
+    torch.save(saved, folder / "checkpoint.ckpt")
+    if ".." in chosen:
+        with pytest.raises(CheckpointError, match="its best checkpoint is outside of its folder"):
+            fit(folder, 3, patience=3, resume=True)
+    else:
+        fit(folder, 3, patience=3, resume=True)
+    assert (tmp_path / "victim").read_text() == (elsewhere / "best.ckpt").read_text() == "mine"
+
+
+def test_a_moved_run_still_knows_its_best_weights(tmp_path: Path) -> None:
+    """Resumed elsewhere, a worse epoch does not take their place."""
+    fit(tmp_path / "here", 1, patience=3)
+    best = tmp_path / "there" / "best.ckpt"
+    (tmp_path / "here").rename(best.parent)
+    saved = torch.load(best.with_name("checkpoint.ckpt"), weights_only=True)
+    for state in saved["callbacks"].values():
+        if "best_k_models" in state:  # as if nothing could be better
+            state |= {"best_k_models": dict.fromkeys(state["best_k_models"], torch.tensor(-1.0))}
+            state |= {"kth_value": torch.tensor(-1.0), "best_model_score": torch.tensor(-1.0)}
+    torch.save(saved, best.with_name("checkpoint.ckpt"))
+    before = best.read_bytes()
+    fit(best.parent, 2, patience=3, resume=True)
+    assert best.read_bytes() == before
 
 
 def test_a_store_of_objects_is_lightnings_affair(tmp_path: Path) -> None:
