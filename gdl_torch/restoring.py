@@ -33,8 +33,8 @@ class Restoring(Callback):
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        # ModelCheckpoint deletes what it remembers as the best, once there is a better one, if the path begins
-        # with its folder: as one through ".." does that leads anywhere.
+        # ModelCheckpoint deletes what it remembers as the best, once there is a better one, where the path
+        # begins with its folder: so does one that leads through ".." to anywhere.
         for state in checkpoint.get("callbacks", {}).values():
             if any(".." in Path(path).parts for path in state.get("best_k_models", ())):
                 raise ValueError("its best checkpoint is outside of its folder")
