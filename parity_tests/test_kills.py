@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from itertools import count, cycle, product
+from itertools import count, cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,7 +91,7 @@ class Runs:
 
 
 def every_rename() -> Iterator[tuple[int, bool]]:
-    return product(count(1), (True, False))
+    return ((n, before) for n in count(1) for before in (True, False))
 
 
 def test_a_kill_at_a_rename(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ IMPORTED = [
     "gdl_torch.__main__",
     "gdl_torch.generation",
     "gdl_torch.training",
+    "parity_tests.support.damage_runs",
     "parity_tests.support.kills",
 ]
 

@@ -1,0 +1,347 @@
+"""Damaged files in the hands of the command lines that read them, and what must have come of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import resource
+import runpy
+import shlex
+import shutil
+import signal
+import sys
+import warnings
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gdl_numpy.checkpoint import save_model
+from gdl_numpy.data import Vocabulary
+from gdl_numpy.models import SentimentClassifier
+from gdl_torch import export
+from parity_tests.support.command_line import gdl_torch
+from parity_tests.support.damage import Damaged, by_chance, of_flags, other_things
+from parity_tests.support.damage_ckpt import MARKER, GoodCkpt, crafted_ckpt, crafted_ckpt_training
+from parity_tests.support.damage_safetensors import Good, crafted, crafted_training
+from parity_tests.support.forks import fork, send_output_to
+from parity_tests.support.train_script import SCRIPT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+MEMORY = 500 * 2**20  # bytes that no file may take
+SECONDS = 20
+LONGEST = 3000  # characters that a person may be asked to read
+AT_ONCE = 40
+EVIL = f"open({MARKER!r}, 'w').close()\nfrom gdl_torch.models import MLP, LSTMLanguageModel\n"
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+# Of a failed allocation: the limit was too low for it, and without one it would have been granted.
+OUT_OF_MEMORY = re.compile(r"MemoryError|memory|allocate", re.IGNORECASE)
+
+TEXT = "".join(f"{n} and {n * n} make {n + n * n}.\n" for n in range(200))
+SMALL_MLP = "MLP --hidden-features 8 --dropout 0.3 --optimizer Adam --batch-size 500 --device cpu"
+SMALL_LSTM = (
+    "LSTMLanguageModel --hidden-size 6 --embedding-dim 5 --dropout 0.1 --batch-size 4 --chunk 20 "
+    "--data ../story.txt --device cpu"
+)
+# The folder of a run, and how it was made: three epochs go on from it.
+RUNS = {
+    "mlp-numpy": f"{SMALL_MLP} --backend numpy",
+    "mlp-torch": f"{SMALL_MLP} --backend torch",
+    "lstm-numpy": f"{SMALL_LSTM} --backend numpy",
+    "lstm-torch": f"{SMALL_LSTM} --backend torch",
+}
+CLI = (
+    "--data DigitsDataModule --trainer.accelerator cpu --trainer.logger false "
+    "--trainer.enable_progress_bar false"
+)
+FITTED = f"fit --model MLP --model.hidden_features [8] --trainer.max_epochs 1 {CLI}"
+# The command line of each reader, where FILE is the damaged file.
+READERS = {
+    "generate": "generate.py FILE --length 3 --seed 0",
+    "generate-torch": "generate.py FILE --length 3 --seed 0 --backend torch --device cpu",
+    "words": "words.py FILE nearest good",
+    "gradient_flow": "gradient_flow.py --checkpoint FILE --steps 5",
+    "export": "gdl_torch.export FILE exported.safetensors",
+    "validate": f"gdl_torch validate --ckpt_path FILE {CLI}",
+    "validate-model": f"gdl_torch validate --ckpt_path FILE --model MLP {CLI}",
+    "fit": f"gdl_torch fit --ckpt_path FILE --trainer.max_epochs 2 {CLI}",
+    "fit-model": f"gdl_torch fit --ckpt_path FILE --model MLP --trainer.max_epochs 2 {CLI}",
+}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A damaged file, put where a command line will read it.
+
+    Attributes:
+        damaged: the file.
+        reader: who reads it.
+        folder: where it is, with what else belongs to it.
+    """
+
+    damaged: Damaged
+    reader: str
+    folder: Path
+
+    @property
+    def words(self) -> list[str]:
+        """The command line, after `python scripts/` or `python -m`."""
+        if self.reader == "resume":
+            line = f"train.py {RUNS[self.damaged.original]} --out . --epochs 3 --resume"
+        else:
+            line = READERS[self.reader]
+        return [self.damaged.file if word == "FILE" else word for word in line.split()]
+
+    @property
+    def command(self) -> str:
+        """What repeats it, in the folder."""
+        first, *rest = self.words
+        how = str(SCRIPT.with_name(first)) if first.endswith(".py") else f"-m {first}"
+        return f"cd {self.folder} && python {how} {shlex.join(rest)}"
+
+    @property
+    def name(self) -> str:
+        return f"{self.damaged.original}/{self.damaged.file}, {self.damaged.name}, by {self.reader}"
+
+    @property
+    def error(self) -> Path:
+        return self.folder.with_name(f"{self.folder.name}.err")
+
+    def prepare(self, originals: Path) -> None:
+        """Puts the file into a copy of the folder that it is damaged in, beside a class that it may name."""
+        shutil.copytree(originals / self.damaged.original, self.folder)
+        (self.folder / "evil_module.py").write_text(EVIL)
+        path = self.folder / self.damaged.file
+        path.unlink()
+        if self.damaged.content is None:
+            path.mkdir()
+        else:
+            path.write_bytes(self.damaged.content)
+
+    def contents(self) -> dict[str, bytes]:
+        """What is in the folder."""
+        paths = (
+            path for path in self.folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts
+        )
+        return {str(path.relative_to(self.folder)): path.read_bytes() for path in paths}
+
+    def run(self) -> int:
+        """The command line in this process; returns its exit code."""
+        os.chdir(self.folder)
+        sys.path.insert(0, str(self.folder))
+        program, *words = self.words
+        try:
+            with warnings.catch_warnings():  # each is shown again, as in a process of its own
+                return _program(program)(self.folder, words) or 0
+        except SystemExit as leaving:
+            return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+        finally:
+            sys.path.remove(str(self.folder))
+            sys.modules.pop("evil_module", None)
+
+    def faults(self, code: int, grown: int, before: dict[str, bytes]) -> list[str]:
+        """What is not as it must be, by its kind.
+
+        Args:
+            code: the exit code, or minus the signal that it died of.
+            grown: bytes by which the memory's peak grew.
+            before: what was in the folder.
+        """
+        error = self.error.read_text(errors="replace")
+        after = self.contents()
+        found = ["executed"] if MARKER in after else []
+        if grown > MEMORY or OUT_OF_MEMORY.search(error):
+            found.append("memory")
+        if code == -signal.SIGALRM:
+            return [*found, f"more than {SECONDS} s"]
+        if code < 0:
+            return [*found, f"died of {signal.Signals(-code).name}"]
+        if code == 0 and self.damaged.may_load:
+            return found
+        if "Traceback" in error:
+            return [*found, "traceback"]
+        if code != 2:
+            found.append("accepted" if code == 0 else f"exit code {code}")
+        if after != before:
+            names = {name for name in after.keys() | before.keys() if after.get(name) != before.get(name)}
+            found.append("files changed" if names & before.keys() else "files added")
+        return found if code == 0 else found + self._faults_of_line(error)
+
+    def _faults_of_line(self, error: str) -> list[str]:
+        if len(error.splitlines()) != 1:
+            return [f"{'no' if not error else 'several'} lines"]
+        found = []
+        # Of a run's flags the line may say where the run is.
+        if self.damaged.file not in error and (
+            self.damaged.file != "run.json" or "the run in ." not in error
+        ):
+            found.append("no name")
+        if CONTROL.search(error.rstrip("\n")):
+            found.append("control characters")
+        if len(error) > LONGEST:
+            found.append("a long line")
+        return found
+
+
+@cache
+def _program(name: str) -> Callable[[Path, list[str]], int | None]:
+    """What a command line runs, in a folder; it returns its exit code, or leaves with it."""
+    if name == "gdl_torch":
+        return lambda folder, words: gdl_torch(folder, *words)
+    if name == "gdl_torch.export":
+        return lambda _, words: export.app(words)
+    main = runpy.run_path(str(SCRIPT.with_name(name)))["main"]
+    return lambda _, words: main(words)
+
+
+def load_programs() -> None:
+    """Before the memory that files take is measured."""
+    for reader in READERS.values():
+        _program(reader.split()[0])
+    _program("train.py")
+
+
+def make_originals(folder: Path) -> None:
+    """Runs of all kinds, each in a folder of its name, and the text that two of them have learned from."""
+    process = fork(_make_originals, folder)
+    process.join()
+    assert process.exitcode == 0, (folder / "log").read_text()
+
+
+def _make_originals(folder: Path) -> None:
+    send_output_to(folder / "log")
+    (folder / "story.txt").write_text(TEXT)
+    for name, line in RUNS.items():
+        (folder / name).mkdir()
+        os.chdir(folder / name)
+        assert not _program("train.py")(folder, [*line.split(), "--epochs", "2", "--out", "."])
+        Path("history.png").unlink()
+    (folder / "lightning").mkdir()
+    gdl_torch(folder / "lightning", *FITTED.split())
+    (path,) = (folder / "lightning").rglob("*.ckpt")
+    path.rename(folder / "lightning" / "last.ckpt")
+    path.parent.rmdir()
+    (folder / "words").mkdir()
+    vocabulary = Vocabulary.build("good bad film\nthe end", "spaces")
+    model = SentimentClassifier(len(vocabulary), 3, rng=0)
+    save_model(folder / "words" / "model.safetensors", model, vocabulary)
+
+
+def corpus(originals: Path, by_chance_each: int) -> Iterator[Damaged]:
+    """All the damaged files, in a certain order.
+
+    Args:
+        originals: what `make_originals` made.
+        by_chance_each: how many times chance damages each good file, in each of its ways.
+    """
+    writer = ("generate", "generate-torch", "gradient_flow")
+    safetensors = {
+        ("mlp-numpy", "model.safetensors"): ("generate", "words"),
+        ("mlp-numpy", "checkpoint.safetensors"): ("resume", "generate-torch"),
+        ("lstm-numpy", "model.safetensors"): writer,
+        ("lstm-numpy", "checkpoint.safetensors"): ("resume", "generate"),
+        ("words", "model.safetensors"): ("words",),
+    }
+    for (original, file), readers in safetensors.items():
+        content = (originals / original / file).read_bytes()
+        good = Good.of(original, file, content, readers)
+        yield from crafted(good)
+        if "resume" in readers:
+            yield from crafted_training(good)
+        yield from by_chance(original, file, content, readers, by_chance_each)
+        yield from other_things(original, file, readers)
+    lightning = ("fit", "fit-model")
+    ckpts: dict[tuple[str, str], tuple[tuple[str, ...], tuple[str, ...]]] = {
+        ("mlp-torch", "checkpoint.ckpt"): (("export",), ("resume",)),
+        ("lstm-torch", "checkpoint.ckpt"): (("generate-torch", "export"), ("resume",)),
+        ("lightning", "last.ckpt"): (("export", "validate", "validate-model"), lightning),
+    }
+    for (original, file), (readers, trainers) in ckpts.items():
+        content = (originals / original / file).read_bytes()
+        good_ckpt = GoodCkpt(original, file, content, readers, trainers)
+        yield from crafted_ckpt(good_ckpt)
+        yield from crafted_ckpt_training(good_ckpt)
+        every = good_ckpt.all_readers
+        yield from by_chance(original, file, content, every, by_chance_each, may_load=True)
+        yield from other_things(original, file, every)
+    for original in RUNS:
+        yield from of_flags(original, (originals / original / "run.json").read_bytes())
+
+
+def faults_in(damaged: Sequence[tuple[Damaged, str]], originals: Path, folder: Path) -> dict[str, list[str]]:
+    """Has each file read, and returns, for each kind of fault, what has it and what repeats it."""
+    found: dict[str, list[str]] = {}
+    (folder / "story.txt").write_text(TEXT)
+    for start in range(0, len(damaged), AT_ONCE):
+        readings = [
+            Reading(file, reader, folder / str(start + n))
+            for n, (file, reader) in enumerate(damaged[start : start + AT_ONCE])
+        ]
+        for reading in readings:
+            reading.prepare(originals)
+        before = [reading.contents() for reading in readings]
+        for reading, (code, grown), was in zip(readings, _read(readings, folder), before, strict=True):
+            faults = reading.faults(code, grown, was)
+            for fault in faults:
+                found.setdefault(fault, []).append(f"{reading.name}: {reading.command}")
+            if not faults:
+                shutil.rmtree(reading.folder)
+    return found
+
+
+def _read(readings: Sequence[Reading], folder: Path) -> list[tuple[int, int]]:
+    """The exit code of each, and the bytes that its memory grew by.
+
+    One process reads one file after the other; where it dies, the next one goes on with the next file.
+    """
+    results: list[tuple[int, int]] = []
+    log = folder / "results"
+    while len(results) < len(readings):
+        log.write_text("")
+        process = fork(_read_in_turn, readings[len(results) :], log)
+        process.join()
+        lines = log.read_text().splitlines()
+        results += [tuple(json.loads(line)) for line in lines]
+        if process.exitcode:
+            results.append((process.exitcode, 0))
+        assert lines or process.exitcode, "a process that has read nothing"
+    return results
+
+
+def _read_in_turn(readings: Sequence[Reading], log: Path) -> None:
+    load_programs()
+    limit_memory()
+    start = peak()
+    for reading in readings:
+        send_output_to(reading.error)
+        signal.alarm(SECONDS)
+        try:
+            code = reading.run()
+        except BaseException:  # as the interpreter would end
+            sys.excepthook(*sys.exc_info())
+            code = 1
+        signal.alarm(0)
+        grown = peak() - start
+        with log.open("a") as file:
+            file.write(json.dumps((code, grown)) + "\n")
+        if grown > MEMORY:  # the next file needs a peak of its own
+            return
+
+
+def peak() -> int:
+    """The most bytes that this process has had at one time."""
+    usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return usage if sys.platform == "darwin" else usage * 1024
+
+
+def limit_memory() -> None:
+    """Makes larger requests for memory fail, where the system says what there is already."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        now = re.search(r"VmData:\s*(\d+) kB", status.read_text())
+        assert now is not None
+        limit = int(now[1]) * 1024 + MEMORY
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
