@@ -28,11 +28,11 @@ pytestmark = needs_forks
 # state and clipping. Epochs take milliseconds.
 LINES = {
     "images": "MLP --hidden-features 8 --dropout 0.3 --optimizer Adam --lr 0.02 --lr-decay 0.9 "
-    "--batch-size 200 --epochs 4 --validation 0",
+    "--batch-size 200 --epochs 3 --validation 0",
     "early": "MLP --hidden-features 8 --dropout 0.3 --optimizer Adam --lr 0.1 "
     "--batch-size 50 --epochs 6 --validation 0.3 --patience 2",
     "text": "LSTMLanguageModel --hidden-size 6 --embedding-dim 5 --dropout 0.1 --optimizer Adam "
-    "--batch-size 10 --chunk 20 --clip-norm 1 --epochs 3 --data {text}",
+    "--batch-size 20 --chunk 20 --clip-norm 1 --epochs 2 --data {text}",
 }
 BACKENDS = ("numpy", "torch")
 IMPORTS = {"numpy": 1.0, "torch": 4.0}  # seconds, about
@@ -51,6 +51,10 @@ def elsewhere(tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
+def told(faults: dict[str, list[str]]) -> str:
+    return "\n".join(f"{when}: {'; '.join(what)}" for when, what in faults.items())
+
+
 class Runs:
     """Runs of one command line, each in a folder of its own, and the one that was left in peace."""
 
@@ -65,19 +69,18 @@ class Runs:
     def command(self, name: str) -> Command:
         return Command(self.line, self.folder / name, self.temporary)
 
-    def killed_at(self, n: int, before: bool) -> tuple[int, list[str]]:
-        """Kills a run at its n-th rename; returns its exit code, and what was wrong when it had gone on."""
-        command = self.command(f"{'before' if before else 'after'}-{n}")
-        code = command.run(AtRename(n, before))
-        return code, self.whole.faults_of(command)
+    def killed_at(self, kill: AtRename) -> tuple[int, list[str]]:
+        """Kills a run at a rename; returns its exit code, and what was wrong when it had gone on."""
+        command = self.command(f"{'before' if kill.before else 'after'}-{kill.n}-{kill.name}")
+        return command.run(kill), self.whole.faults_of(command)
 
     def faults_at_renames(self, kills: Iterable[tuple[int, bool]]) -> dict[str, list[str]]:
         """What goes wrong after a kill before or after a rename, until a run has fewer."""
         found = {}
         for n, before in kills:
-            code, faults = self.killed_at(n, before)
+            code, faults = self.killed_at(AtRename(n, before))
             if code == 0:
-                assert n > 8, "a run of three epochs has more renames than that"
+                assert n > 8, "a run of two epochs has more renames than that"
                 break
             if faults:
                 found[f"{'before' if before else 'after'} rename {n}"] = faults
@@ -97,15 +100,15 @@ def every_rename() -> Iterator[tuple[int, bool]]:
 def test_a_kill_at_a_rename(tmp_path: Path) -> None:
     """On the NumPy side, at every third, before and after by turns."""
     some = zip(count(1, 3), cycle((True, False)))
-    assert not Runs("early", "numpy", tmp_path, tmp_path).faults_at_renames(some)
+    faults = Runs("early", "numpy", tmp_path, tmp_path).faults_at_renames(some)
+    assert not faults, told(faults)
 
 
 def test_a_kill_at_a_rename_under_lightning(tmp_path: Path, elsewhere: Path) -> None:
-    """Where the best weights and the checkpoint of an epoch are written, temporary files elsewhere."""
+    """Once the best weights of epoch 2 are written, and as the checkpoint is; temporary files elsewhere."""
     runs = Runs("early", "torch", tmp_path, elsewhere)
-    for n, before in ((8, True), (9, False)):
-        code, faults = runs.killed_at(n, before)
-        assert (code, faults) == (-9, []), (n, before)
+    for kill in (AtRename(2, False, "best.ckpt"), AtRename(3, False, "checkpoint.ckpt")):
+        assert runs.killed_at(kill) == (-9, []), kill
 
 
 def test_a_kill_in_the_imports(tmp_path: Path) -> None:
@@ -118,7 +121,8 @@ def test_a_kill_in_the_imports(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", LINES)
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_kill_at_every_rename(backend: str, name: str, tmp_path: Path) -> None:
-    assert not Runs(name, backend, tmp_path, tmp_path).faults_at_renames(every_rename())
+    faults = Runs(name, backend, tmp_path, tmp_path).faults_at_renames(every_rename())
+    assert not faults, told(faults)
 
 
 @pytest.mark.long
@@ -126,7 +130,8 @@ def test_a_kill_at_every_rename(backend: str, name: str, tmp_path: Path) -> None
 def test_a_kill_at_every_rename_with_temporary_files_elsewhere(
     backend: str, tmp_path: Path, elsewhere: Path
 ) -> None:
-    assert not Runs("early", backend, tmp_path, elsewhere).faults_at_renames(every_rename())
+    faults = Runs("early", backend, tmp_path, elsewhere).faults_at_renames(every_rename())
+    assert not faults, told(faults)
 
 
 @pytest.mark.long
@@ -146,5 +151,5 @@ def test_kills_at_random_moments(
         codes.append(code)
         if faults:
             found[f"after {seconds:.3f} s, imports {imports}"] = faults
-    assert not found
+    assert not found, told(found)
     assert codes.count(-9) >= 3, "most were to be killed before their end"

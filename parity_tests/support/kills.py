@@ -12,13 +12,11 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from parity_tests.support.forks import ONE_THREAD, fork, send_output_to
 from parity_tests.support.train_script import SCRIPT, script
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 ROOT = SCRIPT.parents[1]
 TEMPORARY = re.compile(r"\..*-[0-9a-f]{8}(\.\w+)?")  # as `files.replacing` names them
@@ -27,31 +25,51 @@ PATIENCE = 240  # seconds that a run may take on a busy machine
 
 @dataclass(frozen=True)
 class AtRename:
-    """SIGKILL in the moment before or after this process's n-th rename, counted from 1."""
+    """SIGKILL in the moment before or after one of this process's renames.
+
+    Where a rename fails because it would be to another file system, the moment after is within the copy that
+    is made instead.
+
+    Attributes:
+        n: which, counted from 1.
+        before: or after.
+        name: count only those that give a file this name.
+    """
 
     n: int
     before: bool
+    name: str | None = None
 
     def arm(self) -> None:
         """Makes it come, in this process."""
         count = 0
 
         def deadly(rename: Any) -> Any:
-            def renamed(*arguments: Any, **more: Any) -> None:
+            def renamed(source: Any, target: Any, **more: Any) -> None:
                 nonlocal count
-                count += 1
-                if count == self.n and self.before:
-                    os.kill(os.getpid(), signal.SIGKILL)
+                is_counted = self.name in (None, Path(target).name)
+                count += is_counted
+                is_now = is_counted and count == self.n
+                if is_now and self.before:
+                    die()
                 try:
-                    rename(*arguments, **more)
-                finally:  # over file systems there is no rename, and what follows is a copy
-                    if count == self.n:
-                        os.kill(os.getpid(), signal.SIGKILL)
+                    rename(source, target, **more)
+                except OSError:
+                    if is_now:
+                        os.sendfile = die  # type: ignore[assignment]
+                    raise
+                if is_now:
+                    die()
 
             return renamed
 
         os.replace = deadly(os.replace)
         os.rename = deadly(os.rename)
+
+
+def die(*_: Any) -> Any:
+    """Leaves everything as it lies."""
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @dataclass(frozen=True)
