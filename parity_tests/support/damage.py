@@ -9,15 +9,26 @@ import copy
 import gzip
 import json
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    Source = bytes | Callable[[], bytes]
 
 REMOVED = object()  # a value that is not there
 DEEP = 200_000
+
+
+class Allowed(Enum):
+    """What a reader may make of a damaged file."""
+
+    nothing = "it is refused"
+    the_same = "what the good file gives: not every byte of a file matters"
+    anything = "it is as good a file as any"
 
 
 @dataclass(frozen=True)
@@ -28,17 +39,21 @@ class Damaged:
         name: what was done to it.
         original: the folder that it is put into a copy of.
         file: its name there.
-        content: its bytes; None for a folder of that name.
+        source: its bytes, or what makes them; None for a folder of that name.
         readers: names in `damage_runs.READERS`.
-        may_load: whether it may also be accepted: not all that chance changes is looked at, or matters.
+        allowed: what may come of it, beside its refusal.
     """
 
     name: str
     original: str
     file: str
-    content: bytes | None
+    source: Source | None
     readers: tuple[str, ...]
-    may_load: bool = False
+    allowed: Allowed = Allowed.nothing
+
+    @property
+    def content(self) -> bytes | None:
+        return self.source() if callable(self.source) else self.source
 
 
 def changed(tree: Any, path: Sequence[Any], value: Any) -> Any:
@@ -69,7 +84,12 @@ def shown(value: object) -> str:
 
 
 def by_chance(
-    original: str, file: str, content: bytes, readers: Sequence[str], n: int, may_load: bool = False
+    original: str,
+    file: str,
+    content: bytes,
+    readers: Sequence[str],
+    n: int,
+    changed: Allowed = Allowed.nothing,
 ) -> Iterator[Damaged]:
     """Truncated, with a bit turned over, or with a piece overwritten or gone; by turns for each reader.
 
@@ -79,7 +99,7 @@ def by_chance(
         content: the good one.
         readers: who reads them.
         n: of each kind.
-        may_load: whether a changed bit, or piece, may go unnoticed.
+        changed: what may come of a changed bit or piece.
     """
     rng = np.random.default_rng(list(f"{original}/{file}".encode()))
     for turn in range(n):
@@ -90,17 +110,17 @@ def by_chance(
         bit, length = int(rng.integers(8)), int(rng.integers(2, 64))
         yield Damaged(f"cut at {at}", original, file, content[:at], reader)
         flipped = content[:at] + bytes([content[at] ^ 1 << bit]) + content[at + 1 :]
-        yield Damaged(f"bit {bit} of byte {at}", original, file, flipped, reader, may_load)
+        yield Damaged(f"bit {bit} of byte {at}", original, file, flipped, reader, changed)
         noise = rng.bytes(length)
         overwritten = content[:at] + noise + content[at + length :]
-        yield Damaged(f"{length} bytes of noise at {at}", original, file, overwritten, reader, may_load)
+        yield Damaged(f"{length} bytes of noise at {at}", original, file, overwritten, reader, changed)
         shorter = content[:at] + content[at + length :]
-        yield Damaged(f"without {length} bytes at {at}", original, file, shorter, reader, may_load)
+        yield Damaged(f"without {length} bytes at {at}", original, file, shorter, reader, changed)
 
 
 def other_things(original: str, file: str, readers: Sequence[str]) -> Iterator[Damaged]:
     """What is no such file at all."""
-    things = {
+    things: dict[str, bytes | None] = {
         "nothing": b"",
         "a folder": None,
         "a line": b"not a checkpoint\n",

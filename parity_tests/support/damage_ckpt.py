@@ -11,12 +11,12 @@ import zipfile
 import zlib
 from collections import OrderedDict
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from parity_tests.support.damage import DEEP, REMOVED, Damaged, changed, each, shown
+from parity_tests.support.damage import DEEP, REMOVED, Allowed, Damaged, changed, each, shown
 from parity_tests.support.damage_safetensors import (
     BOMBS,
     CELLS,
@@ -29,6 +29,8 @@ from parity_tests.support.damage_safetensors import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from parity_tests.support.damage import Source
 
 MARKER = "EXECUTED"  # a file that is there if anything was
 BOMB = 1 << 30  # bytes
@@ -186,7 +188,7 @@ class GoodCkpt:
     readers: tuple[str, ...]
     trainers: tuple[str, ...]
 
-    @property
+    @cached_property
     def checkpoint(self) -> dict[str, Any]:
         loaded: dict[str, Any] = torch.load(io.BytesIO(self.content), weights_only=True)
         return loaded
@@ -196,14 +198,27 @@ class GoodCkpt:
         return tuple(dict.fromkeys((*self.readers, *self.trainers)))
 
     def damaged(
-        self, name: str, content: bytes, readers: Sequence[str] | None = None, may_load: bool = False
+        self,
+        name: str,
+        content: Source,
+        readers: Sequence[str] | None = None,
+        allowed: Allowed = Allowed.nothing,
     ) -> Damaged:
         chosen = self.all_readers if readers is None else tuple(readers)
-        return Damaged(name, self.original, self.file, content, chosen, may_load)
+        return Damaged(name, self.original, self.file, content, chosen, allowed)
 
-    def edited(self, path: Sequence[Any], value: Any, readers: Sequence[str] | None = None) -> Damaged:
-        content = saved(changed(self.checkpoint, path, value))
-        return self.damaged(f"{'.'.join(map(str, path))}: {shown(value)}", content, readers)
+    def edited(
+        self,
+        path: Sequence[Any],
+        value: Any,
+        readers: Sequence[str] | None = None,
+        allowed: Allowed = Allowed.nothing,
+    ) -> Damaged:
+        name = f"{'.'.join(map(str, path))}: {shown(value)}"
+        return self.damaged(name, partial(self.changed, path, value), readers, allowed)
+
+    def changed(self, path: Sequence[Any], value: Any) -> bytes:
+        return saved(changed(self.checkpoint, path, value))
 
 
 def crafted_ckpt(good: GoodCkpt) -> Iterator[Damaged]:
@@ -239,8 +254,11 @@ def _arguments(good: GoodCkpt) -> Iterator[Damaged]:
     hparams = good.checkpoint["hyper_parameters"]
     for value in HPARAMS:
         yield good.edited(("hyper_parameters",), value)
+    by_file = tuple(reader for reader in good.all_readers if reader in ("export", "validate", "fit"))
     for value in CLASS_PATHS:
-        yield good.edited(("hyper_parameters", "_class_path"), value)
+        # Where it says nothing, who names the model may say it.
+        readers = by_file if value in (None, REMOVED) else None
+        yield good.edited(("hyper_parameters", "_class_path"), value, readers)
     for name in hparams:
         for value in [*OF_A_KIND.get(name, []), *BOMBS.get(name, [])]:
             yield good.edited(("hyper_parameters", name), value)
@@ -253,10 +271,10 @@ def _arguments(good: GoodCkpt) -> Iterator[Damaged]:
         laughs = [laughs] * 10
     for name in ("hidden_features", "vocab_size"):
         if name in hparams:
-            content = saved(changed(good.checkpoint, ("hyper_parameters", name), laughs))
+            content = partial(good.changed, ("hyper_parameters", name), laughs)
             yield good.damaged(f"hyper_parameters.{name}: 10¹² numbers by twelve names", content)
-    instantiator = good.edited(("hyper_parameters", "_instantiator"), "evil_module.instantiate")
-    yield good.damaged(instantiator.name, instantiator.content or b"", may_load=True)
+    instantiator = ("hyper_parameters", "_instantiator")
+    yield good.edited(instantiator, "evil_module.instantiate", allowed=Allowed.the_same)
     if "vocabulary" in good.checkpoint:
         for path, value in each(VOCABULARIES):
             if (path, value) != ((), REMOVED):  # which only a writer of text needs
@@ -285,13 +303,13 @@ def _weights(good: GoodCkpt) -> Iterator[Damaged]:
         "float8": tensor.to(torch.float8_e4m3fn),
     }
     for name, value in others.items():
-        content = saved(changed(good.checkpoint, ("state_dict", weight), value))
+        content = partial(good.changed, ("state_dict", weight), value)
         yield good.damaged(f"a weight: {name}", content)
     for dtype in (torch.int64, torch.int8, torch.bool, torch.complex64, torch.complex128):
         cast = OrderedDict((name, value.to(dtype)) for name, value in state.items())
         yield good.damaged(f"weights of {dtype}", saved(good.checkpoint | {"state_dict": cast}))
     nans = saved(changed(good.checkpoint, ("state_dict", weight), torch.full_like(tensor, math.nan)))
-    yield good.damaged("nan for weights", nans, may_load=True)
+    yield good.damaged("nan for weights", nans, allowed=Allowed.anything)
     record = {"data/0": bytes(64)}
     described = {
         "10 billion numbers by a stride of 0": Tensor(Storage("0", 16), (10**5, 10**5), (0, 0)),
@@ -336,15 +354,17 @@ def _pickles(good: GoodCkpt) -> Iterator[Damaged]:
 def _archives(good: GoodCkpt) -> Iterator[Damaged]:
     records = records_of(good.content)
     deflated = archive(records, zipfile.ZIP_DEFLATED)
-    yield good.damaged("deflated", deflated, may_load=True)
-    yield good.damaged("a deflated bomb and nothing else", bomb_archive({}, "junk"))
+    yield good.damaged("deflated", deflated, allowed=Allowed.the_same)
+    yield good.damaged("a deflated bomb and nothing else", partial(bomb_archive, {}, "junk"))
     for name in ("data.pkl", "data/0", "junk"):
-        yield good.damaged(f"a deflated bomb for {name}", bomb_archive(records, name))
+        yield good.damaged(f"a deflated bomb for {name}", partial(bomb_archive, records, name))
     for missing in ("data.pkl", "data/0"):
         rest = {name: content for name, content in records.items() if name != missing}
         yield good.damaged(f"no {missing}", archive(rest))
     for name in ("../evil", "../../evil", "a\nb", "x" * 60_000, "C:\\evil", "\x1b[31m"):
-        yield good.damaged(f"a record {shown(name)}", archive({name: b"x", **records}), may_load=True)
+        yield good.damaged(
+            f"a record {shown(name)}", archive({name: b"x", **records}), allowed=Allowed.the_same
+        )
     others = {
         "version": b"999999\n",
         "byteorder": b"middle",
@@ -352,10 +372,12 @@ def _archives(good: GoodCkpt) -> Iterator[Damaged]:
         "code/x.py": b"x",
     }
     for name, text in others.items():
-        yield good.damaged(f"{name}: {shown(text)}", archive(records | {name: text}), may_load=True)
+        yield good.damaged(
+            f"{name}: {shown(text)}", archive(records | {name: text}), allowed=Allowed.the_same
+        )
     yield good.damaged("an empty archive", archive({}))
-    yield good.damaged("two archives", good.content + good.content, may_load=True)
-    yield good.damaged("an archive after text", b"#!/bin/sh\n" * 100 + good.content, may_load=True)
+    yield good.damaged("two archives", good.content + good.content, allowed=Allowed.the_same)
+    yield good.damaged("an archive after text", b"#!/bin/sh\n" * 100 + good.content, allowed=Allowed.the_same)
     short = archive(records | {"data/0": records["data/0"][:-4]})
     yield good.damaged("a record that is short", short)
     at = good.content.index(b"PK\x01\x02") + 8

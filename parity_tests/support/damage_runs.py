@@ -22,7 +22,7 @@ from gdl_numpy.data import Vocabulary
 from gdl_numpy.models import SentimentClassifier
 from gdl_torch import export
 from parity_tests.support.command_line import gdl_torch
-from parity_tests.support.damage import Damaged, by_chance, of_flags, other_things
+from parity_tests.support.damage import Allowed, Damaged, by_chance, of_flags, other_things
 from parity_tests.support.damage_ckpt import MARKER, GoodCkpt, crafted_ckpt, crafted_ckpt_training
 from parity_tests.support.damage_safetensors import Good, crafted, crafted_training
 from parity_tests.support.forks import fork, send_output_to
@@ -31,6 +31,7 @@ from parity_tests.support.train_script import SCRIPT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+EXPORTED = "exported.safetensors"
 MEMORY = 500 * 2**20  # bytes that no file may take
 SECONDS = 20
 LONGEST = 3000  # characters that a person may be asked to read
@@ -64,12 +65,44 @@ READERS = {
     "generate-torch": "generate.py FILE --length 3 --seed 0 --backend torch --device cpu",
     "words": "words.py FILE nearest good",
     "gradient_flow": "gradient_flow.py --checkpoint FILE --steps 5",
-    "export": "gdl_torch.export FILE exported.safetensors",
+    "export": f"gdl_torch.export FILE {EXPORTED}",
     "validate": f"gdl_torch validate --ckpt_path FILE {CLI}",
     "validate-model": f"gdl_torch validate --ckpt_path FILE --model MLP {CLI}",
     "fit": f"gdl_torch fit --ckpt_path FILE --trainer.max_epochs 2 {CLI}",
     "fit-model": f"gdl_torch fit --ckpt_path FILE --model MLP --trainer.max_epochs 2 {CLI}",
 }
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """A command line, after `python scripts/` or `python -m`, in the folder of the file that it reads."""
+
+    folder: Path
+    words: tuple[str, ...]
+
+    def __str__(self) -> str:
+        first, *rest = self.words
+        how = str(SCRIPT.with_name(first)) if first.endswith(".py") else f"-m {first}"
+        return f"cd {self.folder} && python {how} {shlex.join(rest)}"
+
+    @property
+    def error(self) -> Path:
+        """What it said."""
+        return self.folder.with_name(f"{self.folder.name}.err")
+
+    def run(self) -> int:
+        """Runs it in this process; returns its exit code."""
+        os.chdir(self.folder)
+        sys.path.insert(0, str(self.folder))
+        program, *words = self.words
+        try:
+            with warnings.catch_warnings():  # each is shown again, as in a process of its own
+                return _program(program)(self.folder, words) or 0
+        except SystemExit as leaving:
+            return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+        finally:
+            sys.path.remove(str(self.folder))
+            sys.modules.pop("evil_module", None)
 
 
 @dataclass(frozen=True)
@@ -86,40 +119,29 @@ class Reading:
     reader: str
     folder: Path
 
+    def __str__(self) -> str:
+        file = self.damaged
+        return f"{file.original}/{file.file}, {file.name}, by {self.reader}: {self.line}"
+
     @property
-    def words(self) -> list[str]:
-        """The command line, after `python scripts/` or `python -m`."""
+    def line(self) -> CommandLine:
         if self.reader == "resume":
             line = f"train.py {RUNS[self.damaged.original]} --out . --epochs 3 --resume"
         else:
             line = READERS[self.reader]
-        return [self.damaged.file if word == "FILE" else word for word in line.split()]
-
-    @property
-    def command(self) -> str:
-        """What repeats it, in the folder."""
-        first, *rest = self.words
-        how = str(SCRIPT.with_name(first)) if first.endswith(".py") else f"-m {first}"
-        return f"cd {self.folder} && python {how} {shlex.join(rest)}"
-
-    @property
-    def name(self) -> str:
-        return f"{self.damaged.original}/{self.damaged.file}, {self.damaged.name}, by {self.reader}"
-
-    @property
-    def error(self) -> Path:
-        return self.folder.with_name(f"{self.folder.name}.err")
+        words = (self.damaged.file if word == "FILE" else word for word in line.split())
+        return CommandLine(self.folder, tuple(words))
 
     def prepare(self, originals: Path) -> None:
         """Puts the file into a copy of the folder that it is damaged in, beside a class that it may name."""
         shutil.copytree(originals / self.damaged.original, self.folder)
         (self.folder / "evil_module.py").write_text(EVIL)
-        path = self.folder / self.damaged.file
+        path, content = self.folder / self.damaged.file, self.damaged.content
         path.unlink()
-        if self.damaged.content is None:
+        if content is None:
             path.mkdir()
         else:
-            path.write_bytes(self.damaged.content)
+            path.write_bytes(content)
 
     def contents(self) -> dict[str, bytes]:
         """What is in the folder."""
@@ -128,29 +150,16 @@ class Reading:
         )
         return {str(path.relative_to(self.folder)): path.read_bytes() for path in paths}
 
-    def run(self) -> int:
-        """The command line in this process; returns its exit code."""
-        os.chdir(self.folder)
-        sys.path.insert(0, str(self.folder))
-        program, *words = self.words
-        try:
-            with warnings.catch_warnings():  # each is shown again, as in a process of its own
-                return _program(program)(self.folder, words) or 0
-        except SystemExit as leaving:
-            return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
-        finally:
-            sys.path.remove(str(self.folder))
-            sys.modules.pop("evil_module", None)
-
-    def faults(self, code: int, grown: int, before: dict[str, bytes]) -> list[str]:
+    def faults(self, code: int, grown: int, before: dict[str, bytes], originals: Path) -> list[str]:
         """What is not as it must be, by its kind.
 
         Args:
             code: the exit code, or minus the signal that it died of.
             grown: bytes by which the memory's peak grew.
             before: what was in the folder.
+            originals: what `make_originals` made.
         """
-        error = self.error.read_text(errors="replace")
+        error = self.line.error.read_text(errors="replace")
         after = self.contents()
         found = ["executed"] if MARKER in after else []
         if grown > MEMORY or OUT_OF_MEMORY.search(error):
@@ -159,8 +168,8 @@ class Reading:
             return [*found, f"more than {SECONDS} s"]
         if code < 0:
             return [*found, f"died of {signal.Signals(-code).name}"]
-        if code == 0 and self.damaged.may_load:
-            return found
+        if code == 0 and self.damaged.allowed is not Allowed.nothing:
+            return [*found, *self._faults_of_export(originals)]
         if "Traceback" in error:
             return [*found, "traceback"]
         if code != 2:
@@ -169,6 +178,13 @@ class Reading:
             names = {name for name in after.keys() | before.keys() if after.get(name) != before.get(name)}
             found.append("files changed" if names & before.keys() else "files added")
         return found if code == 0 else found + self._faults_of_line(error)
+
+    def _faults_of_export(self, originals: Path) -> list[str]:
+        if self.reader != "export" or self.damaged.allowed is Allowed.anything:
+            return []
+        expected = originals / f"{self.damaged.original}.safetensors"
+        is_same = (self.folder / EXPORTED).read_bytes() == expected.read_bytes()
+        return [] if is_same else ["another model"]
 
     def _faults_of_line(self, error: str) -> list[str]:
         if len(error.splitlines()) != 1:
@@ -224,6 +240,8 @@ def _make_originals(folder: Path) -> None:
     (path,) = (folder / "lightning").rglob("*.ckpt")
     path.rename(folder / "lightning" / "last.ckpt")
     path.parent.rmdir()
+    for path in folder.glob("*/*.ckpt"):
+        export.export_checkpoint(path, folder / f"{path.parent.name}.safetensors")
     (folder / "words").mkdir()
     vocabulary = Vocabulary.build("good bad film\nthe end", "spaces")
     model = SentimentClassifier(len(vocabulary), 3, rng=0)
@@ -265,7 +283,7 @@ def corpus(originals: Path, by_chance_each: int) -> Iterator[Damaged]:
         yield from crafted_ckpt(good_ckpt)
         yield from crafted_ckpt_training(good_ckpt)
         every = good_ckpt.all_readers
-        yield from by_chance(original, file, content, every, by_chance_each, may_load=True)
+        yield from by_chance(original, file, content, every, by_chance_each, Allowed.the_same)
         yield from other_things(original, file, every)
     for original in RUNS:
         yield from of_flags(original, (originals / original / "run.json").read_bytes())
@@ -283,43 +301,45 @@ def faults_in(damaged: Sequence[tuple[Damaged, str]], originals: Path, folder: P
         for reading in readings:
             reading.prepare(originals)
         before = [reading.contents() for reading in readings]
-        for reading, (code, grown), was in zip(readings, _read(readings, folder), before, strict=True):
-            faults = reading.faults(code, grown, was)
+        for reading, (code, grown), was in zip(
+            readings, _read([reading.line for reading in readings], folder), before, strict=True
+        ):
+            faults = reading.faults(code, grown, was, originals)
             for fault in faults:
-                found.setdefault(fault, []).append(f"{reading.name}: {reading.command}")
+                found.setdefault(fault, []).append(str(reading))
             if not faults:
                 shutil.rmtree(reading.folder)
     return found
 
 
-def _read(readings: Sequence[Reading], folder: Path) -> list[tuple[int, int]]:
+def _read(lines: Sequence[CommandLine], folder: Path) -> list[tuple[int, int]]:
     """The exit code of each, and the bytes that its memory grew by.
 
-    One process reads one file after the other; where it dies, the next one goes on with the next file.
+    One process runs one after the other; where it dies, the next one goes on with the next.
     """
     results: list[tuple[int, int]] = []
     log = folder / "results"
-    while len(results) < len(readings):
+    while len(results) < len(lines):
         log.write_text("")
-        process = fork(_read_in_turn, readings[len(results) :], log)
+        process = fork(_read_in_turn, lines[len(results) :], log)
         process.join()
-        lines = log.read_text().splitlines()
-        results += [tuple(json.loads(line)) for line in lines]
+        new = [tuple(json.loads(line)) for line in log.read_text().splitlines()]
         if process.exitcode:
-            results.append((process.exitcode, 0))
-        assert lines or process.exitcode, "a process that has read nothing"
+            new.append((process.exitcode, 0))
+        assert new, "a process that has read nothing"
+        results += new
     return results
 
 
-def _read_in_turn(readings: Sequence[Reading], log: Path) -> None:
+def _read_in_turn(lines: Sequence[CommandLine], log: Path) -> None:
     load_programs()
     limit_memory()
     start = peak()
-    for reading in readings:
-        send_output_to(reading.error)
+    for line in lines:
+        send_output_to(line.error)
         signal.alarm(SECONDS)
         try:
-            code = reading.run()
+            code = line.run()
         except BaseException:  # as the interpreter would end
             sys.excepthook(*sys.exc_info())
             code = 1

@@ -6,16 +6,19 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import safetensors.numpy
 
 from gdl_numpy.checkpoint import ENTRY, MODEL_PREFIX, NO_DIGEST
-from parity_tests.support.damage import DEEP, REMOVED, Damaged, changed, each, shown
+from parity_tests.support.damage import DEEP, REMOVED, Allowed, Damaged, changed, each, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+    from parity_tests.support.damage import Source
 
 LARGE = 10**12
 # How an entry of the header is changed.
@@ -186,13 +189,21 @@ class Good:
         return [name for name in self.arrays if not trains or name.startswith(MODEL_PREFIX)]
 
     def damaged(
-        self, name: str, content: bytes, readers: Sequence[str] | None = None, may_load: bool = False
+        self,
+        name: str,
+        content: Source,
+        readers: Sequence[str] | None = None,
+        allowed: Allowed = Allowed.nothing,
     ) -> Damaged:
         chosen = self.readers if readers is None else tuple(readers)
-        return Damaged(name, self.original, self.file, content, chosen, may_load)
+        return Damaged(name, self.original, self.file, content, chosen, allowed)
 
     def with_tensors(self, tensors: Mapping[str, Any]) -> bytes:
         return signed({"__metadata__": entry(self.metadata), **tensors}, self.data)
+
+    def with_change(self, path: Sequence[Any], value: Any) -> bytes:
+        """Another value in the metadata."""
+        return self.with_metadata(changed(self.metadata, path, value))
 
     def with_metadata(self, metadata: Any) -> bytes:
         return signed({"__metadata__": entry(metadata), **self.tensors}, self.data)
@@ -230,12 +241,11 @@ def crafted_training(good: Good) -> Iterator[Damaged]:
         for path, value in each(changes):
             name = f"{'.'.join(map(str, (part, *path)))}: {shown(value)}"
             place = (part, *(next(iter(good.metadata[part])) if key == "*" else key for key in path))
-            yield good.damaged(name, good.with_metadata(changed(good.metadata, place, value)), reader)
+            yield good.damaged(name, partial(good.with_change, place, value), reader)
     rows = good.metadata["history"]
     orders = {"a row twice": [rows[0], *rows], "backwards": rows[::-1], "100,000 rows": rows * 50_000}
     for name, order in orders.items():
-        metadata = good.metadata | {"history": order}
-        yield good.damaged(f"history: {name}", good.with_metadata(metadata), reader)
+        yield good.damaged(f"history: {name}", partial(good.with_change, ("history",), order), reader)
     typed = good.typed()
     for name in ("optimizer.steps", "optimizer.updates", "optimizer.lr", "optimizer.0.exp_avg"):
         without = {key: value for key, value in typed.items() if key != name}
@@ -336,7 +346,7 @@ def _weights(good: Good) -> Iterator[Damaged]:
     without = {name: value for name, value in typed.items() if name not in of_model}
     yield good.damaged("no weights", good.with_arrays(without))
     nans = {weight: ("F32", np.full_like(array, np.nan))}
-    yield good.damaged("nan for weights", good.with_arrays(typed | nans), may_load=True)
+    yield good.damaged("nan for weights", good.with_arrays(typed | nans), allowed=Allowed.anything)
 
 
 def _models(good: Good) -> Iterator[Damaged]:
@@ -351,4 +361,4 @@ def _models(good: Good) -> Iterator[Damaged]:
         changes += [(("vocabulary", *path), value) for path, value in each(VOCABULARIES)]
     for path, value in changes:
         name = f"{'.'.join(path)}: {shown(value)}"
-        yield good.damaged(name, good.with_metadata(changed(good.metadata, path, value)))
+        yield good.damaged(name, partial(good.with_change, path, value))
