@@ -28,6 +28,7 @@ IMPORTED = [
     "parity_tests.support.damage_runs",
     "parity_tests.support.kills",
 ]
+STDOUT, STDERR = 1, 2
 
 needs_forks = pytest.mark.skipif(os.name == "nt", reason="forks and kills processes as POSIX has it")
 
@@ -44,11 +45,10 @@ def fork(target: Callable[..., None], *arguments: Any) -> ForkServerProcess:
     return process
 
 
-def send_output_to(path: Path, descriptors: tuple[int, ...] = (1, 2)) -> None:
-    """Makes a file of what this process prints from now on, whoever in it prints."""
+def send_output_to(path: Path, descriptor: int) -> None:
+    """Makes a file of what this process prints to a descriptor from now on, whoever in it prints."""
     sys.stdout.flush()
     sys.stderr.flush()
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    for descriptor in descriptors:
-        os.dup2(file, descriptor)
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(file, descriptor)
     os.close(file)

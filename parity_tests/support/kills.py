@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from parity_tests.support.forks import ONE_THREAD, fork, send_output_to
+from parity_tests.support.forks import ONE_THREAD, STDERR, STDOUT, fork, send_output_to
 from parity_tests.support.train_script import SCRIPT, script
 
 ROOT = SCRIPT.parents[1]
@@ -125,7 +125,8 @@ class Command:
 
 
 def _run(command: Command, kill: AtRename | None) -> None:
-    send_output_to(command.log)
+    for descriptor in (STDOUT, STDERR):
+        send_output_to(command.log, descriptor)
     os.environ["TMPDIR"] = str(command.temporary)
     tempfile.tempdir = None  # so that the variable is looked at
     if kill is not None:
