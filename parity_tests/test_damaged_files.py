@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from parity_tests.support.damage_runs import corpus, faults_in, make_originals
+from parity_tests.support.damage_runs import GOOD, corpus, faults_in, make_originals
 from parity_tests.support.forks import needs_forks
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ def assert_refused(readings: Sequence[tuple[Damaged, str]], originals: Path, fol
 def test_a_sample_is_refused(originals: Path, tmp_path: Path) -> None:
     """Some of whatever kind, and one of each that would do the worst."""
     rng = np.random.default_rng(0)
-    files = list(corpus(originals, by_chance_each=1))
+    files = [file for good in GOOD for file in corpus(originals, good, by_chance_each=1)]
+    assert len(files) > 1000, "which are read in the long form"
     chosen = [files[n] for n in rng.choice(len(files), SAMPLE - len(WORST), replace=False)]
     for kind in WORST:
         of_kind = [file for file in files if file.name.startswith(kind)]
@@ -64,9 +65,9 @@ def test_a_sample_is_refused(originals: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_all_are_refused(originals: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("good", GOOD)
+def test_all_are_refused(good: str, originals: Path, tmp_path: Path) -> None:
     """Each by all who read such files."""
-    files = list(corpus(originals, by_chance_each=8))
-    assert len(files) > 1000
+    files = corpus(originals, good, by_chance_each=8)
     readings = [(file, reader) for file in files for reader in file.readers]
     assert_refused(readings, originals, tmp_path)

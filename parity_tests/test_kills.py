@@ -29,8 +29,8 @@ pytestmark = needs_forks
 LINES = {
     "images": "MLP --hidden-features 8 --dropout 0.3 --optimizer Adam --lr 0.02 --lr-decay 0.9 "
     "--batch-size 200 --epochs 3 --validation 0",
-    "early": "MLP --hidden-features 8 --dropout 0.3 --optimizer Adam --lr 0.1 "
-    "--batch-size 50 --epochs 6 --validation 0.3 --patience 2",
+    "early": "MLP --hidden-features 8 --dropout 0.3 --optimizer Adam --lr 0.2 "
+    "--batch-size 50 --epochs 6 --validation 0.3 --patience 1",
     "text": "LSTMLanguageModel --hidden-size 6 --embedding-dim 5 --dropout 0.1 --optimizer Adam "
     "--batch-size 20 --chunk 20 --clip-norm 1 --epochs 2 --data {text}",
 }

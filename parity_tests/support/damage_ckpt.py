@@ -178,24 +178,22 @@ class GoodCkpt:
         original: its folder.
         file: its name there.
         content: its bytes.
-        readers: who reads the model in it.
-        trainers: who goes on from it.
+        readers: who reads it.
     """
 
     original: str
     file: str
     content: bytes
     readers: tuple[str, ...]
-    trainers: tuple[str, ...]
 
     @cached_property
     def checkpoint(self) -> dict[str, Any]:
         loaded: dict[str, Any] = torch.load(io.BytesIO(self.content), weights_only=True)
         return loaded
 
-    @property
-    def all_readers(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys((*self.readers, *self.trainers)))
+    def those(self, *names: str) -> tuple[str, ...]:
+        """Which of these are among its readers."""
+        return tuple(name for name in names if name in self.readers)
 
     def damaged(
         self,
@@ -204,7 +202,7 @@ class GoodCkpt:
         readers: Sequence[str] | None = None,
         allowed: Allowed = Allowed.nothing,
     ) -> Damaged:
-        chosen = self.all_readers if readers is None else tuple(readers)
+        chosen = self.readers if readers is None else tuple(readers)
         return Damaged(name, self.original, self.file, content, chosen, allowed)
 
     def edited(
@@ -235,7 +233,7 @@ def crafted_ckpt(good: GoodCkpt) -> Iterator[Damaged]:
 def crafted_ckpt_training(good: GoodCkpt) -> Iterator[Damaged]:
     """What is wrong only for those who go on from it."""
     for path, value in each(TRAINER):
-        yield good.edited(path, value, good.trainers)
+        yield good.edited(path, value, good.those("resume", "fit", "fit-model"))
     if "_Recorder" not in good.checkpoint["callbacks"]:
         return
     reader = ("resume",)
@@ -254,10 +252,9 @@ def _arguments(good: GoodCkpt) -> Iterator[Damaged]:
     hparams = good.checkpoint["hyper_parameters"]
     for value in HPARAMS:
         yield good.edited(("hyper_parameters",), value)
-    by_file = tuple(reader for reader in good.all_readers if reader in ("export", "validate", "fit"))
     for value in CLASS_PATHS:
         # Where it says nothing, who names the model may say it.
-        readers = by_file if value in (None, REMOVED) else None
+        readers = good.those("export", "validate", "fit") if value in (None, REMOVED) else None
         yield good.edited(("hyper_parameters", "_class_path"), value, readers)
     for name in hparams:
         for value in [*OF_A_KIND.get(name, []), *BOMBS.get(name, [])]:
@@ -278,7 +275,7 @@ def _arguments(good: GoodCkpt) -> Iterator[Damaged]:
     if "vocabulary" in good.checkpoint:
         for path, value in each(VOCABULARIES):
             if (path, value) != ((), REMOVED):  # which only a writer of text needs
-                yield good.edited(("vocabulary", *path), value, good.readers)
+                yield good.edited(("vocabulary", *path), value, good.those("export", "generate-torch"))
 
 
 def _weights(good: GoodCkpt) -> Iterator[Damaged]:

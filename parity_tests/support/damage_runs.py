@@ -13,7 +13,6 @@ import signal
 import sys
 import warnings
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,6 +58,13 @@ CLI = (
     "--trainer.enable_progress_bar false"
 )
 FITTED = f"fit --model MLP --model.hidden_features [8] --trainer.max_epochs 1 {CLI}"
+
+
+def _script(name: str) -> Callable[[Path, list[str]], int | None]:
+    main = runpy.run_path(str(SCRIPT.with_name(name)))["main"]
+    return lambda _, words: main(words)
+
+
 # The command line of each reader, where FILE is the damaged file.
 READERS = {
     "generate": "generate.py FILE --length 3 --seed 0",
@@ -70,6 +76,26 @@ READERS = {
     "validate-model": f"gdl_torch validate --ckpt_path FILE --model MLP {CLI}",
     "fit": f"gdl_torch fit --ckpt_path FILE --trainer.max_epochs 2 {CLI}",
     "fit-model": f"gdl_torch fit --ckpt_path FILE --model MLP --trainer.max_epochs 2 {CLI}",
+}
+
+# The good files, and who reads them.
+GOOD: dict[str, tuple[str, ...]] = {
+    "mlp-numpy/model.safetensors": ("generate", "words"),
+    "mlp-numpy/checkpoint.safetensors": ("resume", "generate-torch"),
+    "lstm-numpy/model.safetensors": ("generate", "generate-torch", "gradient_flow"),
+    "lstm-numpy/checkpoint.safetensors": ("resume", "generate"),
+    "words/model.safetensors": ("words",),
+    "mlp-torch/checkpoint.ckpt": ("export", "resume"),
+    "lstm-torch/checkpoint.ckpt": ("export", "generate-torch", "resume"),
+    "lightning/last.ckpt": ("export", "validate", "validate-model", "fit", "fit-model"),
+    "mlp-torch/run.json": ("resume",),
+    "lstm-numpy/run.json": ("resume",),
+}
+# What a command line runs, in a folder; it returns its exit code, or leaves with it.
+PROGRAMS: dict[str, Callable[[Path, list[str]], int | None]] = {
+    "gdl_torch": lambda folder, words: gdl_torch(folder, *words),
+    "gdl_torch.export": lambda _, words: export.app(words),
+    **{name: _script(name) for name in ("train.py", "generate.py", "words.py", "gradient_flow.py")},
 }
 
 
@@ -97,7 +123,7 @@ class CommandLine:
         program, *words = self.words
         try:
             with warnings.catch_warnings():  # each is shown again, as in a process of its own
-                return _program(program)(self.folder, words) or 0
+                return PROGRAMS[program](self.folder, words) or 0
         except SystemExit as leaving:
             return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
         finally:
@@ -204,24 +230,6 @@ class Reading:
         return found
 
 
-@cache
-def _program(name: str) -> Callable[[Path, list[str]], int | None]:
-    """What a command line runs, in a folder; it returns its exit code, or leaves with it."""
-    if name == "gdl_torch":
-        return lambda folder, words: gdl_torch(folder, *words)
-    if name == "gdl_torch.export":
-        return lambda _, words: export.app(words)
-    main = runpy.run_path(str(SCRIPT.with_name(name)))["main"]
-    return lambda _, words: main(words)
-
-
-def load_programs() -> None:
-    """Before the memory that files take is measured."""
-    for reader in READERS.values():
-        _program(reader.split()[0])
-    _program("train.py")
-
-
 def make_originals(folder: Path) -> None:
     """Runs of all kinds, each in a folder of its name, and the text that two of them have learned from."""
     process = fork(_make_originals, folder)
@@ -236,7 +244,7 @@ def _make_originals(folder: Path) -> None:
     for name, line in RUNS.items():
         (folder / name).mkdir()
         os.chdir(folder / name)
-        assert not _program("train.py")(folder, [*line.split(), "--epochs", "2", "--out", "."])
+        assert not PROGRAMS["train.py"](folder, [*line.split(), "--epochs", "2", "--out", "."])
         Path("history.png").unlink()
     (folder / "lightning").mkdir()
     gdl_torch(folder / "lightning", *FITTED.split())
@@ -251,45 +259,32 @@ def _make_originals(folder: Path) -> None:
     save_model(folder / "words" / "model.safetensors", model, vocabulary)
 
 
-def corpus(originals: Path, by_chance_each: int) -> Iterator[Damaged]:
-    """All the damaged files, in a certain order.
+def corpus(originals: Path, good: str, by_chance_each: int) -> Iterator[Damaged]:
+    """All that is made of a good file, in a certain order.
 
     Args:
         originals: what `make_originals` made.
-        by_chance_each: how many times chance damages each good file, in each of its ways.
+        good: one of `GOOD`.
+        by_chance_each: how many times chance damages it, in each of its ways.
     """
-    writer = ("generate", "generate-torch", "gradient_flow")
-    safetensors = {
-        ("mlp-numpy", "model.safetensors"): ("generate", "words"),
-        ("mlp-numpy", "checkpoint.safetensors"): ("resume", "generate-torch"),
-        ("lstm-numpy", "model.safetensors"): writer,
-        ("lstm-numpy", "checkpoint.safetensors"): ("resume", "generate"),
-        ("words", "model.safetensors"): ("words",),
-    }
-    for (original, file), readers in safetensors.items():
-        content = (originals / original / file).read_bytes()
-        good = Good.of(original, file, content, readers)
-        yield from crafted(good)
+    original, file = good.split("/")
+    content = (originals / original / file).read_bytes()
+    readers = GOOD[good]
+    if file == "run.json":
+        yield from of_flags(original, content)
+        return
+    yield from other_things(original, file, readers)
+    if file.endswith(".ckpt"):
+        ckpt = GoodCkpt(original, file, content, readers)
+        yield from crafted_ckpt(ckpt)
+        yield from crafted_ckpt_training(ckpt)
+        yield from by_chance(original, file, content, readers, by_chance_each, Allowed.the_same)
+    else:
+        model = Good.of(original, file, content, readers)
+        yield from crafted(model)
         if "resume" in readers:
-            yield from crafted_training(good)
+            yield from crafted_training(model)
         yield from by_chance(original, file, content, readers, by_chance_each)
-        yield from other_things(original, file, readers)
-    lightning = ("fit", "fit-model")
-    ckpts: dict[tuple[str, str], tuple[tuple[str, ...], tuple[str, ...]]] = {
-        ("mlp-torch", "checkpoint.ckpt"): (("export",), ("resume",)),
-        ("lstm-torch", "checkpoint.ckpt"): (("generate-torch", "export"), ("resume",)),
-        ("lightning", "last.ckpt"): (("export", "validate", "validate-model"), lightning),
-    }
-    for (original, file), (readers, trainers) in ckpts.items():
-        content = (originals / original / file).read_bytes()
-        good_ckpt = GoodCkpt(original, file, content, readers, trainers)
-        yield from crafted_ckpt(good_ckpt)
-        yield from crafted_ckpt_training(good_ckpt)
-        every = good_ckpt.all_readers
-        yield from by_chance(original, file, content, every, by_chance_each, Allowed.the_same)
-        yield from other_things(original, file, every)
-    for original in RUNS:
-        yield from of_flags(original, (originals / original / "run.json").read_bytes())
 
 
 def faults_in(damaged: Sequence[tuple[Damaged, str]], originals: Path, folder: Path) -> dict[str, list[str]]:
@@ -335,7 +330,6 @@ def _read(lines: Sequence[CommandLine], folder: Path) -> list[tuple[int, int]]:
 
 
 def _read_in_turn(lines: Sequence[CommandLine], log: Path) -> None:
-    load_programs()
     limit_memory()
     start = peak()
     for line in lines:
