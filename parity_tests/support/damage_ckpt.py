@@ -54,8 +54,8 @@ TRAINER: dict[tuple[Any, ...], list[Any]] = {
     ("optimizer_states", 0, "param_groups", 0, "params"): [None, 5, [], ["x"], [0] * 99, REMOVED],
     ("optimizer_states", 0, "param_groups", 0, "lr"): [None, "x", []],
     ("callbacks",): [None, [], "x", 5, True, [5], [None]],
-    ("epoch",): ["x", None, [], REMOVED],
-    ("global_step",): ["x", None, [], REMOVED],
+    ("epoch",): ["x", None, []],
+    ("global_step",): ["x", None, []],
     ("lr_schedulers",): ["x", [5], [None]],
 }
 # A pickle that calls what it names: (module, name) and the argument, as protocol 0 writes it.
@@ -254,11 +254,14 @@ def _arguments(good: GoodCkpt) -> Iterator[Damaged]:
         yield good.edited(("hyper_parameters",), value)
     for value in CLASS_PATHS:
         # Where it says nothing, who names the model may say it.
-        readers = good.those("export", "validate", "fit") if value in (None, REMOVED) else None
+        unnamed = value in (None, REMOVED)
+        readers = good.those("export", "validate", "fit") if unnamed else None
         yield good.edited(("hyper_parameters", "_class_path"), value, readers)
     for name in hparams:
         for value in [*OF_A_KIND.get(name, []), *BOMBS.get(name, [])]:
-            yield good.edited(("hyper_parameters", name), value)
+            # What it does not say the data say.
+            readers = good.those("export", "resume") if value is REMOVED else None
+            yield good.edited(("hyper_parameters", name), value, readers)
     evil: list[Any] = [{"class_path": "evil_module.MLP"}, [{"class_path": "evil_module.MLP"}]]
     for value in [*evil, {"x": evil[0]}] if "activation" in hparams else []:
         yield good.edited(("hyper_parameters", "activation"), value)
