@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import resource
 import runpy
 import shlex
 import shutil
@@ -351,12 +350,16 @@ def _read_in_turn(lines: Sequence[CommandLine], log: Path) -> None:
 
 def peak() -> int:
     """The most bytes that this process has had at one time."""
+    import resource  # which not every system has
+
     usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return usage if sys.platform == "darwin" else usage * 1024
 
 
 def limit_memory() -> None:
     """Makes larger requests for memory fail, where the system says what there is already."""
+    import resource
+
     status = Path("/proc/self/status")
     if status.exists():
         now = re.search(r"VmData:\s*(\d+) kB", status.read_text())

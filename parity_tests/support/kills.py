@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from parity_tests.support.forks import ONE_THREAD, STDERR, STDOUT, fork, send_output_to
+from parity_tests.support.forks import ONE_THREAD, STDERR, STDOUT, do_imports, fork, send_output_to
 from parity_tests.support.train_script import SCRIPT, script
 
 ROOT = SCRIPT.parents[1]
@@ -148,6 +148,7 @@ class Whole:
 
     @classmethod
     def of(cls, command: Command) -> Whole:
+        do_imports()
         start = time.perf_counter()
         assert command.run() == 0, command.log.read_text()
         return cls(command.out, time.perf_counter() - start)
