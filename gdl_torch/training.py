@@ -22,7 +22,7 @@ from pytorch_lightning.callbacks import (
 from gdl_numpy.checkpoint import CheckpointError
 from gdl_numpy.history import History
 from gdl_numpy.schema import fault
-from gdl_torch.checkpoint import read_checkpoint
+from gdl_torch.checkpoint import path_of, read_checkpoint
 from gdl_torch.checkpoint_io import ReplacingCheckpointIO
 from gdl_torch.interrupts import plain_ctrl_c
 from gdl_torch.restoring import Restoring
@@ -264,6 +264,9 @@ def _take_back(path: Path, model: Task, settings: dict[str, Any]) -> History:
     """
     saved = read_checkpoint(path)
     recorded = _recorded(path, saved)
+    kind = saved["hyper_parameters"].get("_class_path")
+    if kind != path_of(type(model)):
+        raise CheckpointError(f"{path} holds a {kind}, not a {path_of(type(model))}: give another checkpoint")
     arguments = {name: saved["hyper_parameters"].get(name) for name in model.hparams}
     if arguments != dict(model.hparams):
         raise CheckpointError(

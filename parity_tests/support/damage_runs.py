@@ -93,7 +93,7 @@ GOOD: dict[str, tuple[str, ...]] = {
 # What a command line runs, in a folder; it returns its exit code, or leaves with it.
 PROGRAMS: dict[str, Callable[[Path, list[str]], int | None]] = {
     "gdl_torch": lambda folder, words: gdl_torch(folder, *words),
-    "gdl_torch.export": lambda _, words: export.app(words),
+    "gdl_torch.export": lambda _, words: export.main(words),
     **{name: _script(name) for name in ("train.py", "generate.py", "words.py", "gradient_flow.py")},
 }
 
