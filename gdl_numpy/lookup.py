@@ -14,18 +14,24 @@ T = TypeVar("T")
 def lookup(kind: str, name: str, table: Mapping[str, T]) -> T:
     """Returns the entry of `table` called `name`, upper and lower case being the same.
 
+    The beginning of a name will do, where only one begins with it: "lstm".
+
     Args:
         kind: what the table holds, in a word, for the message: "model", "data set".
         name: the name asked for.
         table: the entries by their right names, which differ in more than case.
 
     Raises:
-        ValueError: there is no such entry; the message offers the nearest name and lists them all.
+        ValueError: there is no such entry, or more than one; the message offers the nearest name, or those
+            that are meant, and lists them all.
     """
     folded = {known.casefold(): known for known in table}
     wanted = name.casefold()
     if wanted in folded:
         return table[folded[wanted]]
-    nearest = difflib.get_close_matches(wanted, folded, n=1, cutoff=0.5)
-    hint = f": did you mean {folded[nearest[0]]!r}?" if nearest else ""
+    meant = [known for known in folded if wanted and known.startswith(wanted)]
+    if len(meant) == 1:
+        return table[folded[meant[0]]]
+    meant = meant or difflib.get_close_matches(wanted, folded, n=1, cutoff=0.5)
+    hint = f": did you mean {' or '.join(repr(folded[known]) for known in meant)}?" if meant else ""
     raise ValueError(f"unknown {kind} {name!r}{hint} (known: {', '.join(sorted(table))})")
