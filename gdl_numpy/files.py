@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
+import re
 import secrets
+import tempfile
+import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,3 +48,89 @@ def save_figure(figure: Figure, path: str | Path) -> None:
     """
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=150)
+
+
+def remove_leftovers(path: str | Path, quiet: float) -> None:
+    """Removes what `replacing(path)` left in processes that were killed.
+
+    Args:
+        path: the file that was to be written.
+        quiet: seconds; what was written to in this time is let be, since its writer may be alive.
+
+    Raises:
+        OSError: one cannot be removed.
+    """
+    path = Path(path)
+    name = re.compile(rf"\.{re.escape(path.stem)}-[0-9a-f]{{8}}{re.escape(path.suffix)}")
+    for other in path.parent.iterdir() if path.parent.is_dir() else ():
+        if name.fullmatch(other.name) and time.time() - other.stat().st_mtime > quiet:
+            other.unlink(missing_ok=True)
+
+
+def literal(text: str) -> str:
+    """A text as matplotlib is to be given it: in names and words, dollars are no mathematics."""
+    return text.replace("$", r"\$")
+
+
+@contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """Within, a file is written: whatever goes wrong becomes a line that names it.
+
+    Raises:
+        ValueError: it cannot be written, or not what it was to hold.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ValueError(f"cannot write {path} ({error.strerror or error})") from error
+    except (ValueError, RuntimeError, MemoryError) as error:  # what drawing may end in
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"cannot write {path} ({reason})") from error
+
+
+def write_json(path: str | Path, content: Any) -> None:
+    """Writes JSON; what was at `path` stays until it is whole.
+
+    Raises:
+        ValueError: it cannot be written; the message names the file.
+    """
+    with naming(path), replacing(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def check_folder(option: str, folder: Path | None) -> None:
+    """Makes a folder for results, before the work that they are the results of.
+
+    Args:
+        option: of the command line, which named it.
+        folder: where files are to be written; None for nowhere.
+
+    Raises:
+        ValueError: no file can be written there.
+    """
+    if folder is not None:
+        with _refusing(option, folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+
+
+def check_file(option: str, path: Path | None) -> None:
+    """The same for a file that is to be written in the end; what is there stays as it is."""
+    if path is not None:
+        with _refusing(option, path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            # With a name as long as that which `replacing` gives.
+            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix):
+                pass
+
+
+@contextmanager
+def _refusing(option: str, path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = "Not a directory" if isinstance(error, FileExistsError) else error.strerror
+        raise ValueError(f"cannot write to {path} ({reason}): choose another with {option}") from error
