@@ -26,8 +26,12 @@ class Device(StrEnum):
 
 
 def make_console(width: int = 0) -> Console:
-    """Where a script prints its tables; a file, which has no edge to wrap at, is at least `width` wide."""
-    made = Console(highlight=False)
+    """Where a script prints its tables; a file, which has no edge to wrap at, is at least `width` wide.
+
+    What is printed is text and never markup, since names, paths and words may look like it: styles go beside
+    them, as `style=` or in a `Text`.
+    """
+    made = Console(highlight=False, markup=False, emoji=False)
     if not made.is_terminal:
         made.width = max(made.width, width)
     return made

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import typer
-from rich.table import Column, Table
-from rich.text import Text
+from rich.table import Table
 
 from gdl_numpy.command_line import make_console
 from gdl_numpy.data import IGNORED
 from gdl_numpy.history import History
+from gdl_numpy.tables import print_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +42,7 @@ def report(
     row = history.rows[epoch - 1] if epoch else {}
     console = make_console()
     say = partial(console.print, soft_wrap=True, markup=False, emoji=False)  # names may look like either
-    console.print(table_of(row, test, data.unit, title))
+    print_table(console, table_of(row, test, data.unit, title))
     files = "model.safetensors, history.json, history.csv, history.png"
     say(f"saved in {out}: {files}")
 
@@ -62,9 +62,7 @@ def table_of(row: dict[str, float], test: Metrics, unit: str, title: str) -> Tab
     """The metrics of an epoch, a row of the history, and those on the test data."""
     metrics = test.columns
     heads = {"bits_per_token": f"bits per\n{unit}"}
-    if len(metrics) > 2:  # within 80 characters all the same
-        title = title.replace(" on ", "\non ", 1)
-    table = Table(Column(Text(title), no_wrap=True))
+    table = Table("", title=title, title_justify="left")
     for name in metrics:
         table.add_column(heads.get(name, name), justify="right")
     for part in ("train", "validation"):
