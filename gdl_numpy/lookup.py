@@ -10,11 +10,15 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# What command lines begin with. The arguments of a model are kept in its checkpoints as they were given, and
+# so in full: what is short for one name today may be short for two tomorrow.
+SHORTENED = ("model",)
+
 
 def lookup(kind: str, name: str, table: Mapping[str, T]) -> T:
     """Returns the entry of `table` called `name`, upper and lower case being the same.
 
-    The beginning of a name will do, where only one begins with it: "lstm".
+    Of a model, the beginning of the name will do where only one begins with it: "lstm".
 
     Args:
         kind: what the table holds, in a word, for the message: "model", "data set".
@@ -29,7 +33,7 @@ def lookup(kind: str, name: str, table: Mapping[str, T]) -> T:
     wanted = name.casefold()
     if wanted in folded:
         return table[folded[wanted]]
-    meant = [known for known in folded if wanted and known.startswith(wanted)]
+    meant = [known for known in folded if kind in SHORTENED and wanted and known.startswith(wanted)]
     if len(meant) == 1:
         return table[folded[meant[0]]]
     meant = meant or difflib.get_close_matches(wanted, folded, n=1, cutoff=0.5)

@@ -6,7 +6,7 @@ import pytest
 
 from gdl_numpy import data
 from gdl_numpy.lookup import lookup
-from gdl_numpy.models import MODELS
+from gdl_numpy.models import MLP, MODELS
 
 
 @pytest.mark.parametrize("name", ["MLP", "mlp", "Mlp"])
@@ -38,7 +38,12 @@ def test_the_beginning_of_a_models_name_will_do(name: str, meant: str) -> None:
 
 
 def test_a_name_may_be_the_beginning_of_another() -> None:
-    assert lookup("data set", "babi", {"babi_padded": 1, "babi": 2}) == 2
+    assert lookup("model", "rnn", {"RNNLanguageModel": 1, "RNN": 2}) == 2
+
+
+def test_what_checkpoints_keep_is_not_shortened() -> None:
+    with pytest.raises(ValueError, match="unknown activation 'rel': did you mean 'relu'"):
+        MLP(activation="rel")
 
 
 def test_a_beginning_of_several_names_asks_which_is_meant() -> None:
@@ -48,8 +53,8 @@ def test_a_beginning_of_several_names_asks_which_is_meant() -> None:
 
 def test_an_unknown_data_set_is_refused_with_the_nearest_name() -> None:
     for ask in (data.load, data.fetch, data.available):
-        with pytest.raises(ValueError, match="unknown data set 'digts': did you mean 'digits'"):
-            ask("digts")
+        with pytest.raises(ValueError, match="unknown data set 'digit': did you mean 'digits'"):
+            ask("digit")
 
 
 def test_an_unknown_model_is_refused_with_the_nearest_name() -> None:
