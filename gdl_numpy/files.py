@@ -68,8 +68,11 @@ def remove_leftovers(path: str | Path, quiet: float) -> None:
 
 
 def literal(text: str) -> str:
-    """A text as matplotlib is to be given it: in names and words, dollars are no mathematics."""
-    return text.replace("$", r"\$")
+    """A text as matplotlib is to be given it: in names and words, dollars are no mathematics.
+
+    Bytes of a file's name that are no text, which it could not draw, become question marks.
+    """
+    return text.encode(errors="replace").decode().replace("$", r"\$")
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """Tables for terminals of any width: nothing is ever cut, and what does not fit is laid out anew.
 
-For consoles of `make_console`'s, to which no text is markup.
+For consoles that take what they are given as text, such as `make_console`'s.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     Section: TypeAlias = tuple[Text, Sequence[Sequence[Text]]]
 
 ENDLESS = 1_000_000  # characters
+# What moves a terminal's cursor, or changes its colours and more, by how it is written in Python.
+CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 
 
 def print_table(console: Console, table: Table) -> None:
@@ -90,7 +92,12 @@ def aligned(cells: Iterable[Text], widths: Sequence[int]) -> Text:
 
 
 def text_of(cell: object, style: str = "") -> Text:
-    return cell if isinstance(cell, Text) else Text(str(cell), style)
+    return cell if isinstance(cell, Text) else Text(plain(str(cell)), style)
+
+
+def plain(text: str) -> str:
+    """A text without a terminal's commands, which a word of somebody's file may be made of."""
+    return text.translate(CONTROLS)
 
 
 def width_of(cell: Text) -> int:

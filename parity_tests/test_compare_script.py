@@ -16,6 +16,7 @@ import torch
 from matplotlib import image
 
 from gdl_numpy import nn, optim
+from gdl_numpy.command_line import PlainConsole
 from gdl_numpy.data import Batches, SentenceDataset, Streams, TextDataset, Vocabulary, load
 from gdl_numpy.models import MLP, RNNLanguageModel
 from gdl_numpy.tasks import Classification, LanguageModelling
@@ -55,8 +56,12 @@ def assert_losses(report: dict[str, Any], plain: list[float]) -> None:
 def test_all_models_agree(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With no name, every model in every configuration and both dtypes, on data that is always there."""
+    """With no name, every model in every configuration and both dtypes, on data that is always there.
+
+    On a terminal of the usual width, each side has a line with all its numbers.
+    """
     monkeypatch.setenv("GDL_DATA", str(tmp_path))  # nothing is there but what needs no download
+    monkeypatch.setitem(main.__globals__, "make_console", lambda _: PlainConsole(width=80))
     assert compare("--steps", "1", "--batch-size", "8", "--device", "cpu") == 0
     out = capsys.readouterr().out
     lines = out.splitlines()
@@ -70,6 +75,12 @@ def test_all_models_agree(
     assert "MLP on digits, float32: agree" in lines
     assert "MLP on digits, float64: agree" in lines
     assert "RNNLanguageModel on python_docs, float32: agree" in lines
+    heads = next(line for line in lines if line.startswith("side  "))
+    assert heads.split() == ["side", *["error", "bound"] * 3, "step", "1", "step"]
+    sides = [line.split() for line in lines if line.startswith(("NumPy ", "torch "))]
+    assert len(sides) == 4 * sum(len(case.compared) for case in MODELS.values())
+    assert all(len(cells) == 9 for cells in sides)
+    assert max(map(len, lines[:-1])) <= 80
     assert lines[-1].startswith("All agree: ")
 
 
