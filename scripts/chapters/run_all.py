@@ -17,14 +17,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import typer
 from rich.live import Live
 from rich.table import Column, Table
 from rich.text import Text
 
 from gdl_numpy.chapter import SIDES
-from gdl_numpy.command_line import make_console
+from gdl_numpy.command_line import make_console, run
 from gdl_numpy.tables import fitted
 
+app = typer.Typer(add_completion=False)
 SCRIPTS = sorted(Path(__file__).parent.glob("ch[0-9][0-9]_*.py"))
 
 
@@ -57,8 +59,9 @@ def line_of(script: Path, row: dict[str, Any], failure: str, seconds: float) -> 
     return [number, Text.assemble(title, (later, "dim")), *counts, f"{seconds:.1f}"]
 
 
-def main(arguments: list[str]) -> int:
-    """Runs them all, each with these arguments; returns the exit code."""
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def run_all(context: typer.Context) -> int:
+    """Run every chapter, each with the options that are given here: --passes, --full, --data-dir, --plot."""
     table = Table(
         Column("", justify="right"),
         Column("chapter", min_width=24),
@@ -68,16 +71,21 @@ def main(arguments: list[str]) -> int:
     )
     console = make_console(100)
     ok = True
-    with Live(table, console=console, vertical_overflow="visible") as live:
+    with Live(fitted(console, table), console=console) as live:
         for script in SCRIPTS:
             start = time.perf_counter()
-            row, failure = run_chapter(script, arguments)
+            row, failure = run_chapter(script, context.args)
             table.add_row(*line_of(script, row, failure, time.perf_counter() - start))
             live.update(fitted(console, table))
             ok = ok and not failure and all(row[side][0] == row[side][1] for side in SIDES)
     if not console.is_terminal:  # where a live table ends without an end of line
         console.print()
     return 0 if ok else 1
+
+
+def main(arguments: list[str]) -> int:
+    """Runs them all, each with these arguments; returns the exit code."""
+    return run(app, "run_all.py", arguments)
 
 
 if __name__ == "__main__":
