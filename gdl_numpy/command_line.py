@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.console import Console
 
-from gdl_numpy.tables import plain
+from gdl_numpy.files import plain
 
 if TYPE_CHECKING:
     from rich.text import Text

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
+# What moves a terminal's cursor, or changes its colours and more, by how it is written in Python.
+CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
@@ -67,12 +70,17 @@ def remove_leftovers(path: str | Path, quiet: float) -> None:
             other.unlink(missing_ok=True)
 
 
+def plain(text: str) -> str:
+    """A text without a terminal's commands, which a name or a word of somebody's file may be made of."""
+    return text.translate(CONTROLS)
+
+
 def literal(text: str) -> str:
     """A text as matplotlib is to be given it: in names and words, dollars are no mathematics.
 
     Bytes of a file's name that are no text, which it could not draw, become question marks.
     """
-    return text.encode(errors="replace").decode().replace("$", r"\$")
+    return plain(text).encode(errors="replace").decode().replace("$", r"\$")
 
 
 @contextmanager

@@ -12,6 +12,8 @@ from rich.measure import Measurement
 from rich.padding import Padding
 from rich.text import Text
 
+from gdl_numpy.files import plain
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
     Section: TypeAlias = tuple[Text, Sequence[Sequence[Text]]]
 
 ENDLESS = 1_000_000  # characters
-# What moves a terminal's cursor, or changes its colours and more, by how it is written in Python.
-CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 
 
 def print_table(console: Console, table: Table) -> None:
@@ -93,11 +93,6 @@ def aligned(cells: Iterable[Text], widths: Sequence[int]) -> Text:
 
 def text_of(cell: object, style: str = "") -> Text:
     return cell if isinstance(cell, Text) else Text(plain(str(cell)), style)
-
-
-def plain(text: str) -> str:
-    """A text without a terminal's commands, which a word of somebody's file may be made of."""
-    return text.translate(CONTROLS)
 
 
 def width_of(cell: Text) -> int:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import io
+import re
+import runpy
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.table import Column, Table
 from rich.text import Text
 
 from gdl_numpy.command_line import PlainConsole, make_console
+from gdl_numpy.reporting import table_of
 from gdl_numpy.tables import fitted, print_sections, print_table
+from gdl_numpy.tasks.language_modelling import LanguageMetrics
 
 WIDTHS = (110, 80, 60, 40)
 NAME = "runs/[red]a[/b]/:smile: lstm"
@@ -91,6 +97,45 @@ def test_what_a_script_prints_is_text(capsys: pytest.CaptureFixture[str]) -> Non
     shown.print(f"drawn in {NAME}", soft_wrap=True)
     shown.print(f"drawn in {NAME}", style="bold red", soft_wrap=True)
     assert capsys.readouterr().out == f"drawn in {NAME}\n" * 2
+
+
+def tables_of_scripts() -> dict[str, Table]:
+    """One of each kind that a script prints, but for words.py's, which are drawn for words that are typed."""
+    folder = Path(__file__).parent.parent / "scripts"
+    benchmark, downstream, gradient_flow = (
+        runpy.run_path(str(folder / f"{name}.py")) for name in ("benchmark", "downstream", "gradient_flow")
+    )
+    found = {}
+    for kind, table in benchmark["TABLES"].items():
+        rows = {name: row for name, row in benchmark["ROWS"].items() if row.kind == kind}
+        results = [benchmark["Result"](name, [dict.fromkeys(row.sides, 0.123)]) for name, row in rows.items()]
+        found[kind] = table(results)
+    uses = ({"use": use, "labels": 0.01, "trained": 0.9, "untrained": 0.8} for use in ("probe", "neighbours"))
+    found["downstream"] = downstream["table_of"](list(uses), NAME)
+    norms = {state: np.full(50, 1e-9) for state in "hc"}
+    found["reach"] = gradient_flow["reach_table"]([gradient_flow["Subject"](NAME, norms)], 50)
+    found["demonstration"] = gradient_flow["demonstration_table"]()
+    metrics = LanguageMetrics(1.5, 0.25)
+    row = {"epoch": 7} | {
+        f"{part}_{k}": v for part in ("train", "validation") for k, v in metrics.row().items()
+    }
+    found["train"] = table_of(row, metrics, "character", NAME)
+    return found
+
+
+def test_every_scripts_table_is_whole_at_any_width() -> None:
+    """And at the usual width most are tables: what is compared stands beside each other."""
+    tables = tables_of_scripts()
+    for name, table in tables.items():
+        for width in WIDTHS:
+            lines = printed(table, width)
+            assert max(map(len, lines)) <= width, name
+            words = re.sub(r"[│┃]", " ", "\n".join(lines)).split()
+            for column in table.columns:
+                for cell in map(str, () if column.min_width else column.cells):
+                    assert set(cell.split()) <= set(words), (name, width, cell)
+    narrow = [name for name, table in tables.items() if fitted(console(80), table) is not table]
+    assert narrow == ["reach"]  # by the length of the name
 
 
 SECTIONS = [

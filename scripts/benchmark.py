@@ -100,7 +100,7 @@ def measure(name: str, threads: int, seconds: float, interleaved: bool) -> Resul
 def training_table(results: list[Result]) -> Table:
     shown = Table(title="One training step (ms; a ratio below 1 is faster than torch)")
     shown.add_column("step", min_width=16)
-    for column in ("batch", "NumPy", "torch", "products", "NumPy /\ntorch", "products /\ntorch"):
+    for column in ("batch", "NumPy", "torch", "products", "NumPy\n/ torch", "products\n/ torch"):
         shown.add_column(column, justify="right")
     for r in results:
         shown.add_row(
