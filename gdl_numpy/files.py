@@ -9,7 +9,7 @@ import re
 import secrets
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,8 +66,9 @@ def remove_leftovers(path: str | Path, quiet: float) -> None:
     path = Path(path)
     name = re.compile(rf"\.{re.escape(path.stem)}-[0-9a-f]{{8}}{re.escape(path.suffix)}")
     for other in path.parent.iterdir() if path.parent.is_dir() else ():
-        if name.fullmatch(other.name) and time.time() - other.stat().st_mtime > quiet:
-            other.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # another process may be done with it, or as tidy as this one
+            if name.fullmatch(other.name) and time.time() - other.stat().st_mtime > quiet:
+                other.unlink()
 
 
 def plain(text: str) -> str:
