@@ -12,9 +12,9 @@ Opened as a notebook, where there is no command line, a script runs with the def
 
 from __future__ import annotations
 
-import json
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
@@ -23,10 +23,10 @@ from matplotlib import rc_context
 
 from gdl_numpy import data
 from gdl_numpy.command_line import run
-from gdl_numpy.files import replacing, save_figure
+from gdl_numpy.files import check_file, check_folder, naming, save_figure, write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from matplotlib.figure import Figure
 
@@ -45,6 +45,7 @@ class Chapter:
         self.reached, self.reproduced = dict.fromkeys(SIDES, 0), dict.fromkeys(SIDES, 0)
         self.later: list[str] = []
         self.pictures: list[str] = []
+        self.has_written_all = True
         self.is_notebook = "ipykernel" in sys.modules
         app = typer.Typer(add_completion=False)
         app.command(help=f"Chapter {number}: {title}.")(self.flags)
@@ -70,10 +71,8 @@ class Chapter:
         ] = None,
     ) -> None:
         """The command line."""
-        try:
-            plot.mkdir(parents=True, exist_ok=True)
-        except OSError as error:  # better known before the work than after it
-            raise ValueError(f"cannot write to {plot} ({error.strerror}): choose another --plot") from error
+        check_folder("--plot", plot)
+        check_file("--json", summary)
         self.chosen_passes, self.full, self.data_dir = passes, full, data_dir
         self.plot, self.summary = plot, summary
 
@@ -90,7 +89,7 @@ class Chapter:
             typer.echo(f"{Path(sys.argv[0]).name}: {error}", err=True)
             sys.exit(2)
         self.conclude(f"skipped, it needs {name}: `python scripts/fetch_data.py {name}`", skipped=name)
-        sys.exit(0)
+        sys.exit(0 if self.has_written_all else 2)
 
     def say(self, text: object = "") -> None:
         """Prints a line."""
@@ -134,22 +133,35 @@ class Chapter:
     def picture(self, figure: Figure, name: str = "", suffix: str = "png") -> Path:
         """Saves a picture as `ch08.png`, or `ch08-name.png`; a notebook shows it as well."""
         path = self.plot / f"ch{self.number:02}{name and '-'}{name}.{suffix}"
-        with rc_context({"svg.fonttype": "none"}):  # text that can be copied
+        with self.going_on(), naming(path), rc_context({"svg.fonttype": "none"}):  # text that can be copied
             save_figure(figure, path)
-        self.pictures.append(str(path))
+            self.pictures.append(str(path))
         if self.is_notebook:
             sys.modules["IPython.display"].display(figure)
         return path
 
+    @contextmanager
+    def going_on(self) -> Iterator[None]:
+        """Within, a file is written; where it cannot be, that is said, and the chapter goes on without it."""
+        try:
+            yield
+        except ValueError as error:
+            typer.echo(f"{Path(sys.argv[0]).name}: {error}", err=True)
+            self.has_written_all = False
+
     def finish(self) -> None:
-        """Prints the last line; where a published value was missed, ends the process with exit code 1."""
+        """Prints the last line, and ends the process unless all is well.
+
+        The exit code is 1 where a published value was missed, 2 where a file could not be written.
+        """
         self.say(f"\ndrawn in {', '.join(self.pictures)}" if self.pictures else "")
         counts = ", ".join(f"{side} {self.reproduced[side]} of {self.reached[side]}" for side in SIDES)
         later = f"; only with --full: {', '.join(self.later)}" if self.later else ""
         publishes = any(self.reached.values()) or self.later
         self.conclude(f"published values reproduced: {counts}{later}" if publishes else "no published values")
-        if self.reached != self.reproduced and not self.is_notebook:
-            sys.exit(1)
+        exit_code = int(self.reached != self.reproduced) if self.has_written_all else 2
+        if exit_code and not self.is_notebook:
+            sys.exit(exit_code)
 
     def conclude(self, result: str, skipped: str = "") -> None:
         """Prints the last line, and writes it where `--json` says."""
@@ -158,8 +170,8 @@ class Chapter:
             row: dict[str, Any] = {"chapter": self.number, "title": self.title, "skipped": skipped}
             row |= {side: [self.reproduced[side], self.reached[side]] for side in SIDES}
             row |= {"not_run": self.later, "pictures": self.pictures}
-            with replacing(self.summary) as temporary:
-                temporary.write_text(json.dumps(row, indent=1) + "\n")
+            with self.going_on():
+                write_json(self.summary, row)
 
 
 def as_printed(value: Value) -> str:

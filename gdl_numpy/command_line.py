@@ -5,12 +5,16 @@ from __future__ import annotations
 import io
 import sys
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
 
+from gdl_numpy.files import plain
 from gdl_numpy.interrupts import CTRL_C, TERMINATED, Terminated, as_exceptions
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 # typer may bring its own copy of click, so that the class is not always click's.
 UsageError: type[Any] = typer.BadParameter.__base__ or Exception
@@ -27,9 +31,22 @@ class Device(StrEnum):
     cuda = "cuda"
 
 
+class PlainConsole(Console):
+    """A console to which what it is given to print is text: no markup, no names of emoji, no commands."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(plain(text), **options)
+
+
 def make_console(width: int = 0) -> Console:
-    """Where a script prints its tables; a file, which has no edge to wrap at, is at least `width` wide."""
-    made = Console(highlight=False)
+    """Where a script prints its tables; a file, which has no edge to wrap at, is at least `width` wide.
+
+    Names, paths and words may look like markup: styles go beside them, as `style=` or in a `Text`.
+    """
+    made = PlainConsole()
     if not made.is_terminal:
         made.width = max(made.width, width)
     return made

@@ -17,6 +17,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
+from gdl_numpy.files import literal
 from gdl_numpy.models.language_model import look_up_
 from gdl_numpy.nn import Module
 
@@ -203,16 +204,16 @@ def draw(title: str, sides: Mapping[str, tuple[Sequence[Layer], str]]) -> Figure
     figure = Figure(figsize=size)
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, size[0]), ylim=(size[1], 0))  # in inches, from above
     axes.axis("off")
-    axes.text(MARGIN, 0.35, title, fontsize=16, va="center", weight="bold")
+    axes.text(MARGIN, 0.35, literal(title), fontsize=16, va="center", weight="bold")
     for column, (side, (layers, source)) in enumerate(sides.items()):
         left = MARGIN + column * WIDTH
-        axes.text(left, 0.8, side, fontsize=13, va="center", color="#555555")
+        axes.text(left, 0.8, literal(side), fontsize=13, va="center", color="#555555")
         draw_layers(axes, layers, left, 1.05)
         for number, line in enumerate(algebra(layers)):
-            axes.text(left, formulas_at + 0.24 * number, line, fontsize=10, va="top", parse_math=False)
+            axes.text(left, formulas_at + 0.24 * number, literal(line), fontsize=10, va="top")
         for number, line in enumerate(source.splitlines()):
             place = source_at + LINE * number
-            axes.text(left, place, line, family="monospace", fontsize=6.5, va="top", parse_math=False)
+            axes.text(left, place, literal(line), family="monospace", fontsize=6.5, va="top")
     return figure
 
 
@@ -263,5 +264,5 @@ def draw_box(axes: Axes, x: float, y: float, width: float, text: str, name: str,
     """Draws a box with a text in it, and a small name in its upper left corner."""
     style = "round,pad=0,rounding_size=0.07"
     axes.add_patch(FancyBboxPatch((x, y), width, BOX, style, facecolor=colour, edgecolor="#888888"))
-    axes.text(x + width / 2, y + BOX / 2, text, fontsize=9, ha="center", va="center")
-    axes.text(x + 0.08, y + 0.12, name, fontsize=7, va="center", color="#555555")
+    axes.text(x + width / 2, y + BOX / 2, literal(text), fontsize=9, ha="center", va="center")
+    axes.text(x + 0.08, y + 0.12, literal(name), fontsize=7, va="center", color="#555555")

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import secrets
-from contextlib import contextmanager
+import tempfile
+import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from matplotlib.figure import Figure
+
+# What moves a terminal's cursor, or changes its colours and more, by how it is written in Python.
+CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 
 
 @contextmanager
@@ -44,12 +50,6 @@ def replacing(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def leftovers(path: Path) -> list[Path]:
-    """The temporary files of `replacing(path)` that processes which were killed have left."""
-    name = re.compile(rf"\.{re.escape(path.stem)}-[0-9a-f]{{8}}{re.escape(path.suffix)}")
-    return [file for file in path.parent.iterdir() if name.fullmatch(file.name)]
-
-
 def save_figure(figure: Figure, path: str | Path) -> None:
     """Writes a figure in the format that the suffix says; what was at `path` stays until it is whole.
 
@@ -58,3 +58,98 @@ def save_figure(figure: Figure, path: str | Path) -> None:
     """
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=150)
+
+
+def remove_leftovers(path: str | Path, quiet: float = 0) -> None:
+    """Removes what `replacing(path)` left in processes that were killed.
+
+    Args:
+        path: the file that was to be written.
+        quiet: seconds; what was written to in this time is let be, since its writer may be alive.
+
+    Raises:
+        OSError: one cannot be removed.
+    """
+    path = Path(path)
+    name = re.compile(rf"\.{re.escape(path.stem)}-[0-9a-f]{{8}}{re.escape(path.suffix)}")
+    for other in path.parent.iterdir() if path.parent.is_dir() else ():
+        with suppress(FileNotFoundError):  # another process may be done with it, or as tidy as this one
+            if name.fullmatch(other.name) and time.time() - other.stat().st_mtime >= quiet:
+                other.unlink()
+
+
+def plain(text: str) -> str:
+    """A text without a terminal's commands, which a name or a word of somebody's file may be made of."""
+    return text.translate(CONTROLS)
+
+
+def literal(text: str) -> str:
+    """A text as matplotlib is to be given it: in names and words, dollars are no mathematics.
+
+    Bytes of a file's name that are no text, which it could not draw, become question marks.
+    """
+    return plain(text).encode(errors="replace").decode().replace("$", r"\$")
+
+
+@contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """Within, a file is written: whatever goes wrong becomes a line that names it.
+
+    Raises:
+        ValueError: it cannot be written, or not what it was to hold.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ValueError(f"cannot write {path} ({error.strerror or error})") from error
+    except (ValueError, RuntimeError, MemoryError) as error:  # what drawing may end in
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"cannot write {path} ({reason})") from error
+
+
+def write_json(path: str | Path, content: Any) -> None:
+    """Writes JSON; what was at `path` stays until it is whole.
+
+    Raises:
+        ValueError: it cannot be written; the message names the file.
+    """
+    with naming(path), replacing(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def check_folder(option: str, folder: Path | None) -> None:
+    """Makes a folder for results, before the work that they are the results of.
+
+    Args:
+        option: of the command line, which named it.
+        folder: where files are to be written; None for nowhere.
+
+    Raises:
+        ValueError: no file can be written there.
+    """
+    if folder is not None:
+        with _refusing(option, folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+
+
+def check_file(option: str, path: Path | None) -> None:
+    """The same for a file that is to be written in the end; what is there stays as it is."""
+    if path is not None:
+        with _refusing(option, path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            # With a name as long as that which `replacing` gives.
+            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix):
+                pass
+
+
+@contextmanager
+def _refusing(option: str, path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = "Not a directory" if isinstance(error, FileExistsError) else error.strerror
+        raise ValueError(f"cannot write to {path} ({reason}): choose another with {option}") from error

@@ -7,7 +7,7 @@ import json
 import math
 from typing import TYPE_CHECKING
 
-from gdl_numpy.files import replacing, save_figure
+from gdl_numpy.files import literal, replacing, save_figure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -88,7 +88,7 @@ class History:
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(5.5 * len(panels), 4), layout="constrained")
-        figure.suptitle(title, parse_math=False)  # a file's name may have dollars in it
+        figure.suptitle(literal(title))
         all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
         for (metric, scale), axes in zip(panels.items(), all_axes, strict=True):
             self._plot_metric(metric, scale, axes)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import typer
-from rich.table import Column, Table
-from rich.text import Text
+from rich.table import Table
 
 from gdl_numpy.command_line import make_console
 from gdl_numpy.data import IGNORED
 from gdl_numpy.run_folder import CHECKPOINTS
+from gdl_numpy.tables import print_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,8 +40,8 @@ def report(
     epoch = (keeps_best and history.best_epoch) or len(history)
     row = history.rows[epoch - 1] if epoch else {}
     console = make_console()
-    say = partial(console.print, soft_wrap=True, markup=False, emoji=False)  # names may look like either
-    console.print(table_of(row, test, data.unit, title))
+    say = partial(console.print, soft_wrap=True)
+    print_table(console, table_of(row, test, data.unit, title))
     unit, test_examples = "example", data.test.describe().get("examples", 0)
     if test.per_token:
         unit = data.unit
@@ -60,9 +60,7 @@ def table_of(row: dict[str, float], test: Metrics, unit: str, title: str) -> Tab
     """The metrics of an epoch, a row of the history, and those on the test data."""
     metrics = test.columns
     heads = {"bits_per_token": f"bits per\n{unit}"}
-    if len(metrics) > 2:  # within 80 characters all the same
-        title = title.replace(" on ", "\non ", 1)
-    table = Table(Column(Text(title), no_wrap=True))
+    table = Table("", title=title, title_justify="left")
     for name in metrics:
         table.add_column(heads.get(name, name), justify="right")
     for part in ("train", "validation"):

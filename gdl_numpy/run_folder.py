@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from gdl_numpy.files import leftovers, replacing
+from gdl_numpy.files import remove_leftovers, replacing
 from gdl_numpy.history import History
 
 if TYPE_CHECKING:
@@ -59,8 +59,7 @@ def holding(out: Path, settings: dict[str, Any], *, resume: bool, overwrite: boo
     with lock:
         try:
             for name in FILES:
-                for path in leftovers(out / name):
-                    path.unlink()
+                remove_leftovers(out / name)
             if not resume:
                 _start(out, settings)
         except OSError as error:

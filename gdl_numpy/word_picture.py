@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sklearn.decomposition import PCA
 
+from gdl_numpy.files import literal
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -40,7 +42,7 @@ def draw_words(
         flat[:, 0], flat[:, 1], c=sentiment, cmap="coolwarm_r", vmin=-limit, vmax=limit, s=14, alpha=0.8
     )
     for (x, y), word in zip(flat[:NAMED], words, strict=False):
-        axes.annotate(word, (x, y), xytext=(2, 2), textcoords="offset points", fontsize=7)
+        axes.annotate(literal(word), (x, y), xytext=(2, 2), textcoords="offset points", fontsize=7)
     axes.set(xticks=[], yticks=[])
     return points
 

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from gdl_numpy.downstream.encoding import BATCH_SIZE, in_batches
 from gdl_numpy.downstream.fine_tuning import LABELLED_BATCH, STEPS, epoch_bar, schedule
 from gdl_numpy.downstream.probe import linear_probe
-from gdl_torch.data.loading import Batch, EpochSampler, TensorBatches, as_is, ignore_advice_on_workers
+from gdl_torch.data.loading import Batch, EpochSampler, TensorBatches, as_is, ignore_advice
 from gdl_torch.models.trunk import HasTrunk, Trunk
 from gdl_torch.tasks import Classification
 from gdl_torch.training import fit
@@ -151,7 +151,7 @@ class LabelledImages(pl.LightningDataModule):
         self.split, self.seed, self.batch_size = split, seed, LABELLED_BATCH
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        ignore_advice_on_workers()
+        ignore_advice()
         dataset = TensorBatches(self.split)
         sampler = EpochSampler(dataset, self.seed)
         return DataLoader(dataset, batch_size=self.batch_size, sampler=sampler, collate_fn=as_is)

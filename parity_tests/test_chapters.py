@@ -5,6 +5,7 @@ Each ends well on the data that is there, with every published value that it get
 
 from __future__ import annotations
 
+import io
 import json
 import runpy
 import sys
@@ -166,6 +167,25 @@ def test_run_all_has_a_line_for_each_chapter(
 
     monkeypatch.setitem(module["main"].__globals__, "SCRIPTS", [scripts[0], scripts[2]])
     assert module["main"](arguments) == 0
+
+
+@pytest.mark.parametrize(("encoding", "sign"), [("utf-8", "≠"), ("cp1252", "?")])
+def test_run_all_says_what_it_can_on_any_terminal(
+    encoding: str, sign: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a chapter says of itself is text: no markup, and no reason to lose all the others' lines."""
+    main = runpy.run_path(str(FOLDER / "run_all.py"))["main"]
+    title = "A ≠ B and [/b]"
+    row = {"chapter": 91, "title": title, "skipped": "", "NumPy": [1, 1], "torch": [0, 0], "not_run": []}
+    monkeypatch.setitem(main.__globals__, "SCRIPTS", SCRIPTS[:1])
+    monkeypatch.setitem(main.__globals__, "run_chapter", lambda *_: (row, "[/red] went wrong"))
+    stream = io.TextIOWrapper(io.BytesIO(), encoding)
+    monkeypatch.setattr(sys, "stdout", stream)
+    assert main([]) == 1
+    stream.flush()
+    out = stream.buffer.getvalue().decode(encoding)
+    assert f"A {sign} B and [/b]" in out
+    assert "failed: [/red] went wrong" in out
 
 
 def test_errors_are_cut_as_chapter_8_prints_them() -> None:

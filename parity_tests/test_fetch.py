@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import gzip
-import hashlib
 import io
 import runpy
-import threading
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,30 +13,12 @@ import pytest
 
 from gdl_numpy import data
 from gdl_numpy.data.sets.download import download
-from gdl_numpy.data.sets.source import DataFile
-from parity_tests.support import CONTENTS, folders_of, packed
+from parity_tests.support import CONTENT, CONTENTS, Mirror, data_file, folders_of, packed, serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "fetch_data.py"
-
-CONTENT = bytes(range(256))
-
-
-def sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def data_file(name: str, urls: tuple[str, ...] = (), content: bytes = CONTENT) -> DataFile:
-    return DataFile(
-        dataset="sample",
-        path=f"sample/{name}",
-        urls=urls,
-        sha256=sha256(gzip.compress(content, mtime=0)),
-        content_size=len(content),
-        content_sha256=sha256(content),
-    )
 
 
 def put(path: Path, content: bytes) -> Path:
@@ -131,48 +108,10 @@ def test_data_root_is_argument_then_environment_then_cache(monkeypatch: pytest.M
 # --- downloads, against a server on this machine -----------------------------------------------------------
 
 
-@dataclass
-class Mirror:
-    """A web server's content, its address, and the requests it got."""
-
-    url: str = ""
-    files: dict[str, bytes] = field(default_factory=dict)
-    cut: set[str] = field(default_factory=set)  # files whose connection breaks half-way
-    requests: list[str] = field(default_factory=list)
-
-
-class MirrorHandler(BaseHTTPRequestHandler):
-    def __init__(self, mirror: Mirror, *args: object) -> None:
-        self.mirror = mirror
-        super().__init__(*args)  # type: ignore[arg-type]
-
-    def do_GET(self) -> None:
-        name = self.path.removeprefix("/")
-        self.mirror.requests.append(name)
-        content = self.mirror.files.get(name)
-        if content is None:
-            self.send_error(404)
-            return
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content[: len(content) // 2] if name in self.mirror.cut else content)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base class's name)
-        pass
-
-
 @pytest.fixture
 def mirror(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    mirror = Mirror()
-    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(MirrorHandler, mirror)) as server:
-        mirror.url = f"http://127.0.0.1:{server.server_port}/"
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
+    with serving(monkeypatch) as mirror:
         yield mirror
-        server.shutdown()
-        thread.join()
 
 
 def read_sample(root: Path) -> data.Dataset:
@@ -244,7 +183,7 @@ def test_load_never_replaces_a_file_that_is_there(mirror: Mirror, tmp_path: Path
 @pytest.mark.parametrize(
     ("break_it", "reason"),
     [
-        (lambda mirror: mirror.files.update({"b.gz": b"an error page"}), "ChecksumError"),
+        (lambda mirror: mirror.files.update({"b.gz": b"an error page"}), "not the published content"),
         (lambda mirror: mirror.cut.add("b.gz"), "ChunkedEncodingError"),
         (lambda mirror: mirror.files.pop("b.gz"), "404 Client Error: Not Found"),
     ],
@@ -277,11 +216,10 @@ def test_an_unreachable_mirror_says_which_files_go_where(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Offline, one line must be enough to do by hand what could not be downloaded."""
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with ThreadingHTTPServer(("127.0.0.1", 0), MirrorHandler) as server:
-        nobody = f"http://127.0.0.1:{server.server_port}/"
+    with serving(monkeypatch) as closed:
+        pass
     with pytest.raises(data.DataError) as refusal:
-        download([data_file(name, urls=(nobody + name,)) for name in ("a.gz", "b.gz")], tmp_path)
+        download([data_file(name, urls=(closed.url + name,)) for name in ("a.gz", "b.gz")], tmp_path)
     message = str(refusal.value)
     assert "ConnectionError" in message
     assert message.endswith(f"put it under {tmp_path} as sample/a.gz, sample/b.gz")

@@ -6,6 +6,7 @@ import importlib
 import inspect
 import pickle
 import re
+import warnings
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,8 @@ from gdl_torch.data import (
     PythonDocsDataModule,
     TensorBatches,
 )
-from parity_tests.support import FewSentences, ShortText, some_digits
+from gdl_torch.models import MLP
+from parity_tests.support import FewSentences, ShortText, some_digits, trainer
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +64,15 @@ def test_held_out_examples_are_others_than_those_trained_on() -> None:
     none.setup("fit")
     assert len(none.train) == 1437
     assert none.val_dataloader() == []
+
+
+@pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec:FutureWarning")
+def test_that_nothing_is_held_out_is_no_matter_for_a_warning() -> None:
+    """Of loaders that are empty, Lightning still warns."""
+    model = MLP(64, (4,)).double()
+    trainer(max_epochs=1, limit_val_batches=1.0).fit(model, DigitsDataModule(validation=0.0))
+    with pytest.warns(UserWarning, match="is zero"):
+        warnings.warn("Total length of `DataLoader` across ranks is zero.", UserWarning, stacklevel=1)
 
 
 def test_augmentation_changes_each_training_image_by_itself() -> None:

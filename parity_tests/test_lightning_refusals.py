@@ -13,7 +13,7 @@ from gdl_numpy.checkpoint import CheckpointError
 from gdl_numpy.data import TextDataset
 from gdl_torch import training
 from gdl_torch.data import DigitsDataModule, PythonDocsDataModule
-from gdl_torch.data.loading import Batch, ignore_advice_on_workers
+from gdl_torch.data.loading import Batch, ignore_advice
 from gdl_torch.models import CNN, MLP, LSTMLanguageModel, RNNLanguageModel, TransitionMatrixLM
 from parity_tests.support import (
     QUIET,
@@ -131,7 +131,7 @@ class WithoutVocabulary(pl.LightningDataModule):
         self.batch = torch.tensor(ids)[:, None], torch.tensor(targets)[:, None]
 
     def setup(self, stage: str) -> None:
-        ignore_advice_on_workers()
+        ignore_advice()
 
     def train_dataloader(self) -> DataLoader[Batch]:
         return DataLoader([self.batch], batch_size=None)  # type: ignore[arg-type]  # a list will do

@@ -1,4 +1,4 @@
-"""Names that people type: accepted in any case, and a misspelt one answered with the right one."""
+"""Names that people type: in any case, abbreviated, and if misspelt answered with the right one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from gdl_numpy import data
 from gdl_numpy.lookup import lookup
-from gdl_numpy.models import MODELS
+from gdl_numpy.models import MLP, MODELS
 
 
 @pytest.mark.parametrize("name", ["MLP", "mlp", "Mlp"])
@@ -18,7 +18,8 @@ def test_lookup_ignores_case(name: str) -> None:
     ("name", "message"),
     [
         ("MPL", "unknown model 'MPL': did you mean 'MLP'? (known: CNN, MLP)"),
-        ("cn", "unknown model 'cn': did you mean 'CNN'? (known: CNN, MLP)"),
+        ("cmn", "unknown model 'cmn': did you mean 'CNN'? (known: CNN, MLP)"),
+        ("", "unknown model '' (known: CNN, MLP)"),
         ("perceptron", "unknown model 'perceptron' (known: CNN, MLP)"),
     ],
 )
@@ -26,6 +27,28 @@ def test_lookup_offers_the_nearest_name(name: str, message: str) -> None:
     with pytest.raises(ValueError) as refusal:  # noqa: PT011 (the message is compared in full)
         lookup("model", name, {"MLP": 1, "CNN": 2})
     assert str(refusal.value) == message
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("lstm", "LSTMLanguageModel"), ("RNN", "RNNLanguageModel"), ("cn", "CNN"), ("mlp", "MLP")],
+)
+def test_the_beginning_of_a_models_name_will_do(name: str, meant: str) -> None:
+    assert lookup("model", name, MODELS) is MODELS[meant]
+
+
+def test_a_name_may_be_the_beginning_of_another() -> None:
+    assert lookup("model", "rnn", {"RNNLanguageModel": 1, "RNN": 2}) == 2
+
+
+def test_what_checkpoints_keep_is_not_shortened() -> None:
+    with pytest.raises(ValueError, match="unknown activation 'rel': did you mean 'relu'"):
+        MLP(activation="rel")
+
+
+def test_a_beginning_of_several_names_asks_which_is_meant() -> None:
+    with pytest.raises(ValueError, match="did you mean 'SentimentClassifier' or 'SentenceOrder'"):
+        lookup("model", "sent", MODELS)
 
 
 def test_an_unknown_data_set_is_refused_with_the_nearest_name() -> None:

@@ -13,6 +13,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from gdl_numpy.checkpoint import save_model
+from gdl_numpy.command_line import PlainConsole
 from gdl_numpy.data import Documents, Vocabulary, load
 from gdl_numpy.models import MLP, FillInTheBlank, SentimentClassifier
 from gdl_numpy.word_picture import NAMED, draw_words, most_telling
@@ -173,7 +174,9 @@ def test_the_most_telling_take_turns() -> None:
         (["similar", "qwertzu", *TOPICS], "'qwertzu' has no word that the model knows"),
         (["similar", "--review", "99999", *TOPICS], "--review must be less than"),
         (["similar", "class", "--data", "digits"], "digits has no labelled texts: choose other --data"),
-        (["plot", "--out", "words.txt"], "Format 'txt' is not supported"),
+        (["plot", "--out", "words.txt"], "--out must end in a picture's suffix, such as .png"),
+        (["plot", "--out", "words"], "--out must end in a picture's suffix, such as .png"),
+        (["plot", "--out", "/dev/null/words.png"], "cannot write to /dev/null/words.png (Not a directory)"),
         (["neerest"], "No such command 'neerest'"),
         ([], "Missing command"),
     ],
@@ -216,3 +219,26 @@ def test_no_torch_is_needed(sentiment: Path) -> None:
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (result.returncode, result.stderr) == (0, "")
     assert len(cells(result.stdout)) == 10
+
+
+def test_words_are_text(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever they look like: to the console, to matplotlib and to a terminal."""
+    tokens = ("\ufffd", "[/b]", "[red]x", ":smile:", "$_$", "\x1b[2J", "a" * 60)
+    vocabulary = Vocabulary(tokens, "spaces")
+    path = tmp_path / "$_$.safetensors"
+    save_model(path, build(SentimentClassifier, vocabulary), vocabulary)
+    for width in (110, 40):
+        monkeypatch.setitem(
+            script["print_neighbours"].__globals__,
+            "make_console",
+            lambda _, width=width: PlainConsole(width=width),
+        )
+        assert run(path, "nearest", "[/b]", "[red]x", "-n", 5) == 0
+        out = capsys.readouterr().out
+        for word in ("[/b]", "[red]x", ":smile:", "$_$", r"\x1b[2J"):
+            assert word in out
+        assert out.replace("\n", "").replace(" ", "").count("a" * 60) == 2
+    assert run(path, "plot", "--out", tmp_path / "$_$.png", "-n", 6) == 0
+    assert (tmp_path / "$_$.png").exists()

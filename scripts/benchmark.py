@@ -18,7 +18,6 @@ called "lightning" time what Lightning adds to a step: the plain loop, a bare Tr
 
 from __future__ import annotations
 
-import json
 import os
 import statistics
 import sys
@@ -36,8 +35,9 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from tqdm import tqdm
 
 from gdl_numpy.command_line import make_console, run
-from gdl_numpy.files import replacing
+from gdl_numpy.files import check_file, write_json
 from gdl_numpy.lookup import lookup
+from gdl_numpy.tables import print_table
 from parity_tests.benchmark.lightning import TRAINER_ROWS, TrainerRow
 from parity_tests.benchmark.rows import ROWS as STEP_ROWS
 from parity_tests.benchmark.rows import Row
@@ -99,8 +99,8 @@ def measure(name: str, threads: int, seconds: float, interleaved: bool) -> Resul
 
 def training_table(results: list[Result]) -> Table:
     shown = Table(title="One training step (ms; a ratio below 1 is faster than torch)")
-    shown.add_column("step", no_wrap=True)
-    for column in ("batch", "NumPy", "torch", "products", "NumPy / torch", "products / torch"):
+    shown.add_column("step", min_width=16)
+    for column in ("batch", "NumPy", "torch", "products", "NumPy\n/ torch", "products\n/ torch"):
         shown.add_column(column, justify="right")
     for r in results:
         shown.add_row(
@@ -115,7 +115,7 @@ def training_table(results: list[Result]) -> Table:
 
 def writing_table(results: list[Result]) -> Table:
     shown = Table(title="Writing, one character after the other (characters a second)")
-    shown.add_column("model", no_wrap=True)
+    shown.add_column("model")
     for column in ("NumPy", "torch", "products"):
         shown.add_column(column, justify="right")
     for r in results:
@@ -125,8 +125,8 @@ def writing_table(results: list[Result]) -> Table:
 
 def lightning_table(results: list[Result]) -> Table:
     shown = Table(title="What Lightning adds to a training step of torch's (ms)")
-    shown.add_column("step", no_wrap=True)
-    for column in ("batch", "plain loop", "bare Trainer", "gdl_torch", "gdl_torch / bare"):
+    shown.add_column("step", min_width=16)
+    for column in ("batch", "plain\nloop", "bare\nTrainer", "gdl_torch", "gdl_torch\n/ bare"):
         shown.add_column(column, justify="right")
     for r in results:
         shown.add_row(
@@ -163,6 +163,7 @@ def main(
         environment["OMP_WAIT_POLICY"] = "passive"  # or each side would wait for the other's spinning threads
     if environment != os.environ:
         os.execve(sys.executable, [sys.executable, *sys.argv], environment)
+    check_file("--json", json_file)
     chosen = [lookup("benchmark row", name, {name: name for name in ROWS}) for name in rows or ROWS]
     torch.set_num_threads(threads)
     with threadpool_limits(threads), tqdm(chosen, unit="row", leave=False, disable=None) as bar:
@@ -170,7 +171,7 @@ def main(
     console = make_console(110)
     for kind, table in TABLES.items():
         if of_kind := [result for result in results if ROWS[result.row].kind == kind]:
-            console.print(table(of_kind))
+            print_table(console, table(of_kind))
     kernels = {
         info.get("architecture", "?") for info in threadpool_info() if info["internal_api"] == "openblas"
     }
@@ -180,8 +181,7 @@ def main(
         f"torch {torch.__version__} ({torch.backends.cpu.get_cpu_capability()})"
     )
     if json_file:
-        with replacing(json_file) as path:
-            path.write_text(json.dumps([result.to_json() for result in results], indent=1) + "\n")
+        write_json(json_file, [result.to_json() for result in results])
 
 
 if __name__ == "__main__":

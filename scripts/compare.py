@@ -13,10 +13,8 @@ Exit code: 0 when all agree; 1 when something does not, with the first disagreem
 
 from __future__ import annotations
 
-import json
 import re
 import sys
-import tempfile
 import time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -29,7 +27,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import torch
 import typer
-from rich.table import Column, Table
 from rich.text import Text
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
@@ -37,8 +34,9 @@ from tqdm import tqdm
 from gdl_numpy.checkpoint import describe_model
 from gdl_numpy.command_line import Device, make_console, run
 from gdl_numpy.data import DATASETS, load
-from gdl_numpy.files import replacing
+from gdl_numpy.files import check_file, check_folder, naming, write_json
 from gdl_numpy.lookup import lookup
+from gdl_numpy.tables import print_sections
 from gdl_torch.device import accelerator
 from parity_tests.benchmark.turns import alternate
 from parity_tests.harness import Comparison, ParityReport
@@ -149,8 +147,8 @@ def compare(
     cases = {case.name: case for case in (lookup("model", name, MODELS) for name in models or MODELS)}
     devices = devices_for(device)
     dtypes = ["float32", "float64"] if dtype is DType.both else [dtype.value]
-    for option, folder in (("--json", json_file and json_file.parent), ("--plot", plot_dir)):
-        check_writable(option, folder)
+    check_file("--json", json_file)
+    check_folder("--plot", plot_dir)
     dataset = load(data, data_dir) if data else None
     left_out: list[str] = []
     if dataset and not models:
@@ -166,13 +164,13 @@ def compare(
         rows = [compare_pair(pair, dtype, devices, bar) for pair in pairs for dtype in dtypes]
 
     console = make_console(110)
-    console.print(table(rows, steps))
+    print_errors(console, rows, steps)
     if left_out:
         console.print(f"Not for {data}, and left out: {', '.join(left_out)}.", soft_wrap=True)
     print_verdict(console, rows, time.perf_counter() - started)
     if json_file:
         settings = {"devices": devices, "steps": steps, "seed": seed, "book": book}
-        write_json(json_file, rows, settings)
+        write_json(json_file, report_of(rows, settings))
     if plot_dir:
         for path in draw(rows, plot_dir, steps):
             console.print(f"losses drawn in {path}", soft_wrap=True)
@@ -188,20 +186,6 @@ def devices_for(device: Device) -> list[str]:
     if device is Device.auto:
         return ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
     return [accelerator(device)]
-
-
-def check_writable(option: str, folder: Path | None) -> None:
-    """Raises ValueError, before all the work, for a folder that its result could not be written to."""
-    if folder is None:
-        return
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise ValueError(
-            f"cannot write to {folder} ({error.strerror}): choose another with {option}"
-        ) from error
 
 
 def compare_pair(pair: Pair, dtype: str, devices: Sequence[str], bar: Any) -> Row:
@@ -277,39 +261,33 @@ def kind(comparison: Comparison) -> str:
     return "loss" if comparison.layer == "loss" else "output"
 
 
-def table(rows: Sequence[Row], steps: int) -> Table:
-    """A row for each model and dtype, with a line for each side: error and bound beside each other."""
+def print_errors(console: Console, rows: Sequence[Row], steps: int) -> None:
+    """For each model and dtype a line for each side: error and bound beside each other."""
     errors = ("output", "gradient", f"{steps} steps")
-    shown = Table(
-        Column("\nmodel", max_width=20),
-        "\nside",
-        *(Column(head, justify="right") for error in errors for head in (f"{error}\nerror", "\nbound")),
-        Column(f"loss at\nstep {steps}", justify="right"),
-        Column("ms a\nstep", justify="right"),
-        "\nverdict",
-        box=None,
-        padding=(0, 1, 1, 0),
-        header_style="bold",
-        title="The same weights and the same batches through both sides",
-        title_justify="left",
-        caption="Error: the distance to NumPy in float64. Bound: how far rounding alone may be from it.\n"
+    heads = ["\nside", *(head for error in errors for head in (f"{error:>8}\nerror", " \nbound"))]
+    heads += [f"loss at\nstep {steps}", "ms a\nstep"]
+    console.print("The same weights and the same batches through both sides\n", style="italic")
+    print_sections(console, heads, [section(row) for row in rows])
+    console.print(
+        "\nError: the distance to NumPy in float64. Bound: how far rounding alone may be from it. "
         "Of all outputs, gradients and parameters, the error that is largest for its bound is shown.",
-        caption_justify="left",
+        style="dim",
     )
-    for row in rows:
-        final = row.final_losses()
-        lines = [("NumPy", "NumPy", row.reports[0], "numpy")]
-        lines += [(NAMES[report.device], report.device, report, "torch") for report in row.reports]
-        cells = zip(*(errors_of(report, side) for _, _, report, side in lines), strict=True)
-        shown.add_row(
-            f"{row.pair.title}\n[dim]{row.pair.data} {row.dtype}",
-            "\n".join(name for name, *_ in lines),
-            *(Text("\n").join(cell) for cell in cells),
-            "\n".join(f"{final[key]:.6f}" if key in final else "–" for _, key, *_ in lines),
-            "\n".join(f"{row.milliseconds[k]:.2f}" if k in row.milliseconds else "–" for _, k, *_ in lines),
-            "[green]agree" if row.ok else "[bold red]differ",
-        )
-    return shown
+
+
+def section(row: Row) -> tuple[Text, list[list[Text]]]:
+    """What was compared, with the verdict; and each side's name, errors, last loss and time."""
+    verdict = ("agree", "green") if row.ok else ("differ", "bold red")
+    heading = Text.assemble(row.pair.title, (f" on {row.pair.data}, {row.dtype}: ", "dim"), verdict)
+    final = row.final_losses()
+    sides = [("NumPy", "NumPy", row.reports[0], "numpy")]
+    sides += [(NAMES[report.device], report.device, report, "torch") for report in row.reports]
+    lines = []
+    for name, key, report, side in sides:
+        loss = f"{final[key]:.6f}" if key in final else "–"
+        took = f"{row.milliseconds[key]:.2f}" if key in row.milliseconds else "–"
+        lines.append([Text(name), *errors_of(report, side), Text(loss), Text(took)])
+    return heading, lines
 
 
 def errors_of(report: ParityReport, side: str) -> list[Text]:
@@ -341,19 +319,17 @@ def print_verdict(console: Console, rows: Sequence[Row], seconds: float) -> None
     for report in reports:
         if report.first_nan or not report.ok:
             style = "yellow" if report.ok else "red"
-            console.print(str(report), style=style, markup=False, soft_wrap=True)
+            console.print(str(report), style=style, soft_wrap=True)
     tensors = sum(len(report.comparisons) for report in reports)
     if different:
-        console.print(
-            f"[bold red]{len(different)} of {len(reports)} comparisons found a difference.", soft_wrap=True
-        )
+        found = f"{len(different)} of {len(reports)} comparisons found a difference."
+        console.print(found, style="bold red", soft_wrap=True)
         return
     ratio = max((c.ratio for report in reports for c in report.comparisons), default=0)
-    console.print(
-        f"[bold green]All agree:[/] {tensors:,} tensors in {seconds:.0f} s, "
-        f"and no error above {ratio:.0%} of what rounding explains.",
-        soft_wrap=True,
+    found = (
+        f" {tensors:,} tensors in {seconds:.0f} s, and no error above {ratio:.0%} of what rounding explains."
     )
+    console.print(Text.assemble(("All agree:", "bold green"), found), soft_wrap=True)
 
 
 def draw(rows: Sequence[Row], directory: Path, steps: int) -> Iterator[Path]:
@@ -364,16 +340,15 @@ def draw(rows: Sequence[Row], directory: Path, steps: int) -> Iterator[Path]:
             path = directory / re.sub("[ /]", "-", f"{pair.title}-{pair.data}.png".lower())
             how = f"{steps} steps of SGD, lr {pair.case.lr}, batches of {pair.batch_size}"
             title = f"{pair.title} on {pair.data}: {how}"
-            plot(path, title, pair.unit, reports)
+            with naming(path):
+                plot(path, title, pair.unit, reports)
             yield path
 
 
-def write_json(path: Path, rows: Sequence[Row], settings: dict[str, Any]) -> None:
+def report_of(rows: Sequence[Row], settings: dict[str, Any]) -> Any:
     settings |= {"numpy": np.__version__, "torch": torch.__version__, "threads": torch.get_num_threads()}
     ok = all(row.ok for row in rows)
-    content = strict_json({"settings": settings, "ok": ok, "rows": [row.to_json() for row in rows]})
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1) + "\n")
+    return strict_json({"settings": settings, "ok": ok, "rows": [row.to_json() for row in rows]})
 
 
 def main(arguments: list[str]) -> int:

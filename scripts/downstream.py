@@ -16,7 +16,6 @@ files that cannot be used.
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 import warnings
@@ -34,9 +33,10 @@ from gdl_numpy import downstream
 from gdl_numpy.checkpoint import load_model
 from gdl_numpy.command_line import Backend, Device, check_cpu, make_console, run
 from gdl_numpy.data import DATASETS, Dataset, load
-from gdl_numpy.files import replacing, save_figure
+from gdl_numpy.files import check_file, check_folder, naming, save_figure, write_json
 from gdl_numpy.lookup import lookup
 from gdl_numpy.models import ContrastiveEncoder
+from gdl_numpy.tables import print_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -168,6 +168,7 @@ def use(
     ] = None,
 ) -> None:
     """Try what an encoder learned without labels: linear probe, fine-tuning, neighbours, pictures."""
+    pictures = out or checkpoint.parent
     parts = [fraction_of(text) for text in fractions.split(",")]
     dataset: Dataset = load(lookup("data set of images", data, IMAGE_SETS).name, data_dir)
     model = downstream.check_encoder(load_model(checkpoint), dataset)
@@ -176,15 +177,16 @@ def use(
     names = ["features", "z"] if isinstance(model, ContrastiveEncoder) else ["features"]
     tasks = list(trial.tasks(parts, names))  # fractions that are too small are refused here
     models = {"trained": model, "untrained": downstream.untrained(model, seed)}
+    check_file("--json", summary)
+    check_folder("--out", pictures)
     encoded = {name: trial.encode(on_side(model), "z" in names) for name, model in models.items()}
     results = list(try_all(tasks, encoded, trial.progress))
     title = f"{type(model).__name__} on {dataset.name}, {backend}: test accuracy"
     console = make_console()
-    console.print(table_of(results, title))
+    print_table(console, table_of(results, title))
     if summary is not None:
-        with replacing(summary) as temporary:
-            temporary.write_text(json.dumps(results, indent=1) + "\n")
-    paths = draw(encoded, dataset, out or checkpoint.parent, tsne, seed)
+        write_json(summary, results)
+    paths = draw(encoded, dataset, pictures, tsne, seed)
     console.print(f"drawn in {', '.join(map(str, paths))}", soft_wrap=True)
 
 
@@ -267,7 +269,8 @@ def draw(encoded: dict[str, Encoded], dataset: Dataset, out: Path, tsne: bool, s
         out / "nearest.png": downstream.draw_nearest(test.select(first), dataset.train, nearest),
     }
     for path, figure in figures.items():
-        save_figure(figure, path)
+        with naming(path):
+            save_figure(figure, path)
     return list(figures)
 
 

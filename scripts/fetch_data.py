@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Column, Table
+from rich.text import Text
 
 from gdl_numpy.command_line import make_console, run
 from gdl_numpy.data import DATASETS, DataError, Source, data_root, fetch, find
+from gdl_numpy.tables import print_table
 
 if TYPE_CHECKING:
     from gdl_numpy.data.sets.state import FileState
@@ -53,7 +55,7 @@ def fetch_all(
 
 def report(sources: list[Source], root: Path) -> None:
     """Print what is where, and in which state."""
-    table = Table("data set", Column("file", overflow="fold"), Column("bytes", justify="right"), "state")
+    table = Table("data set", Column("file", min_width=20), Column("bytes", justify="right"), "state")
     for source in sources:
         if not source.files:
             table.add_row(source.name, source.about, "", "always there")
@@ -69,10 +71,10 @@ def report(sources: list[Source], root: Path) -> None:
                 rows = [(f"{folder.as_posix()}: {len(rows)} files", sum(size for _, size in found))]
             for shown, size in rows:
                 count = "" if state == "missing" else f"{size:,}"
-                table.add_row(source.name, shown, count, f"[{STYLES[state]}]{state}")
+                table.add_row(source.name, shown, count, Text(state, STYLES[state]))
     console = make_console()
-    console.print(f"data in {root}", markup=False, soft_wrap=True)
-    console.print(table)
+    console.print(f"data in {root}", soft_wrap=True)
+    print_table(console, table)
 
 
 def main(arguments: list[str]) -> int:

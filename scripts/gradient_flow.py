@@ -22,15 +22,17 @@ import typer
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Column, Table
+from rich.text import Text
 from tqdm import tqdm
 
 from gdl_numpy import gradient_flow
 from gdl_numpy.checkpoint import CheckpointError, load_model, load_vocabulary
 from gdl_numpy.command_line import Backend, make_console, run
 from gdl_numpy.data import Streams, TextDataModule, TextDataset, Vocabulary, load
-from gdl_numpy.files import save_figure
+from gdl_numpy.files import check_folder, literal, naming, save_figure
 from gdl_numpy.models import LanguageModel, LSTMLanguageModel, RNNLanguageModel
 from gdl_numpy.optim import Adam
+from gdl_numpy.tables import print_table
 from gdl_numpy.tasks import LanguageModelling
 from gdl_torch import gradient_flow as torch_gradient_flow
 from gdl_torch.export import from_numpy
@@ -81,10 +83,7 @@ def show(
     ] = Path(),
 ) -> None:
     """Show how gradients vanish and explode: chapter 14's demonstration, and real models."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:  # better known before the work than after it
-        raise ValueError(f"cannot write to {out} ({error.strerror}): choose another with --out") from error
+    check_folder("--out", out)
     dataset = load(data, data_dir)
     if not TextDataModule.accepts(dataset):
         raise ValueError(
@@ -98,11 +97,10 @@ def show(
     clipping = clipped_and_not(side, dataset)
 
     console = make_console(100)
-    console.print(demonstration_table())
-    console.print(
-        "\n[bold]Real models:[/] how much the loss of one prediction depends on the state of some steps ago"
-    )
-    console.print(reach_table(subjects, steps))
+    print_table(console, demonstration_table())
+    what = " how much the loss of one prediction depends on the state of some steps ago"
+    console.print(Text.assemble("\n", ("Real models:", "bold"), what))
+    print_table(console, reach_table(subjects, steps))
     print_clipping(console, clipping)
     path = out / "gradient-flow.png"
     draw(path, subjects, clipping)
@@ -183,13 +181,13 @@ def clipped_and_not(side: Side, dataset: TextDataset) -> dict[str, tuple[np.ndar
 
 def demonstration_table() -> Table:
     shown = Table(
-        "steps back",
+        "k",
         *(
             Column(f"{name}\n{side}", justify="right")
             for name in ("sigmoid", "ReLU")
             for side in ("NumPy", "torch")
         ),
-        title="Chapter 14: the gradient of ones, back through ten steps of f(a · [[1, 4], [4, 1]])",
+        title="Chapter 14: the gradient of ones, k steps back through f(a · [[1, 4], [4, 1]])",
         title_justify="left",
         box=None,
         header_style="bold",
@@ -201,7 +199,7 @@ def demonstration_table() -> Table:
         for side in (gradient_flow, torch_gradient_flow)
     ]
     for k, gradients in enumerate(zip(*columns, strict=True)):
-        shown.add_row(str(k), *("  ".join(f"{number:.3g}" for number in gradient) for gradient in gradients))
+        shown.add_row(str(k), *(" ".join(f"{number:.3g}" for number in gradient) for gradient in gradients))
     return shown
 
 
@@ -222,7 +220,7 @@ def reach_table(subjects: list[Subject], steps: int) -> Table:
 
 
 def print_clipping(console: Console, clipping: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
-    console.print(f"\n[bold]A ReLU network with a learning rate of {LARGE_LR}")
+    console.print(f"\nA ReLU network with a learning rate of {LARGE_LR}", style="bold")
     for name, (norms, losses) in clipping.items():
         finite = np.isfinite(norms)
         end = (
@@ -243,7 +241,8 @@ def draw(path: Path, subjects: list[Subject], clipping: dict[str, tuple[np.ndarr
         panel.set_yscale("log")
         panel.grid(alpha=0.3)
         panel.legend()
-    save_figure(figure, path)
+    with naming(path):
+        save_figure(figure, path)
 
 
 def draw_demonstration(panel: Axes) -> None:
@@ -267,7 +266,7 @@ def draw_reach(panel: Axes, subjects: list[Subject]) -> None:
                     color=colour,
                     linestyle={"h": "-", "c": "--"}[state],
                     linewidth=2.0 if trained else 0.8,
-                    label=f"{subject.name}, {state}{'' if trained else ', untrained'}",
+                    label=literal(f"{state} in {subject.name}{'' if trained else ', untrained'}"),
                 )
     panel.set_title("Real models: how far back the loss of one prediction reaches")
     panel.set_xlabel("steps back, k")

@@ -21,16 +21,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import typer
+from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
-from rich.markup import escape
 from rich.table import Column, Table
 
 from gdl_numpy.checkpoint import load_model, load_vocabulary
 from gdl_numpy.command_line import make_console, run
 from gdl_numpy.data import BagsDataModule, Documents, ReviewDataset, load, words_of
-from gdl_numpy.files import save_figure
+from gdl_numpy.files import check_file, literal, naming, save_figure
 from gdl_numpy.models import SentimentClassifier
 from gdl_numpy.nn import Sigmoid
+from gdl_numpy.tables import print_table
 from gdl_numpy.tasks import BinaryClassification
 from gdl_numpy.word_picture import draw_words, most_telling
 from gdl_numpy.word_vectors import WordVectors, log_odds, most_alike, word_sentiment
@@ -124,11 +125,11 @@ def print_neighbours(columns: dict[str, list[Neighbour]], metric: Metric) -> Non
     score = "cosine" if metric == "cosine" else "distance"
     table = Table()
     for title in columns:
-        table.add_column(escape(title), overflow="fold")
+        table.add_column(title)
         table.add_column(score, justify="right")
     for row in zip(*columns.values(), strict=True):
-        table.add_row(*(cell for word, near in row for cell in (escape(word), f"{near:.3f}")))
-    make_console(110).print(table)
+        table.add_row(*(cell for word, near in row for cell in (word, f"{near:.3f}")))
+    print_table(make_console(110), table)
 
 
 @app.command()
@@ -152,8 +153,8 @@ def predict(
     added = word_sentiment(model)[alone.ids]
     table = Table("word", Column("adds alone", justify="right"))
     for place in np.argsort(-added, kind="stable"):
-        table.add_row(escape(alone.vocabulary.tokens[alone.ids[place]]), f"{added[place]:+.2f}")
-    make_console(110).print(table)
+        table.add_row(alone.vocabulary.tokens[alone.ids[place]], f"{added[place]:+.2f}")
+    print_table(make_console(110), table)
 
 
 @app.command()
@@ -183,11 +184,12 @@ def similar(
     means = vectors.of_documents(train.documents)
     others = np.arange(len(train)) != (-1 if review is None else review)
     rows, scores = most_alike(means, vectors.of_documents(query)[0], n, metric, others)
-    table = Table("review", Column("cosine" if metric == "cosine" else "distance", justify="right"), "is", "")
+    score_head = "cosine" if metric == "cosine" else "distance"
+    table = Table("review", Column(score_head, justify="right"), "is", Column("begins", min_width=24))
     for row, score in zip(rows.tolist(), scores, strict=True):
         label = SENTIMENTS[train.labels[row]]
-        table.add_row(str(row), f"{score:.3f}", label, escape(beginning(train.documents, row)))
-    make_console(110).print(table)
+        table.add_row(str(row), f"{score:.3f}", label, beginning(train.documents, row))
+    print_table(make_console(110), table)
 
 
 def beginning(documents: Documents, document: int) -> str:
@@ -209,6 +211,9 @@ def plot(
     A SentimentClassifier says the sentiment of each word itself; for a FillInTheBlank it is how much more
     often a word is in the positive reviews of --data than in the negative ones.
     """
+    check_file("--out", out)
+    if out.suffix[1:].lower() not in FigureCanvasBase.get_supported_filetypes():
+        raise ValueError(f"--out must end in a picture's suffix, such as .png, .svg or .pdf; got {out}")
     model, vectors = context.obj.model, context.obj.vectors
     size = len(vectors.vocabulary)
     if type(model).task is BinaryClassification:
@@ -225,8 +230,9 @@ def plot(
     axes.set_title(f"{len(chosen)} words as {type(model).__name__} has them")
     names = [vectors.vocabulary.tokens[word] for word in chosen]
     points = draw_words(axes, vectors.vectors[chosen], names, sentiment[chosen])
-    figure.colorbar(points, ax=axes, label=meaning, shrink=0.7)
-    save_figure(figure, out)
+    figure.colorbar(points, ax=axes, label=literal(meaning), shrink=0.7)
+    with naming(out):
+        save_figure(figure, out)
     typer.echo(f"drawn in {out}")
 
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gdl_numpy.files import literal
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -55,7 +57,7 @@ def draw_map(
     size = min(20, max(4, 6000 / len(labels)))  # fewer points are larger ones
     for panel, (title, plane) in zip(panels, planes.items(), strict=True):
         dots = panel.scatter(*plane.T, c=labels, cmap="tab10", s=size, alpha=0.7, linewidths=0)
-        panel.set(title=title, xticks=[], yticks=[])
+        panel.set(title=literal(title), xticks=[], yticks=[])
     handles, names = dots.legend_elements(num=None, alpha=1)
     figure.legend(handles, names, loc="outside right center", title="label", frameon=False)
     return figure
@@ -87,7 +89,7 @@ def draw_nearest(
     ):
         show(panel, image)
     for part, (title, (indices, cosines)) in zip(parts[1:], neighbours.items(), strict=True):
-        part.suptitle(f"nearest, {title}", fontsize=10)
+        part.suptitle(literal(f"nearest, {title}"), fontsize=10)
         panels = part.subplots(len(queries), k, squeeze=False)
         for row, label in enumerate(queries.targets):
             for panel, index, cosine in zip(panels[row], indices[row], cosines[row], strict=True):

@@ -27,7 +27,8 @@ class CNN(Module):
         kernel_size: height and width of every kernel.
         padding: zeros around every convolution's input.
         pool_size: side of the max pooling after every convolution; 1 for none.
-        hidden_features: width of each fully connected hidden layer; empty to classify feature maps directly.
+        hidden_features: width of each fully connected hidden layer; empty (`none` as an option) to classify
+            feature maps directly.
         out_features: number of classes.
         activation: "relu", "tanh" or "sigmoid".
         dropout: probability that a feature is dropped in training.

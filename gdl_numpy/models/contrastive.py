@@ -27,7 +27,8 @@ class ContrastiveEncoder(HasTrunk):
 
     Args:
         in_shape: (channels, height, width) of one image.
-        channels: kernels of each 3×3 convolution, each with pooling; empty for a multilayer perceptron.
+        channels: kernels of each 3×3 convolution, each with pooling; empty (`none` as an option) for a
+            multilayer perceptron.
         hidden_features: width of each fully connected layer of the trunk; the last one's output, or that of
             the last convolution, is the features.
         projection_features: width of each layer of the head; the last is the dimension of the output.

@@ -23,7 +23,7 @@ class MLP(Module):
 
     Args:
         in_features: features of one flattened example.
-        hidden_features: width of each hidden layer; empty for a linear classifier.
+        hidden_features: width of each hidden layer; empty (`none` as an option) for a linear classifier.
         out_features: number of classes.
         activation: "relu", "tanh" or "sigmoid".
         dropout: probability that a hidden value is dropped in training.

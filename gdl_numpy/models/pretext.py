@@ -28,7 +28,8 @@ class ImagePretext(HasTrunk):
 
     Args:
         in_shape: (channels, height, width) of one image.
-        channels: kernels of each 3×3 convolution of the trunk, each with pooling; empty for none.
+        channels: kernels of each 3×3 convolution of the trunk, each with pooling; empty (`none` as an
+            option) for none.
         hidden_features: width of each fully connected layer of the trunk.
         activation: "relu", "tanh" or "sigmoid", in the trunk.
         out_features: numbers that the head gives.
@@ -97,7 +98,8 @@ class PatchInpainter(ImagePretext):
 
     Args:
         in_shape: (channels, height, width) of one image.
-        channels: kernels of each 3×3 convolution of the trunk, each with pooling; empty for none.
+        channels: kernels of each 3×3 convolution of the trunk, each with pooling; empty (`none` as an
+            option) for none.
         hidden_features: width of each fully connected layer of the trunk.
         activation: "relu", "tanh" or "sigmoid", in the trunk.
         patch_size: side of the square.

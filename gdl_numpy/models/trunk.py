@@ -22,8 +22,8 @@ class Trunk(Sequential):
 
     Args:
         in_shape: (channels, height, width) of one image.
-        channels: kernels of each convolution; empty for fully connected layers only.
-        hidden_features: width of each fully connected layer; empty for none.
+        channels: kernels of each convolution; empty (`none` as an option) for fully connected layers only.
+        hidden_features: width of each fully connected layer; empty (`none` as an option) for none.
         activation: "relu", "tanh" or "sigmoid".
         rng: where the weights come from.
         dtype: of the parameters, and so of the inputs.

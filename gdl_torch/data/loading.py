@@ -57,9 +57,14 @@ def as_is(batch: Any) -> Any:
     return batch
 
 
-def ignore_advice_on_workers() -> None:
-    """Silences Lightning, which advises more workers; for arrays in memory they are only slower."""
+def ignore_advice() -> None:
+    """Silences Lightning's advice where it does not apply.
+
+    More workers are only slower, for arrays in memory; and an empty list of loaders is meant, where nothing
+    is held out for validation.
+    """
     warnings.filterwarnings("ignore", "The '.*' does not have many workers", PossibleUserWarning)
+    warnings.filterwarnings("ignore", "Total length of `list` across ranks is zero", UserWarning)
 
 
 class NumpyBatches(Dataset[Any]):

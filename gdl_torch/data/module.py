@@ -12,7 +12,7 @@ from gdl_numpy.data import DATASETS, fetch, find, load
 from gdl_numpy.data import DataModule as NumpyDataModule
 from gdl_numpy.data.module import check_arguments
 from gdl_numpy.models import MODELS
-from gdl_torch.data.loading import as_torch_loader, ignore_advice_on_workers
+from gdl_torch.data.loading import as_torch_loader, ignore_advice
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -103,7 +103,7 @@ class DataModule(pl.LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Raises ValueError for a model of this package that cannot read what there is."""
-        ignore_advice_on_workers()
+        ignore_advice()
         model: Any = self.trainer and self.trainer.lightning_module
         if model is None:
             return

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
 
-from gdl_numpy.files import replacing
+from gdl_numpy.files import literal, save_figure
 from parity_tests.harness.report import Comparison, ParityReport
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def plot(path: Path, title: str, unit: str, reports: Sequence[ParityReport]) -> 
     """
     dtypes = list(dict.fromkeys(report.dtype for report in reports))
     figure = Figure(figsize=(1 + 5 * len(dtypes), 7), layout="constrained")
-    figure.suptitle(textwrap.fill(title, 60 * len(dtypes)))
+    figure.suptitle(literal(textwrap.fill(title, 60 * len(dtypes))))
     panels = figure.subplots(2, len(dtypes), sharex=True, squeeze=False, height_ratios=(3, 2))
     for dtype, upper, lower in zip(dtypes, *panels, strict=True):
         chosen = [report for report in reports if report.dtype == dtype]
@@ -59,8 +59,7 @@ def plot(path: Path, title: str, unit: str, reports: Sequence[ParityReport]) -> 
         lower.locator_params(axis="x", integer=True)
     panels[0, 0].set_ylabel(f"loss of the step's batch ({unit})")
     panels[1, 0].set_ylabel(f"error of the loss ({unit})\nagainst NumPy in float64")
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=150)
+    save_figure(figure, path)
 
 
 def _plot_losses(panel: Axes, reports: Sequence[ParityReport]) -> None:

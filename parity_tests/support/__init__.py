@@ -6,6 +6,7 @@ from parity_tests.support.devices import SeenByEachDevice
 from parity_tests.support.disturbance import Disturb, State, assert_within, moved_by_rounding, nothing
 from parity_tests.support.images import DoubleBatches, ImageRecipe, batches_of, some_digits
 from parity_tests.support.interpreters import BLOCKER, NO_TORCH, run_python
+from parity_tests.support.mirror import CONTENT, DOWNLOAD, Mirror, data_file, serving
 from parity_tests.support.recorded import OWN, TORCH, Recorded, TorchFunction, numbers, parity, torch_max
 from parity_tests.support.texts import (
     FEW_SENTENCES,
@@ -26,7 +27,9 @@ from parity_tests.support.writers import WRITERS, WRITERS_TEXT, WRITERS_VOCABULA
 
 __all__ = [
     "BLOCKER",
+    "CONTENT",
     "CONTENTS",
+    "DOWNLOAD",
     "FEW_SENTENCES",
     "NO_TORCH",
     "ONE_EPOCH",
@@ -44,6 +47,7 @@ __all__ = [
     "Gradients",
     "ImageRecipe",
     "Losses",
+    "Mirror",
     "Recorded",
     "Seen",
     "SeenByEachDevice",
@@ -56,6 +60,7 @@ __all__ = [
     "bags_in",
     "batches_of",
     "cut",
+    "data_file",
     "digits_checkpoint",
     "folders_of",
     "gdl_torch",
@@ -68,6 +73,7 @@ __all__ = [
     "parity",
     "rows_of",
     "run_python",
+    "serving",
     "small_reviews",
     "some_digits",
     "still",

@@ -37,7 +37,7 @@ def packed(contents: dict[str, bytes], others: tuple[tarfile.TarInfo, ...] = ())
 
 
 def folders_of(content: bytes, url: str = "http://localhost:0/sample.tar.gz") -> tuple[Folder, ...]:
-    archive = Archive("sample", "sample.tar.gz", (url,), hashlib.sha256(content).hexdigest())
+    archive = Archive("sample", "sample.tar.gz", (url,), len(content), hashlib.sha256(content).hexdigest())
     return tuple(
         Folder(archive, f"sample/{name}", 2, re.compile(r"\d\.txt"), "NUMBER.txt") for name in ("a", "b")
     )

@@ -17,13 +17,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from rich.console import Console
+import typer
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Column, Table
+from rich.text import Text
 
 from gdl_numpy.chapter import SIDES
+from gdl_numpy.command_line import make_console, run
+from gdl_numpy.tables import fitted
 
+app = typer.Typer(add_completion=False)
 SCRIPTS = sorted(Path(__file__).parent.glob("ch[0-9][0-9]_*.py"))
 
 
@@ -39,45 +42,50 @@ def run_chapter(script: Path, arguments: list[str]) -> tuple[dict[str, Any], str
     return row, "" if wrote else complaint
 
 
-def line_of(script: Path, row: dict[str, Any], failure: str, seconds: float) -> list[str]:
+def line_of(script: Path, row: dict[str, Any], failure: str, seconds: float) -> list[str | Text]:
     """The cells of a chapter's line."""
     number, title = (
         (str(row["chapter"]), row["title"]) if row else (script.stem[2:4].lstrip("0"), script.name)
     )
     if failure or row["skipped"]:
-        said = f"[red]failed: {escape(failure)}" if failure else f"[yellow]skipped: needs {row['skipped']}"
-        return [number, f"{title}\n{said}[/]", "", "", f"{seconds:.1f}"]
+        said = (f"failed: {failure}", "red") if failure else (f"skipped: needs {row['skipped']}", "yellow")
+        return [number, Text.assemble(title, "\n", said), "", "", f"{seconds:.1f}"]
     counts = []
     for side in SIDES:
         reproduced, reached = row[side]
         colour = "red" if reproduced < reached else "green"
-        counts.append(f"[{colour}]{reproduced} of {reached}[/]" if reached else "–")
-    later = f"\n[dim]only with --full: {', '.join(row['not_run'])}[/]" if row["not_run"] else ""
-    return [number, title + later, *counts, f"{seconds:.1f}"]
+        counts.append(Text(f"{reproduced} of {reached}", colour) if reached else Text("–"))
+    later = f"\nonly with --full: {', '.join(row['not_run'])}" if row["not_run"] else ""
+    return [number, Text.assemble(title, (later, "dim")), *counts, f"{seconds:.1f}"]
 
 
-def main(arguments: list[str]) -> int:
-    """Runs them all, each with these arguments; returns the exit code."""
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def run_all(context: typer.Context) -> int:
+    """Run every chapter, each with the options that are given here: --passes, --full, --data-dir, --plot."""
     table = Table(
         Column("", justify="right"),
-        "chapter",
-        *(Column(side, justify="right", no_wrap=True) for side in SIDES),
+        Column("chapter", min_width=24),
+        *(Column(side, justify="right") for side in SIDES),
         Column("seconds", justify="right"),
         title="Published values reproduced",
     )
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = max(console.width, 100)  # a file has no edge to wrap at
+    console = make_console(100)
     ok = True
-    with Live(table, console=console, vertical_overflow="visible"):
+    with Live(fitted(console, table), console=console) as live:
         for script in SCRIPTS:
             start = time.perf_counter()
-            row, failure = run_chapter(script, arguments)
+            row, failure = run_chapter(script, context.args)
             table.add_row(*line_of(script, row, failure, time.perf_counter() - start))
+            live.update(fitted(console, table))
             ok = ok and not failure and all(row[side][0] == row[side][1] for side in SIDES)
     if not console.is_terminal:  # where a live table ends without an end of line
         console.print()
     return 0 if ok else 1
+
+
+def main(arguments: list[str]) -> int:
+    """Runs them all, each with these arguments; returns the exit code."""
+    return run(app, "run_all.py", arguments)
 
 
 if __name__ == "__main__":

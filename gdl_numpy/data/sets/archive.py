@@ -35,13 +35,15 @@ class Archive:
     Attributes:
         dataset: name of the data set.
         path: where it belongs, relative to the data root.
-        urls: where to download it, in order of preference.
+        urls: where to download it, by https, in order of preference.
+        published_size: its bytes.
         sha256: its checksum.
     """
 
     dataset: str
     path: str
     urls: tuple[str, ...]
+    published_size: int
     sha256: str
 
     def is_good(self, root: Path) -> bool:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from gdl_numpy.data.sets.archive import Archive, Folder
 from gdl_numpy.data.sets.state import DataError
-from gdl_numpy.files import replacing
+from gdl_numpy.files import remove_leftovers, replacing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from gdl_numpy.data.sets.source import DataFile
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 # Seconds to wait for a mirror: to answer at all, and between two pieces of the file.
 TIMEOUTS = (10, 30)
 CHUNK = 1 << 16
+# How the addresses begin that are asked at all, the first one and those it redirects to.
+PREFIXES = ("https://",)
 # Files that a message names one by one.
 FEW = 4
 
@@ -58,10 +61,15 @@ def _try_mirrors(file: DataFile | Archive, path: Path, progress: bool) -> list[s
     failures = []
     for url in file.urls:
         try:
-            _download_from(url, path, file.sha256, progress)
+            remove_leftovers(path, sum(TIMEOUTS))
+            _download_from(url, path, file, progress)
         except requests.HTTPError as error:
             failures.append(f"{urlsplit(url).netloc}: {str(error).partition(' for url')[0]}")
-        except (requests.RequestException, ChecksumError) as error:
+        except requests.exceptions.InvalidSchema:
+            failures.append(f"{urlsplit(url).netloc}: not by https")
+        except WrongContentError as error:
+            failures.append(f"{urlsplit(url).netloc}: {error}")
+        except requests.RequestException as error:
             failures.append(f"{urlsplit(url).netloc}: {type(error).__name__}")
         except OSError as error:
             raise DataError(
@@ -73,19 +81,43 @@ def _try_mirrors(file: DataFile | Archive, path: Path, progress: bool) -> list[s
     return failures
 
 
-class ChecksumError(Exception):
+class WrongContentError(Exception):
     """What a mirror gave is not the published file."""
 
 
-def _download_from(url: str, path: Path, sha256: str, progress: bool) -> None:
-    import pooch
+def _download_from(url: str, path: Path, file: DataFile | Archive, progress: bool) -> None:
     from tqdm import tqdm
 
-    # disable=None: no bar where the output is not a terminal. The total is only there because a tqdm without
-    # one has no truth value, which pooch asks for; the real one comes with the answer.
-    bar = tqdm(desc=path.name, total=1, unit="B", unit_scale=True, disable=None if progress else True)
-    with replacing(path) as temporary, bar:
-        fetch = pooch.HTTPDownloader(progressbar=bar, chunk_size=CHUNK, timeout=TIMEOUTS)
-        fetch(url, temporary, None)
-        if pooch.file_hash(temporary) != sha256:
-            raise ChecksumError
+    # disable=None: no bar where the output is not a terminal.
+    bar = tqdm(
+        desc=path.name,
+        total=file.published_size,
+        unit="B",
+        unit_scale=True,
+        disable=None if progress else True,
+    )
+    digest = hashlib.sha256()
+    with replacing(path) as temporary, bar, temporary.open("wb") as out:
+        for piece in _pieces(url):
+            bar.update(len(piece))
+            if out.tell() + len(piece) > file.published_size:
+                raise WrongContentError(f"more than the {file.published_size:,} bytes that were published")
+            digest.update(piece)
+            out.write(piece)
+        if digest.hexdigest() != file.sha256:
+            raise WrongContentError("not the published content")
+
+
+def _pieces(url: str) -> Iterator[bytes]:
+    """What is at the address, as it comes. Only `PREFIXES` have somebody to fetch them, redirects too."""
+    import requests
+
+    with requests.Session() as session:
+        session.adapters.clear()
+        for prefix in PREFIXES:
+            session.mount(prefix, requests.adapters.HTTPAdapter())
+        # Not packed for the way, since what is counted are the file's bytes.
+        headers = {"Accept-Encoding": "identity"}
+        with session.get(url, headers=headers, stream=True, timeout=TIMEOUTS) as response:
+            response.raise_for_status()
+            yield from response.iter_content(CHUNK)

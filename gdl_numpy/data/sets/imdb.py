@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 ARCHIVE = Archive(
     dataset="imdb",
     path="aclImdb_v1.tar.gz",
-    urls=("http://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz",),
+    urls=("https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz",),
+    published_size=84_125_825,
     sha256="c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe",
 )
 COUNT = 12_500

@@ -42,7 +42,8 @@ class DataFile:
         dataset: name of the data set.
         path: where it belongs, relative to the data root. Where it ends in `.gz`, the unpacked file without
             this suffix will do as well.
-        urls: where to download it, in order of preference.
+        urls: where to download it, by https, in order of preference.
+        published_size: bytes of the file as published.
         sha256: checksum of the file as published.
         content_size: bytes, unpacked.
         content_sha256: checksum of the unpacked bytes.
@@ -51,6 +52,7 @@ class DataFile:
     dataset: str
     path: str
     urls: tuple[str, ...]
+    published_size: int
     sha256: str
     content_size: int
     content_sha256: str
@@ -58,7 +60,7 @@ class DataFile:
     @classmethod
     def plain(cls, dataset: str, path: str, url: str, size: int, sha256: str) -> DataFile:
         """Returns a file that is published as it is, not packed."""
-        return cls(dataset, path, (url,), sha256, size, sha256)
+        return cls(dataset, path, (url,), size, sha256, size, sha256)
 
     def locate(self, root: Path) -> Path | None:
         """Returns the file that is there under `root`, packed or unpacked; None if none is to be seen."""
