@@ -24,7 +24,7 @@ from gdl_numpy.data.vocabulary import Vocabulary
 from gdl_numpy.files import replacing
 from gdl_numpy.lookup import lookup
 from gdl_numpy.models import MODELS
-from gdl_numpy.schema import fault
+from gdl_numpy.schema import arguments_fault, fault, same_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 ENTRY = "gdl_parity"
 MODEL_PREFIX = "model."
 NO_DIGEST = "0" * 64
+KINDS = "biuf"  # of dtypes: bool, integers, floats
 # The metadata that this project reads, in JSON's types.
 SCHEMA = {
     "model": str,
@@ -63,7 +64,7 @@ def save_checkpoint(path: str | Path, tensors: Mapping[str, np.ndarray], metadat
         ValueError: the metadata or a dtype cannot be stored.
     """
     for name, tensor in tensors.items():
-        if tensor.dtype.kind not in "biuf":
+        if tensor.dtype.kind not in KINDS:
             raise ValueError(
                 f"tensor {name!r} of a checkpoint must be bool, integer or float, got {tensor.dtype}"
             )
@@ -117,6 +118,9 @@ def load_checkpoint(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, 
     try:
         tensors, metadata = safetensors.numpy.load(content), dict(entry["metadata"])
         wrong = fault(metadata, SCHEMA)
+        for name, array in tensors.items():
+            if array.dtype.kind not in KINDS:
+                wrong = f"its {name} is {array.dtype}"
     except Exception as error:  # safetensors, and NumPy below it, raise as they please
         wrong = f"its header is no description of tensors and metadata: {_one_line(error)}"
     if wrong:
@@ -163,7 +167,7 @@ def check_model(path: str | Path, metadata: Mapping[str, Any], model: Module) ->
     """
     expected = json.loads(json.dumps(describe_model(model)))
     found = {key: metadata.get(key) for key in expected}
-    if found != expected:
+    if not same_json(found, expected):
         raise CheckpointError(
             f"{path} holds {_call(found)}, not {_call(expected)}: "
             "give the same arguments, or another checkpoint"
@@ -239,6 +243,8 @@ def build_model(
     try:
         # Any: every model takes rng and dtype, which Module, the type of the table's entries, does not say.
         model_class: Any = lookup("model", name, MODELS)
+        if wrong := arguments_fault(model_class, hparams):
+            raise CannotBuildError(wrong)
         stored = np.result_type(*state.values())
         rng = _Rationed(sum(array.size for array in state.values()))
         model: Module = model_class(**hparams, rng=rng, dtype=stored if dtype is None else dtype)
@@ -272,6 +278,13 @@ class _Rationed(np.random.Generator):
         return super().standard_normal(size, *arguments, **more)
 
 
+def check_size(vocabulary: Vocabulary, hparams: Mapping[str, Any]) -> None:
+    """Raises ValueError for a vocabulary with ids that are too large for a model of these arguments."""
+    size = hparams.get("vocab_size", len(vocabulary))
+    if not isinstance(size, int) or len(vocabulary) > size:
+        raise ValueError(f"it has {len(vocabulary):,} tokens for a model of {size}")
+
+
 def load_vocabulary(path: str | Path) -> Vocabulary:
     """Returns the vocabulary in the file of a model that reads tokens, or in a training checkpoint of one.
 
@@ -284,7 +297,9 @@ def load_vocabulary(path: str | Path) -> Vocabulary:
             f"{path} holds no vocabulary: give the checkpoint of a language model that was trained on text"
         )
     try:
-        return Vocabulary.from_json(metadata["vocabulary"])
+        vocabulary = Vocabulary.from_json(metadata["vocabulary"])
+        check_size(vocabulary, metadata.get("hparams", {}))
+        return vocabulary
     except (ValueError, TypeError, KeyError) as error:
         raise CheckpointError(
             f"{path} holds no vocabulary that this version can read ({error}): use the version that wrote it"

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 UsageError: type[Any] = typer.BadParameter.__base__ or Exception
 
 
+LONGEST = 2000  # of a message, which quotes files and command lines
+
+
 class Backend(StrEnum):
     numpy = "numpy"
     torch = "torch"
@@ -90,5 +93,11 @@ def run(app: typer.Typer, script: str, arguments: list[str]) -> int:
     except MemoryError as error:
         message = f"not enough memory: {error}"
     if message:  # there is none with the help that stands in for a missing command line
-        typer.echo(f"{script}: {message}", err=True)
+        typer.echo(f"{script}: {as_line(message)}", err=True)
     return 2
+
+
+def as_line(message: str) -> str:
+    """A message as one line that can be read, whatever names and values from files are in it."""
+    line = " ".join(plain(message).split())
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - 300]} … {line[-300:]}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -31,6 +32,12 @@ def exit_on_ctrl_c() -> None:
     # Not where it is ignored, as in a job in the background.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, lambda *_: os._exit(CTRL_C))
+
+
+def end_silently_on_ctrl_c() -> None:
+    """Leaves out the traceback of Ctrl-C, for a script that runs from top to bottom, with nothing to save."""
+    show = sys.excepthook
+    sys.excepthook = lambda kind, *rest: None if kind is KeyboardInterrupt else show(kind, *rest)
 
 
 @contextmanager

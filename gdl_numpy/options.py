@@ -8,19 +8,15 @@ A model, a data module or a loss that gains an argument gains the option, with i
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
-from pathlib import Path
-from types import MappingProxyType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import docstring_parser
 import typer
 
 from gdl_numpy.lookup import lookup
-
-# What annotations are made of; a module may import these for its type checker alone.
-TYPES = {"Sequence": Sequence, "Literal": Literal, "Path": Path}
+from gdl_numpy.schema import type_of
 
 
 def flag(name: str) -> str:
@@ -93,33 +89,6 @@ def descriptions_of(callee: Any) -> dict[str, str]:
             text = " ".join((parameter.description or "").replace("`", "").split())
             described[parameter.arg_name] = text[:1].upper() + text[1:]
     return described
-
-
-def type_of(parameter: inspect.Parameter, callee: Any) -> Any:
-    """The type of an argument, apart from None; `Sequence[int]` for any sequence of integers.
-
-    Raises:
-        TypeError: a type that no option has.
-    """
-    kind = parameter.annotation
-    refusal = f"{callee.__qualname__}: no option can be of the type of {parameter}"
-    if isinstance(kind, str):
-        names = dict(TYPES)
-        for each in reversed(getattr(callee, "__mro__", (callee,))):  # arguments may be those of a base
-            names |= vars(sys.modules[each.__module__])
-        try:
-            kind = eval(kind, names)  # the annotation of our own source, not a user's text
-        except NameError as error:
-            raise TypeError(f"{refusal} ({error})") from error
-    if get_origin(kind) in (Union, UnionType):
-        kind, *others = (each for each in get_args(kind) if each is not type(None))
-        if others:
-            raise TypeError(refusal)
-    if get_origin(kind) in (Sequence, tuple) and get_args(kind)[0] is int:
-        return Sequence[int]
-    if get_origin(kind) is Literal or (isinstance(kind, type) and issubclass(kind, (int, float, str, Path))):
-        return kind
-    raise TypeError(refusal)
 
 
 def integers(text: str) -> tuple[int, ...]:

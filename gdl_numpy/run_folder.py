@@ -127,7 +127,9 @@ def _as_now(settings: dict[str, Any]) -> dict[str, Any]:
         settings["loss"] = settings.pop("loss_name")
         own = "temperature" if settings["loss"] == "NTXentLoss" else "margin"
         settings[own] = 0.5 if settings.get(own) is None else settings[own]
-    task = settings.pop("task", None)
-    if task is not None:
+    task = settings.get("task")  # null for other data
+    if isinstance(task, int | None):
+        settings.pop("task", None)
+    if isinstance(task, int):
         settings["data"] = str(settings["data"]).replace(f"_task{task}", f"/{task}")
     return settings

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
+import json
+import reprlib
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import UnionType
-from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+# What annotations are made of; a module may import these for its type checker alone.
+TYPES = {"Sequence": Sequence, "Literal": Literal, "Path": Path}
 
 
 def fault(values: Mapping[str, Any], schema: Mapping[str, Any]) -> str | None:
@@ -29,8 +35,11 @@ def conforms(value: object, expected: Any) -> bool:
         return True
     if origin in (Union, UnionType):
         return any(conforms(value, each) for each in inner)
-    if origin is list:
-        return isinstance(value, list) and all(conforms(each, inner[0]) for each in value)
+    if origin is Literal:
+        return value in inner
+    if origin in (list, Sequence):
+        kinds = list if origin is list else list | tuple
+        return isinstance(value, kinds) and all(conforms(each, inner[0]) for each in value)
     if origin is dict:
         return isinstance(value, dict) and all(
             conforms(key, inner[0]) and conforms(each, inner[1]) for key, each in value.items()
@@ -38,6 +47,51 @@ def conforms(value: object, expected: Any) -> bool:
     if isinstance(value, bool) and expected is not bool:
         return False
     return isinstance(value, int | float if expected is float else origin or expected)
+
+
+def same_json(one: object, other: object) -> bool:
+    """Whether two values are the same in JSON: there a tuple is a list, but 1 is neither true nor 1.0."""
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
+def arguments_fault(callee: Any, arguments: Mapping[str, Any]) -> str | None:
+    """What is wrong with arguments from a file: those that the callee lacks, or of other types; else None."""
+    parameters = inspect.signature(callee).parameters
+    for name, value in arguments.items():
+        if name not in parameters:
+            return f"there is no argument {reprlib.repr(name)}"
+        expected = type_of(parameters[name], callee)
+        is_left_out = value is None and "None" in str(parameters[name].annotation)
+        if not is_left_out and not conforms(value, expected):
+            return f"its {name} is {reprlib.repr(value)}, not {_named(expected)}"
+    return None
+
+
+def type_of(parameter: inspect.Parameter, callee: Any) -> Any:
+    """The type of an argument, apart from None; `Sequence[int]` for any sequence of integers.
+
+    Raises:
+        TypeError: a type that no option has.
+    """
+    kind = parameter.annotation
+    refusal = f"{callee.__qualname__}: no option can be of the type of {parameter}"
+    if isinstance(kind, str):
+        names = dict(TYPES)
+        for each in reversed(getattr(callee, "__mro__", (callee,))):  # arguments may be those of a base
+            names |= vars(sys.modules[each.__module__])
+        try:
+            kind = eval(kind, names)  # the annotation of our own source, not a user's text
+        except NameError as error:
+            raise TypeError(f"{refusal} ({error})") from error
+    if get_origin(kind) in (Union, UnionType):
+        kind, *others = (each for each in get_args(kind) if each is not type(None))
+        if others:
+            raise TypeError(refusal)
+    if get_origin(kind) in (Sequence, tuple) and get_args(kind)[0] is int:
+        return Sequence[int]
+    if get_origin(kind) is Literal or (isinstance(kind, type) and issubclass(kind, (int, float, str, Path))):
+        return kind
+    raise TypeError(refusal)
 
 
 def _named(expected: Any) -> str:

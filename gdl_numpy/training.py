@@ -33,9 +33,11 @@ from gdl_numpy.checkpoint import (
     save_checkpoint,
 )
 from gdl_numpy.history import History
+from gdl_numpy.nn.checks import state_dict_faults
+from gdl_numpy.schema import same_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from gdl_numpy.data.batches import DataLoader
@@ -43,6 +45,9 @@ if TYPE_CHECKING:
     from gdl_numpy.nn import Module
     from gdl_numpy.optim import Optimizer
     from gdl_numpy.tasks import Metrics, Task
+
+
+FEW = 5  # faults that a message names
 
 
 def saved_history(checkpoint: Path, metrics: type[Metrics]) -> History:
@@ -268,18 +273,17 @@ class _Run:
             self.save(checkpoint)
 
     def save(self, path: Path) -> None:
-        parts = {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "best": self.best,
-        }
-        tensors = {f"{part}.{name}": array for part, state in parts.items() for name, array in state.items()}
+        best = {f"best.{name}": array for name, array in self.best.items()}
         metadata = describe_model(self.model, self.vocabulary) | {
             "training": self._settings(),
             "history": self.history.rows,
             "generators": {name: rng.bit_generator.state for name, rng in self._generators().items()},
         }
-        save_checkpoint(path, tensors, metadata)
+        save_checkpoint(path, self._tensors() | best, metadata)
+
+    def _tensors(self) -> dict[str, np.ndarray]:
+        parts = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+        return {f"{part}.{name}": array for part, state in parts.items() for name, array in state.items()}
 
     def load(self, path: Path) -> None:
         tensors, metadata = load_checkpoint(path)
@@ -290,27 +294,49 @@ class _Run:
             )
         if metadata["training"] != self._settings():
             raise CheckpointError(f"{path} was trained with {metadata['training']}, not {self._settings()}")
-        if metadata.get("vocabulary") != describe_model(self.model, self.vocabulary).get("vocabulary"):
+        vocabulary = describe_model(self.model, self.vocabulary).get("vocabulary")
+        if not same_json(metadata.get("vocabulary"), vocabulary):
             raise CheckpointError(
                 f"{path} was trained with another vocabulary: give the text that it was trained on"
             )
         parts: dict[str, dict[str, np.ndarray]] = {"model": {}, "optimizer": {}, "best": {}}
-        for key, array in tensors.items():
-            part, _, name = key.partition(".")
-            parts.setdefault(part, {})[name] = array
         try:
             self.history = History.from_rows(metadata["history"], self.metrics_class)
+            self._check_tensors(tensors)
+            for key, array in tensors.items():
+                part, name = key.split(".", 1)
+                parts[part][name] = array
             self.optimizer.load_state_dict(parts["optimizer"])
-            for part in ("best", "model"):  # the best only to see, now, that it fits
-                if parts[part]:
-                    self.model.load_state_dict(parts[part])
-            for name, rng in self._generators().items():
-                rng.bit_generator.state = metadata["generators"][name]
-        except (ValueError, TypeError, KeyError, RuntimeError, ArithmeticError) as error:
+            self.model.load_state_dict(parts["model"])
+            self._set_generators(metadata["generators"])
+        except (ValueError, TypeError, KeyError, ArithmeticError) as error:
             raise CheckpointError(
                 f"{path} is not of a whole training ({error}): give another checkpoint"
             ) from error
         self.best = parts["best"]
+
+    def _check_tensors(self, tensors: Mapping[str, np.ndarray]) -> None:
+        """Raises ValueError for tensors that `save` would not have saved."""
+        expected = self._tensors()
+        if any(name.startswith("best.") for name in tensors):
+            expected |= {f"best.{name}": array for name, array in self.model.state_dict().items()}
+        faults = state_dict_faults(expected, tensors) or [
+            f"{name!r} is {tensors[name].dtype}, expected {array.dtype}"
+            for name, array in expected.items()
+            if tensors[name].dtype != array.dtype
+        ]
+        if faults:
+            raise ValueError("; ".join(faults[:FEW]))
+
+    def _set_generators(self, states: Mapping[str, Any]) -> None:
+        """Raises ValueError for states that are not just those of the layers' generators."""
+        generators = self._generators()
+        if states.keys() != generators.keys():
+            raise ValueError("its generators are not those of the model's layers")
+        for name, rng in generators.items():
+            rng.bit_generator.state = states[name]
+            if not same_json(rng.bit_generator.state, states[name]):  # which NumPy would take, and round
+                raise ValueError(f"its generator {name!r} is in no state of a generator")
 
     def _settings(self) -> dict[str, Any]:
         """What must be the same for a resumed run to go on as the same run, beside the model."""

@@ -31,9 +31,10 @@ import pytorch_lightning as pl
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 
+from gdl_numpy.command_line import as_line
 from gdl_numpy.interrupts import CTRL_C, as_exceptions
 from gdl_numpy.lookup import lookup
-from gdl_torch.checkpoint import path_of, read_checkpoint
+from gdl_torch.checkpoint import arguments_in, check_resumable, path_of, read_checkpoint
 from gdl_torch.checkpoint_io import ReplacingCheckpointIO
 from gdl_torch.data import DATA_MODULES
 from gdl_torch.interrupts import plain_ctrl_c
@@ -47,9 +48,6 @@ PARSER_NOISE = re.compile(
     r"|Expected a <class 'NoneType'>|Expected a path but"
 )
 
-# What hyper_parameters have of Lightning's own.
-NO_ARGUMENTS = ("_class_path", "_instantiator")
-
 # A --ckpt_path that is no file, at least not one of this machine.
 FOUND_BY_LIGHTNING = re.compile(r"(best|last|hpc|registry(:.*)?)$|\w+://")
 
@@ -62,7 +60,7 @@ def one_line(message: str) -> str:
     if unknown:
         return _unknown_class(*unknown.groups())
     lines = (line.strip().removeprefix("- ") for line in message.splitlines())
-    return " ".join(line for line in lines if line and not PARSER_NOISE.match(line))
+    return as_line(" ".join(line for line in lines if line and not PARSER_NOISE.match(line)))
 
 
 def _unknown_class(key: str, name: str) -> str:
@@ -86,14 +84,14 @@ def refusal(hparams: Any, asked: str | None) -> str | None:
     """
     if not isinstance(hparams, dict) or names_classes(hparams):
         return "holds arguments that are not those of a model of ours: give a checkpoint of gdl_torch"
-    saved = hparams.get("_class_path")
+    saved, ours = hparams.get("_class_path"), [path_of(model) for model in MODELS.values()]
     if asked is not None:
         module, _, name = asked.rpartition(".")
         asked = path_of(getattr(import_module(module), name))  # which the parser has imported already
-        if saved not in (None, asked):
+        if saved != asked and (saved is not None or asked in ours):  # ours always say what they are
             held = f"holds the model {str(saved).rpartition('.')[2]}, not {name}"
             return f"{held}: leave out --model, or give another --ckpt_path"
-    elif saved not in {path_of(model) for model in MODELS.values()}:
+    elif saved not in ours:
         return f"holds no model of ours but {saved}: if you trust it, name it with --model"
     return None
 
@@ -177,7 +175,11 @@ class CLI(LightningCLI):
             parser.error(f"--data is needed: {', '.join(DATA_MODULES)} (or a class of yours)")
         path = config.ckpt_path
         if path and (not FOUND_BY_LIGHTNING.match(path) or Path(path).is_file()):
-            self._take_arguments(path, read_checkpoint(path)["hyper_parameters"])
+            checkpoint = read_checkpoint(path)
+            self._take_arguments(path, checkpoint["hyper_parameters"])
+            is_ours = checkpoint["hyper_parameters"].get("_class_path") in map(path_of, MODELS.values())
+            if is_ours and self.config.subcommand == "fit":
+                check_resumable(path, checkpoint)
         elif config.model is None:
             parser.error(f"--model is needed: {', '.join(MODELS)} (or a class of yours), or a --ckpt_path")
 
@@ -186,10 +188,9 @@ class CLI(LightningCLI):
         model = self.config[self.config.subcommand].model
         if fault := refusal(hparams, model.class_path if model else None):
             self.parser.error(f"{path} {fault}")
-        arguments = {name: value for name, value in hparams.items() if name not in NO_ARGUMENTS}
         if "_class_path" in hparams:
             self.parser.source = path  # type: ignore[attr-defined]  # which `Parser` has
-            chosen = {"class_path": hparams["_class_path"], "dict_kwargs": arguments}
+            chosen = {"class_path": hparams["_class_path"], "dict_kwargs": arguments_in(hparams)}
             self.config = self.parser.parse_object({self.config.subcommand: {"model": chosen}}, self.config)
 
     def _parse_ckpt_path(self) -> None:

@@ -8,6 +8,7 @@ file has; that a model of ours has just the weights that its arguments imply.
 from __future__ import annotations
 
 import inspect
+import warnings
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,13 +17,15 @@ import torch
 from torch import Tensor
 
 from gdl_numpy.checkpoint import CannotBuildError, CheckpointError, build_model
-from gdl_numpy.schema import fault
+from gdl_numpy.schema import arguments_fault, fault
 from gdl_torch.models import MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import numpy as np
+
+    from gdl_numpy.nn import Module
 
 # What Lightning's checkpoints have of what is read here or by Lightning, where they have it.
 SCHEMA = {
@@ -36,8 +39,14 @@ SCHEMA = {
     "optimizer_states": list[dict[str, Any]],
     "lr_schedulers": list[dict[str, Any]],
 }
+# Of these, what a training goes on from: where its loop was, and each optimizer.
+PROGRESS = {"epoch_progress": dict[str, dict[str, int]], "epoch_loop.batch_progress": dict[str, Any]}
+OPTIMIZER = {"state": dict[int, dict[str, Any]], "param_groups": list[dict[str, Any]]}
+GROUP = {"params": list[int], "lr": float | Tensor}
 # More nested values than any model's arguments are: lists of lists that are the same one soon are billions.
 MOST_ARGUMENTS = 10_000
+# What hyper_parameters have that are no arguments.
+LIGHTNINGS_OWN = ("_class_path", "_instantiator")
 # Half precision, which gdl_numpy has not.
 NARROW = (torch.float16, torch.bfloat16)
 
@@ -55,7 +64,11 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             # torch compresses nothing; what is compressed could unpack to any size.
             packed = sum(file.file_size for file in archive.infolist()) > Path(path).stat().st_size
             damaged = None if packed else archive.testzip()
-        checkpoint = None if packed or damaged else torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what torch does not know either
+            checkpoint = (
+                None if packed or damaged else torch.load(path, map_location="cpu", weights_only=True)
+            )
     except FileNotFoundError as error:
         raise CheckpointError(
             f"there is no checkpoint {path}: check the name, or train a model first"
@@ -81,13 +94,15 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     saved = checkpoint["hyper_parameters"].get("_class_path")
     for model_class in MODELS.values():
         if path_of(model_class) == saved:
-            check_model(path, model_class, checkpoint)
+            numpy_model(path, model_class, checkpoint)
     return checkpoint
 
 
 def _excess(checkpoint: Mapping[str, Any], size: int) -> str | None:
     """What of a checkpoint is larger than its file says."""
     for name, tensor in checkpoint["state_dict"].items():
+        if tensor.layout is not torch.strided or tensor.device.type != "cpu":
+            return f"its {name} is no plain tensor"
         held = tensor.untyped_storage().nbytes()
         # Of strides of 0 a tensor has any number of elements.
         if held > size or tensor.numel() * tensor.itemsize > held:
@@ -104,17 +119,68 @@ def _excess(checkpoint: Mapping[str, Any], size: int) -> str | None:
     return f"its hyper_parameters are more than {MOST_ARGUMENTS} values"
 
 
-def check_model(path: str | Path, model_class: type, checkpoint: Mapping[str, Any]) -> None:
-    """Makes sure that a checkpoint has the arguments of a model of ours, and the weights that they imply.
+def check_resumable(path: str | Path, checkpoint: Mapping[str, Any], epochs: int | None = None) -> None:
+    """Makes sure that a checkpoint has all that a training of a model of ours goes on from.
 
-    Found out by NumPy's twin, which is made of no more numbers than the file has.
+    Lightning itself passes over what is not there, and trains on from somewhere else.
+
+    Args:
+        path: the checkpoint's.
+        checkpoint: what `read_checkpoint` gave.
+        epochs: how many it is the end of, where that is known.
+
+    Raises:
+        CheckpointError: something is missing, or cannot be what was saved.
+    """
+    loop = checkpoint.get("loops", {}).get("fit_loop", {})
+    wrong = _incomplete("loop", loop, PROGRESS)
+    if wrong is None:
+        current = loop["epoch_progress"].get("current", {})
+        done, completed = current.get("processed", -1), current.get("completed", -1)
+        if min(done, completed) < 0 or epochs not in (None, done) or done - completed not in (0, 1):
+            wrong = "its loop is not at the end of its last epoch"
+    optimizers = checkpoint.get("optimizer_states", [])
+    if wrong is None and len(optimizers) != 1:
+        wrong = f"it has {len(optimizers)} optimizers, not 1"
+    wrong = wrong or _incomplete("optimizer", optimizers[0], OPTIMIZER)
+    for group in () if wrong else optimizers[0]["param_groups"]:
+        wrong = wrong or _incomplete("optimizer's group", group, GROUP)
+    if wrong is None:
+        numbers = [number for group in optimizers[0]["param_groups"] for number in group["params"]]
+        if sorted(numbers) != list(range(len(numbers))) or not optimizers[0]["state"].keys() <= {*numbers}:
+            wrong = "its optimizer is one of other parameters"
+        elif checkpoint.get("global_step", 0) and not optimizers[0]["state"] and _remembers(checkpoint):
+            wrong = "its optimizer has forgotten its steps"
+    if wrong:
+        raise CheckpointError(f"{path} holds no whole training ({wrong}): give another checkpoint")
+
+
+def _incomplete(owner: str, values: Mapping[str, Any], schema: Mapping[str, Any]) -> str | None:
+    """What is missing or wrong of all that a schema knows; None if nothing is."""
+    missing = next((f"it is without {name}" for name in schema if name not in values), None)
+    wrong = missing or fault(values, schema)
+    return wrong and f"its {owner}: {wrong}"
+
+
+def _remembers(checkpoint: Mapping[str, Any]) -> bool:
+    """Whether the optimizer keeps more than the parameters from step to step."""
+    return bool(checkpoint["hyper_parameters"].get("optimizer") != "SGD")
+
+
+def numpy_model(path: str | Path, model_class: type, checkpoint: Mapping[str, Any]) -> Module:
+    """Builds NumPy's twin of the model of ours that is in a checkpoint, of no more numbers than the file has.
+
+    Where it can be built, the checkpoint has just the arguments of such a model, and its weights.
 
     Raises:
         CheckpointError: it has others.
     """
     try:
-        arguments = shared_arguments(model_class, checkpoint["hyper_parameters"])
-        build_model(model_class.__name__, arguments, arrays_of(checkpoint["state_dict"]))
+        hparams = checkpoint["hyper_parameters"]
+        if wrong := arguments_fault(model_class, arguments_in(hparams)):
+            raise CannotBuildError(wrong)
+        arguments = shared_arguments(model_class, hparams)
+        return build_model(model_class.__name__, arguments, arrays_of(checkpoint["state_dict"]))
     except CannotBuildError as error:
         raise CheckpointError(
             f"{path} holds no {model_class.__name__} that this version can build ({error}): "
@@ -125,6 +191,11 @@ def check_model(path: str | Path, model_class: type, checkpoint: Mapping[str, An
 def path_of(kind: type) -> str:
     """The dotted path of a class where it is defined."""
     return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def arguments_in(hparams: Mapping[str, Any]) -> dict[str, Any]:
+    """The model's arguments among a checkpoint's hyper_parameters."""
+    return {name: value for name, value in hparams.items() if name not in LIGHTNINGS_OWN}
 
 
 def shared_arguments(model_class: type, hparams: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,7 +212,14 @@ def shared_arguments(model_class: type, hparams: Mapping[str, Any]) -> dict[str,
 
 
 def arrays_of(state: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
-    """The tensors' values; bfloat16 and half precision, which gdl_numpy has not, are widened, exactly."""
+    """The tensors' values; bfloat16 and half precision, which gdl_numpy has not, are widened, exactly.
+
+    Raises:
+        CannotBuildError: they are no floating-point numbers of such kinds.
+    """
+    for name, tensor in state.items():
+        if tensor.dtype not in (*NARROW, torch.float32, torch.float64):
+            raise CannotBuildError(f"its {name} is {tensor.dtype}")
     return {
         name: (tensor.float() if tensor.dtype in NARROW else tensor).numpy(force=True)
         for name, tensor in state.items()

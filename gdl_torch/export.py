@@ -21,24 +21,22 @@ import typer
 
 from gdl_numpy.checkpoint import (
     CheckpointError,
+    build_model,
+    check_size,
     describe_model,
     load_checkpoint,
     load_vocabulary,
-    save_checkpoint,
 )
 from gdl_numpy.checkpoint import load_model as load_numpy_model
+from gdl_numpy.checkpoint import save_model as save_numpy_model
 from gdl_numpy.command_line import run
 from gdl_numpy.data import Vocabulary
 from gdl_numpy.lookup import lookup
-from gdl_torch.checkpoint import arrays_of, check_model, read_checkpoint, shared_arguments
+from gdl_torch.checkpoint import arrays_of, numpy_model, path_of, read_checkpoint, shared_arguments
 from gdl_torch.models import MODELS
 from gdl_torch.tasks import ReadsTokens
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from torch import Tensor
-
     from gdl_numpy.nn import Module
     from gdl_torch.tasks import Task
 
@@ -52,18 +50,28 @@ def save_model(path: str | Path, model: Task) -> None:
         OSError: the file cannot be written.
     """
     vocabulary = model.vocabulary if isinstance(model, ReadsTokens) else None
-    _save(path, type(model), model.hparams, model.state_dict(), vocabulary)
+    arguments = shared_arguments(type(model), model.hparams)
+    twin = build_model(type(model).__name__, arguments, arrays_of(model.state_dict()))
+    save_numpy_model(path, twin, vocabulary)
 
 
 def load_model(path: str | Path) -> Task:
-    """Builds the model that a .safetensors file of either side holds, in eval mode, with its vocabulary.
+    """Builds the model that a file of either side holds, in eval mode, with its vocabulary.
+
+    Args:
+        path: a .safetensors file, or a .ckpt of Lightning's.
 
     Raises:
         CheckpointError: the file cannot be used, or holds no model that is known here.
     """
-    model = from_numpy(load_numpy_model(path)).eval()
-    if isinstance(model, ReadsTokens) and "vocabulary" in load_checkpoint(path)[1]:
-        model.vocabulary = load_vocabulary(path)
+    if Path(path).suffix == ".ckpt":
+        twin, vocabulary = _read(path)
+    else:
+        twin = load_numpy_model(path)
+        vocabulary = load_vocabulary(path) if "vocabulary" in load_checkpoint(path)[1] else None
+    model = from_numpy(twin).eval()
+    if isinstance(model, ReadsTokens):
+        model.vocabulary = vocabulary
     return model
 
 
@@ -94,30 +102,26 @@ def export_checkpoint(ckpt: str | Path, path: str | Path) -> None:
     """
     if Path(path).exists() and Path(path).samefile(ckpt):
         raise ValueError(f"{path} is the checkpoint itself: give another file to write the model to")
+    twin, vocabulary = _read(ckpt)
+    save_numpy_model(path, twin, vocabulary)
+
+
+def _read(ckpt: str | Path) -> tuple[Module, Vocabulary | None]:
+    """NumPy's twin of the model in a Lightning checkpoint, and its vocabulary, if it has one."""
     checkpoint = read_checkpoint(ckpt)
+    saved = checkpoint["hyper_parameters"].get("_class_path")
+    model_class = next((model for model in MODELS.values() if path_of(model) == saved), None)
+    if model_class is None:
+        raise CheckpointError(f"{ckpt} holds no model of gdl_torch but {saved}: give another checkpoint")
     try:
-        saved = str(checkpoint["hyper_parameters"].get("_class_path"))
-        model_class = lookup("model", saved.rpartition(".")[2], MODELS)
         vocabulary = Vocabulary.from_json(checkpoint["vocabulary"]) if "vocabulary" in checkpoint else None
+        if vocabulary is not None:
+            check_size(vocabulary, checkpoint["hyper_parameters"])
     except ValueError as error:
         raise CheckpointError(
-            f"{ckpt} holds no model of gdl_torch ({error}): give another checkpoint"
+            f"{ckpt} holds no vocabulary of its model ({error}): give another one"
         ) from error
-    check_model(ckpt, model_class, checkpoint)
-    _save(path, model_class, checkpoint["hyper_parameters"], checkpoint["state_dict"], vocabulary)
-
-
-def _save(
-    path: str | Path,
-    model_class: type,
-    hparams: Mapping[str, Any],
-    state: Mapping[str, Tensor],
-    vocabulary: Vocabulary | None,
-) -> None:
-    metadata = {"model": model_class.__name__, "hparams": shared_arguments(model_class, hparams)}
-    if vocabulary is not None:
-        metadata["vocabulary"] = vocabulary.to_json()
-    save_checkpoint(path, arrays_of(state), metadata)
+    return numpy_model(ckpt, model_class, checkpoint), vocabulary
 
 
 app = typer.Typer(add_completion=False)

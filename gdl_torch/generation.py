@@ -7,20 +7,19 @@ for token in generate(model, model.vocabulary.encode("ROMEO:"), length=500, temp
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from gdl_numpy.checkpoint import CheckpointError
 from gdl_numpy.generation import Sampler, write
-from gdl_torch.export import export_checkpoint, load_model
+from gdl_torch.export import load_model
 from gdl_torch.models import LanguageModel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     import numpy as np
     from jaxtyping import Integer
@@ -37,13 +36,7 @@ def load_language_model(path: str | Path) -> LanguageModel:
     Raises:
         CheckpointError: the file cannot be used, or holds another kind of model.
     """
-    if Path(path).suffix == ".ckpt":
-        with tempfile.TemporaryDirectory() as folder:
-            exported = Path(folder) / "model.safetensors"
-            export_checkpoint(path, exported)
-            model = load_model(exported)
-    else:
-        model = load_model(path)
+    model = load_model(path)
     if not isinstance(model, LanguageModel):
         raise CheckpointError(
             f"{path} holds a model that writes no text, {type(model).__name__}: "

@@ -22,7 +22,7 @@ from pytorch_lightning.callbacks import (
 from gdl_numpy.checkpoint import CheckpointError
 from gdl_numpy.history import History
 from gdl_numpy.schema import fault
-from gdl_torch.checkpoint import path_of, read_checkpoint
+from gdl_torch.checkpoint import check_resumable, path_of, read_checkpoint
 from gdl_torch.checkpoint_io import ReplacingCheckpointIO
 from gdl_torch.interrupts import plain_ctrl_c
 from gdl_torch.restoring import Restoring
@@ -275,6 +275,7 @@ def _take_back(path: Path, model: Task, settings: dict[str, Any]) -> History:
         )
     if recorded.get("settings", settings) != settings:  # which older checkpoints do not have
         raise CheckpointError(f"{path} was trained with {recorded['settings']}, not {settings}")
+    check_resumable(path, saved, len(recorded["rows"]))
     try:
         model.load_state_dict(saved["state_dict"])
         return History.from_rows(recorded["rows"], model.metrics_class)

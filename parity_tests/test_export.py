@@ -160,7 +160,7 @@ def saved(value: object) -> Callable[[bytes], bytes]:
         (saved({"state_dict": {}, "hyper_parameters": {}}), "holds no model of gdl_torch"),
         (
             saved({"state_dict": {}, "hyper_parameters": {"_class_path": "other.Transformer"}}),
-            "unknown model 'Transformer'",
+            "holds no model of gdl_torch but other.Transformer",
         ),
         (
             saved({"state_dict": {}, "hyper_parameters": {"_class_path": "gdl_torch.models.mlp.MLP"}}),

@@ -373,7 +373,7 @@ def test_resuming_on_the_torch_side_refuses_the_same(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no checkpoint"):
         torch_run(tmp_path, 2, resume=True)
     torch_run(tmp_path, 2)
-    with pytest.raises(CheckpointError, match=r"in_shape.*not with"):
+    with pytest.raises(CheckpointError, match=r"holds a .*MLP, not a .*CNN"):
         torch_run(tmp_path, 3, "CNN", resume=True)
     with pytest.raises(ValueError, match="has 2 epochs already, more than epochs=1"):
         torch_run(tmp_path, 1, resume=True)

@@ -18,6 +18,11 @@ called "lightning" time what Lightning adds to a step: the plain loop, a bare Tr
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from gdl_numpy.interrupts import exit_on_ctrl_c
+
+    exit_on_ctrl_c()
+
 import os
 import statistics
 import sys

@@ -13,6 +13,11 @@ Exit code: 0 when all agree; 1 when something does not, with the first disagreem
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from gdl_numpy.interrupts import exit_on_ctrl_c
+
+    exit_on_ctrl_c()
+
 import re
 import sys
 import time

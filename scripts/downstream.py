@@ -16,6 +16,11 @@ files that cannot be used.
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from gdl_numpy.interrupts import exit_on_ctrl_c
+
+    exit_on_ctrl_c()
+
 import logging
 import sys
 import warnings

@@ -10,6 +10,11 @@ A second run keeps the files that are good. Exit code: 0 when all is there, 1 wh
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from gdl_numpy.interrupts import exit_on_ctrl_c
+
+    exit_on_ctrl_c()
+
 import sys
 from pathlib import Path  # noqa: TC003 (typer reads the annotations)
 from typing import TYPE_CHECKING, Annotated

@@ -14,17 +14,21 @@ It computes in one thread, unless OMP_NUM_THREADS says otherwise, which may pay 
 
 from __future__ import annotations
 
-import io
 import os
+
+if __name__ == "__main__":
+    from gdl_numpy.interrupts import exit_on_ctrl_c
+
+    exit_on_ctrl_c()
+    # Before NumPy is loaded. A token is less work than two threads have with waiting for each other: on a
+    # busy machine the second one makes it ten times slower.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import io
 import sys
 import time
 from pathlib import Path  # noqa: TC003 (typer reads the annotations)
 from typing import TYPE_CHECKING, Annotated, Any
-
-# Before NumPy is loaded. A token is less work than two threads have with waiting for each other: on a busy
-# machine the second one makes it ten times slower.
-if __name__ == "__main__":
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import typer
 
@@ -70,11 +74,6 @@ def write(
         raise ValueError("--prompt is empty: give at least one token to begin with, or leave it out")
     load = load_for_torch if backend is Backend.torch else load_for_numpy
     model, vocabulary, generate = load(checkpoint, device)
-    if len(vocabulary) > model.vocab_size:
-        raise ValueError(
-            f"{checkpoint} has a vocabulary of {len(vocabulary)} tokens for a model of {model.vocab_size}: "
-            "give another checkpoint"
-        )
     if prompt is None:
         prompt = default_prompt(vocabulary)
     say_what_is_unknown(prompt, vocabulary)

@@ -10,6 +10,11 @@ learning rate is too large, clipped and not. Exit code 2, and one line that says
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from gdl_numpy.interrupts import exit_on_ctrl_c
+
+    exit_on_ctrl_c()
+
 import math
 import sys
 from dataclasses import dataclass, field

@@ -31,6 +31,7 @@ import inspect
 import logging
 import sys
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,9 +75,10 @@ def train(model_name: str, given: Mapping[str, Any]) -> None:
         except (KeyboardInterrupt, Terminated, OSError) as stop:
             saved = run.saved_history()
             say_how_to_go_on(out, saved)
-            if not isinstance(stop, OSError):  # where the disk is full, a picture would not fit either
+            if not isinstance(stop, OSError):  # where the disk is full, these would not fit either
                 saved.save(out)
-                draw(saved, out, title, run.task.metrics_class)
+                with suppress(Exception):  # Ctrl-C may have left any library half imported
+                    draw(saved, out, title, run.task.metrics_class)
             raise
 
 

@@ -12,6 +12,11 @@ it; no torch is needed. Exit code 2, and one line that says why, for bad usage a
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from gdl_numpy.interrupts import exit_on_ctrl_c
+
+    exit_on_ctrl_c()
+
 import sys
 import textwrap
 from dataclasses import dataclass

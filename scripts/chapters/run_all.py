@@ -9,6 +9,11 @@ misses a published value.
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from gdl_numpy.interrupts import exit_on_ctrl_c
+
+    exit_on_ctrl_c()
+
 import json
 import subprocess
 import sys
