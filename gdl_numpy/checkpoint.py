@@ -21,7 +21,7 @@ import numpy as np
 import safetensors.numpy
 
 from gdl_numpy.data.vocabulary import Vocabulary
-from gdl_numpy.files import replacing
+from gdl_numpy.files import reason_of, replacing
 from gdl_numpy.lookup import lookup
 from gdl_numpy.models import MODELS
 from gdl_numpy.schema import arguments_fault, fault, same_json
@@ -122,16 +122,12 @@ def load_checkpoint(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, 
             if array.dtype.kind not in KINDS:
                 wrong = f"its {name} is {array.dtype}"
     except Exception as error:  # safetensors, and NumPy below it, raise as they please
-        wrong = f"its header is no description of tensors and metadata: {_one_line(error)}"
+        wrong = f"its header is no description of tensors and metadata: {reason_of(error)}"
     if wrong:
         raise CheckpointError(
             f"{path} was written by something else, or a newer version of this ({wrong}): give another file"
         )
     return tensors, metadata
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _entry(content: bytes) -> dict[str, Any] | None:
@@ -250,7 +246,7 @@ def build_model(
         model: Module = model_class(**hparams, rng=rng, dtype=stored if dtype is None else dtype)
         model.load_state_dict(state)
     except Exception as error:  # arguments from a file may be anything, and break in any way
-        raise CannotBuildError(_one_line(error)) from error
+        raise CannotBuildError(reason_of(error)) from error
     return model
 
 

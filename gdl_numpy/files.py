@@ -103,8 +103,12 @@ def naming(path: str | Path) -> Iterator[None]:
     except OSError as error:
         raise ValueError(f"cannot write {path} ({error.strerror or error})") from error
     except (ValueError, RuntimeError, MemoryError) as error:  # what drawing may end in
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"cannot write {path} ({reason})") from error
+        raise ValueError(f"cannot write {path} ({reason_of(error)})") from error
+
+
+def reason_of(error: Exception) -> str:
+    """An error in words, on one line."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def write_json(path: str | Path, content: Any) -> None:

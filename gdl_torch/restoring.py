@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pytorch_lightning.callbacks import Callback
 
 from gdl_numpy.checkpoint import CheckpointError
+from gdl_numpy.files import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,7 +56,6 @@ class Restoring(Callback):
         except Exception as error:
             if not self.under_way:
                 raise
-            reason = " ".join(str(error).split()) or type(error).__name__
             raise CheckpointError(
-                f"{self.path} cannot be taken up ({reason}): give another one, or the same model and data"
+                f"{self.path} cannot be taken up ({reason_of(error)}): give another one, or the same model and data"
             ) from error

@@ -187,7 +187,7 @@ REFUSALS = {
     "{dir}/mute.safetensors": "{dir}/mute.safetensors holds no vocabulary",
     "{dir}/mute.safetensors --backend torch": "{dir}/mute.safetensors holds no vocabulary",
     "{dir}/mute.ckpt --backend torch": "{dir}/mute.ckpt holds no vocabulary",
-    "{dir}/small.safetensors": f"a vocabulary of {SIZE} tokens for a model of {SIZE - 1}",
+    "{dir}/small.safetensors": f"it has {SIZE} tokens for a model of {SIZE - 1}",
     "{dir}/nothing.safetensors": "vocabulary knows no token",
     "{dir}/nan.safetensors": "the largest logit is nan",
     "{dir}/lm.ckpt": "`python -m gdl_torch.export {dir}/lm.ckpt`, and give {dir}/lm.safetensors",
