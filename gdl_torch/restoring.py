@@ -57,5 +57,6 @@ class Restoring(Callback):
             if not self.under_way:
                 raise
             raise CheckpointError(
-                f"{self.path} cannot be taken up ({reason_of(error)}): give another one, or the same model and data"
+                f"{self.path} cannot be taken up ({reason_of(error)}): "
+                "give another checkpoint, or its own model and data"
             ) from error
