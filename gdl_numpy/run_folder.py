@@ -1,7 +1,9 @@
 """The folder of a training run: whose it is, so that no other run and no user's file is written over.
 
-with holding(out, settings, resume=False, overwrite=False):
-...                                                     # nobody else has the folder meanwhile
+    with holding(out, settings, resume=False, overwrite=False):
+        train()
+
+Meanwhile nobody else has the folder.
 """
 
 from __future__ import annotations

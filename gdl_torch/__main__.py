@@ -34,7 +34,7 @@ from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCL
 from gdl_numpy.command_line import as_line
 from gdl_numpy.interrupts import CTRL_C, as_exceptions
 from gdl_numpy.lookup import lookup
-from gdl_torch.checkpoint import arguments_in, check_resumable, path_of, read_checkpoint
+from gdl_torch.checkpoint import arguments_in, check_resumable, model_class_in, path_of, read_checkpoint
 from gdl_torch.checkpoint_io import ReplacingCheckpointIO
 from gdl_torch.data import DATA_MODULES
 from gdl_torch.interrupts import plain_ctrl_c
@@ -177,8 +177,7 @@ class CLI(LightningCLI):
         if path and (not FOUND_BY_LIGHTNING.match(path) or Path(path).is_file()):
             checkpoint = read_checkpoint(path)
             self._take_arguments(path, checkpoint["hyper_parameters"])
-            is_ours = checkpoint["hyper_parameters"].get("_class_path") in map(path_of, MODELS.values())
-            if is_ours and self.config.subcommand == "fit":
+            if self.config.subcommand == "fit" and model_class_in(checkpoint):
                 check_resumable(path, checkpoint)
         elif config.model is None:
             parser.error(f"--model is needed: {', '.join(MODELS)} (or a class of yours), or a --ckpt_path")

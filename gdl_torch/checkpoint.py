@@ -59,43 +59,50 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             than it holds.
     """
     try:
-        # torch itself does not look at the archive's checksums: a flipped bit would go unnoticed.
-        with zipfile.ZipFile(path) as archive:
-            # torch compresses nothing; what is compressed could unpack to any size.
-            packed = sum(file.file_size for file in archive.infolist()) > Path(path).stat().st_size
-            damaged = None if packed else archive.testzip()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what torch does not know either
-            checkpoint = (
-                None if packed or damaged else torch.load(path, map_location="cpu", weights_only=True)
-            )
+        checkpoint = _unpickle(Path(path))
     except FileNotFoundError as error:
         raise CheckpointError(
             f"there is no checkpoint {path}: check the name, or train a model first"
         ) from error
     except OSError as error:
         raise CheckpointError(f"cannot read the checkpoint {path} ({error.strerror})") from error
+    except DamagedError as error:
+        raise CheckpointError(
+            f"{path} is damaged (in {error}): use another copy, or train the model again"
+        ) from error
     except Exception as error:
         # Whatever bytes may be in it, zipfile and the unpickler raise as they please.
         raise CheckpointError(
             f"{path} is truncated, or is not a checkpoint that Lightning wrote: "
             "give the .ckpt file of a training run"
         ) from error
-    if damaged:
-        raise CheckpointError(f"{path} is damaged (in {damaged}): use another copy, or train the model again")
     if not isinstance(checkpoint, dict) or not {"state_dict", "hyper_parameters"} <= checkpoint.keys():
         raise CheckpointError(
             f"{path} has no state_dict with its hyper_parameters: "
             "give the .ckpt file of a training run of gdl_torch"
         )
-    wrong = fault(checkpoint, SCHEMA) or _excess(checkpoint, Path(path).stat().st_size)
-    if wrong:
+    if wrong := fault(checkpoint, SCHEMA) or _excess(checkpoint, Path(path).stat().st_size):
         raise CheckpointError(f"{path} was not written by Lightning ({wrong}): give another checkpoint")
-    saved = checkpoint["hyper_parameters"].get("_class_path")
-    for model_class in MODELS.values():
-        if path_of(model_class) == saved:
-            numpy_model(path, model_class, checkpoint)
+    if model_class := model_class_in(checkpoint):
+        numpy_model(path, model_class, checkpoint)
     return checkpoint
+
+
+class DamagedError(Exception):
+    """A part of an archive that is not what was written."""
+
+
+def _unpickle(path: Path) -> Any:
+    with zipfile.ZipFile(path) as archive:
+        # torch compresses nothing; what is compressed could unpack to any size.
+        if sum(file.file_size for file in archive.infolist()) > path.stat().st_size:
+            raise zipfile.BadZipFile
+        # torch itself does not look at the archive's checksums: a flipped bit would go unnoticed.
+        if damaged := archive.testzip():
+            raise DamagedError(damaged)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of archives that torch knows as something else
+        return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _excess(checkpoint: Mapping[str, Any], size: int) -> str | None:
@@ -132,39 +139,55 @@ def check_resumable(path: str | Path, checkpoint: Mapping[str, Any], epochs: int
     Raises:
         CheckpointError: something is missing, or cannot be what was saved.
     """
-    loop = checkpoint.get("loops", {}).get("fit_loop", {})
-    wrong = _incomplete("loop", loop, PROGRESS)
-    if wrong is None:
-        current = loop["epoch_progress"].get("current", {})
-        done, completed = current.get("processed", -1), current.get("completed", -1)
-        if min(done, completed) < 0 or epochs not in (None, done) or done - completed not in (0, 1):
-            wrong = "its loop is not at the end of its last epoch"
-    optimizers = checkpoint.get("optimizer_states", [])
-    if wrong is None and len(optimizers) != 1:
-        wrong = f"it has {len(optimizers)} optimizers, not 1"
-    wrong = wrong or _incomplete("optimizer", optimizers[0], OPTIMIZER)
-    for group in () if wrong else optimizers[0]["param_groups"]:
-        wrong = wrong or _incomplete("optimizer's group", group, GROUP)
-    if wrong is None:
-        numbers = [number for group in optimizers[0]["param_groups"] for number in group["params"]]
-        if sorted(numbers) != list(range(len(numbers))) or not optimizers[0]["state"].keys() <= {*numbers}:
-            wrong = "its optimizer is one of other parameters"
-        elif checkpoint.get("global_step", 0) and not optimizers[0]["state"] and _remembers(checkpoint):
-            wrong = "its optimizer has forgotten its steps"
-    if wrong:
-        raise CheckpointError(f"{path} holds no whole training ({wrong}): give another checkpoint")
+    try:
+        _check_loop(checkpoint.get("loops", {}).get("fit_loop", {}), epochs)
+        optimizers = checkpoint.get("optimizer_states", [])
+        if len(optimizers) != 1:
+            raise ValueError(f"it has {len(optimizers)} optimizers, not 1")
+        begun = checkpoint.get("global_step", 0) > 0
+        _check_optimizer(optimizers[0], begun and checkpoint["hyper_parameters"].get("optimizer") != "SGD")
+    except ValueError as error:
+        raise CheckpointError(f"{path} holds no whole training ({error}): give another checkpoint") from error
 
 
-def _incomplete(owner: str, values: Mapping[str, Any], schema: Mapping[str, Any]) -> str | None:
-    """What is missing or wrong of all that a schema knows; None if nothing is."""
-    missing = next((f"it is without {name}" for name in schema if name not in values), None)
-    wrong = missing or fault(values, schema)
-    return wrong and f"its {owner}: {wrong}"
+def _check_loop(loop: Mapping[str, Any], epochs: int | None) -> None:
+    """Raises ValueError for the state of a Trainer's loop that is not that at the end of an epoch."""
+    _check_complete("loop", loop, PROGRESS)
+    current = loop["epoch_progress"].get("current", {})
+    processed, completed = current.get("processed", -1), current.get("completed", -1)
+    if min(processed, completed) < 0 or processed - completed > 1 or epochs not in (None, processed):
+        raise ValueError("its loop is not at the end of its last epoch")
 
 
-def _remembers(checkpoint: Mapping[str, Any]) -> bool:
-    """Whether the optimizer keeps more than the parameters from step to step."""
-    return bool(checkpoint["hyper_parameters"].get("optimizer") != "SGD")
+def _check_optimizer(optimizer: Mapping[str, Any], remembers: bool) -> None:
+    """Raises ValueError for the state of an optimizer that is none.
+
+    Args:
+        optimizer: its state.
+        remembers: whether there must be something in it beside the parameters' groups.
+    """
+    _check_complete("optimizer", optimizer, OPTIMIZER)
+    for group in optimizer["param_groups"]:
+        _check_complete("optimizer's group", group, GROUP)
+    numbers = [number for group in optimizer["param_groups"] for number in group["params"]]
+    if sorted(numbers) != list(range(len(numbers))) or not optimizer["state"].keys() <= {*numbers}:
+        raise ValueError("its optimizer is one of other parameters")
+    if remembers and not optimizer["state"]:
+        raise ValueError("its optimizer has forgotten its steps")
+
+
+def _check_complete(owner: str, values: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
+    """Raises ValueError where something is missing, or wrong, of what a schema knows."""
+    if missing := schema.keys() - values.keys():
+        raise ValueError(f"its {owner} is without {', '.join(sorted(missing))}")
+    if wrong := fault(values, schema):
+        raise ValueError(f"its {owner}: {wrong}")
+
+
+def model_class_in(checkpoint: Mapping[str, Any]) -> type | None:
+    """The class of ours that the model in a checkpoint is of; None for another's."""
+    saved = checkpoint["hyper_parameters"].get("_class_path")
+    return next((model for model in MODELS.values() if path_of(model) == saved), None)
 
 
 def numpy_model(path: str | Path, model_class: type, checkpoint: Mapping[str, Any]) -> Module:

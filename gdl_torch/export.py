@@ -32,7 +32,7 @@ from gdl_numpy.checkpoint import save_model as save_numpy_model
 from gdl_numpy.command_line import run
 from gdl_numpy.data import Vocabulary
 from gdl_numpy.lookup import lookup
-from gdl_torch.checkpoint import arrays_of, numpy_model, path_of, read_checkpoint, shared_arguments
+from gdl_torch.checkpoint import arrays_of, model_class_in, numpy_model, read_checkpoint, shared_arguments
 from gdl_torch.models import MODELS
 from gdl_torch.tasks import ReadsTokens
 
@@ -109,9 +109,9 @@ def export_checkpoint(ckpt: str | Path, path: str | Path) -> None:
 def _read(ckpt: str | Path) -> tuple[Module, Vocabulary | None]:
     """NumPy's twin of the model in a Lightning checkpoint, and its vocabulary, if it has one."""
     checkpoint = read_checkpoint(ckpt)
-    saved = checkpoint["hyper_parameters"].get("_class_path")
-    model_class = next((model for model in MODELS.values() if path_of(model) == saved), None)
+    model_class = model_class_in(checkpoint)
     if model_class is None:
+        saved = checkpoint["hyper_parameters"].get("_class_path")
         raise CheckpointError(f"{ckpt} holds no model of gdl_torch but {saved}: give another checkpoint")
     try:
         vocabulary = Vocabulary.from_json(checkpoint["vocabulary"]) if "vocabulary" in checkpoint else None
