@@ -79,16 +79,14 @@ def assert_ends_in_order(line: str, folder: Path, moments: Sequence[float]) -> N
             assert "Traceback" not in error, (line, moment, number, error)
 
 
-@pytest.mark.parametrize(("name", "moment"), [("fetch_data", 0.5), ("export", 0.3)])
-def test_a_command_ends_in_order(name: str, moment: float, tmp_path: Path) -> None:
-    """In its imports, mostly: that is where these are."""
-    digits_checkpoint(tmp_path).rename(tmp_path / "x.ckpt")
-    assert_ends_in_order(LINES[name], tmp_path, [moment])
+def test_a_command_ends_in_order(tmp_path: Path) -> None:
+    """In its imports: that is where this one is, most of the time."""
+    assert_ends_in_order(LINES["fetch_data"], tmp_path, [0.5])
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", LINES)
 def test_any_command_ends_in_order(name: str, tmp_path: Path) -> None:
-    """At twelve moments, of the whole time."""
+    """At ten moments, of the whole time."""
     digits_checkpoint(tmp_path).rename(tmp_path / "x.ckpt")
-    assert_ends_in_order(LINES[name], tmp_path, np.linspace(0, 1, 12).tolist())
+    assert_ends_in_order(LINES[name], tmp_path, np.linspace(0, 1, 10).tolist())
