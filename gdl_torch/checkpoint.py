@@ -41,6 +41,7 @@ SCHEMA = {
 }
 # Of these, what a training goes on from: where its loop was, and each optimizer.
 PROGRESS = {"epoch_progress": dict[str, dict[str, int]], "epoch_loop.batch_progress": dict[str, Any]}
+BATCHES = {"total": dict[str, int], "current": dict[str, int]}
 OPTIMIZER = {"state": dict[int, dict[str, Any]], "param_groups": list[dict[str, Any]]}
 GROUP = {"params": list[int], "lr": float | Tensor}
 # More nested values than any model's arguments are: lists of lists that are the same one soon are billions.
@@ -153,6 +154,7 @@ def check_resumable(path: str | Path, checkpoint: Mapping[str, Any], epochs: int
 def _check_loop(loop: Mapping[str, Any], epochs: int | None) -> None:
     """Raises ValueError for the state of a Trainer's loop that is not that at the end of an epoch."""
     _check_complete("loop", loop, PROGRESS)
+    _check_complete("loop's progress", loop["epoch_loop.batch_progress"], BATCHES)
     current = loop["epoch_progress"].get("current", {})
     processed, completed = current.get("processed", -1), current.get("completed", -1)
     if min(processed, completed) < 0 or processed - completed > 1 or epochs not in (None, processed):
@@ -170,7 +172,11 @@ def _check_optimizer(optimizer: Mapping[str, Any], remembers: bool) -> None:
     for group in optimizer["param_groups"]:
         _check_complete("optimizer's group", group, GROUP)
     numbers = [number for group in optimizer["param_groups"] for number in group["params"]]
-    if sorted(numbers) != list(range(len(numbers))) or not optimizer["state"].keys() <= {*numbers}:
+    if (
+        not numbers
+        or sorted(numbers) != list(range(len(numbers)))
+        or not optimizer["state"].keys() <= {*numbers}
+    ):
         raise ValueError("its optimizer is one of other parameters")
     if remembers and not optimizer["state"]:
         raise ValueError("its optimizer has forgotten its steps")
