@@ -13,7 +13,7 @@ from rich.table import Table
 
 from gdl_numpy.command_line import make_console
 from gdl_numpy.data import IGNORED
-from gdl_numpy.run_folder import CHECKPOINTS
+from gdl_numpy.run_folder import CHECKPOINTS, FILES
 from gdl_numpy.tables import print_table
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def report(
     seconds = sum(row["seconds"] for row in history.rows)
     after = f"after {len(history)} epochs in {seconds:.1f} s"
     draw(history, out, title, type(test))
-    say(f"saved in {out}: model.safetensors, history.json, history.csv, history.png")
+    say(f"saved in {out}: {', '.join(name for name in FILES if (out / name).exists())}")
     say(f"{title}: {result} on {test_examples:,} {unit}s, {after}")
 
 

@@ -9,6 +9,7 @@ Meanwhile nobody else has the folder.
 from __future__ import annotations
 
 import json
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from filelock import FileLock, Timeout
 
 from gdl_numpy.files import remove_leftovers, replacing
 from gdl_numpy.history import History
+from gdl_numpy.schema import conforms
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,7 +77,9 @@ def _cannot_write(out: Path, error: OSError) -> ValueError:
 
 def _check_free(out: Path, overwrite: bool) -> None:
     """Raises ValueError where a new run would take the place of something."""
-    found = [name for name in FILES if (out / name).exists()]
+    found = [name for name in FILES if os.path.lexists(out / name)]
+    if folders := [name for name in found if (out / name).is_dir()]:
+        raise ValueError(f"{out / folders[0]} is a folder: choose another folder for the run with --out")
     if found and not _is_of_a_run(out):
         raise ValueError(
             f"{out} holds {', '.join(found)}, and no {SETTINGS} of a run that would have written that: "
@@ -113,8 +117,11 @@ def _check_the_same(out: Path, settings: dict[str, Any]) -> None:
         )
     path = out / SETTINGS
     try:
-        before = _as_now(dict(json.loads(path.read_text())))
-    except (OSError, ValueError, TypeError, RecursionError) as error:
+        before = json.loads(path.read_text())
+        if not conforms(before, dict[str, Any]):
+            raise ValueError("they are no flags")
+        before = _as_now(before)
+    except (OSError, ValueError, KeyError, RecursionError) as error:
         raise ValueError(f"{path}, the flags of the run to resume, cannot be read ({error})") from error
     now = json.loads(json.dumps(settings))
     changed = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))

@@ -48,8 +48,8 @@ PARSER_NOISE = re.compile(
     r"|Expected a <class 'NoneType'>|Expected a path but"
 )
 
-# A --ckpt_path that is no file, at least not one of this machine.
-FOUND_BY_LIGHTNING = re.compile(r"(best|last|hpc|registry(:.*)?)$|\w+://")
+# A --ckpt_path that is no file: one that this process wrote, or is handed by a cluster.
+FOUND_BY_LIGHTNING = re.compile(r"(best|last|hpc|registry(:.*)?)$")
 
 
 def one_line(message: str) -> str:
@@ -174,6 +174,10 @@ class CLI(LightningCLI):
         if config.data is None:
             parser.error(f"--data is needed: {', '.join(DATA_MODULES)} (or a class of yours)")
         path = config.ckpt_path
+        if path and "://" in path:
+            parser.error(f"--ckpt_path must be a file of this machine, which can be checked; got {path}")
+        if "weights_only" in config and config.weights_only is None:
+            config.weights_only = True  # Lightning's default depends on where the file is
         if path and (not FOUND_BY_LIGHTNING.match(path) or Path(path).is_file()):
             checkpoint = read_checkpoint(path)
             self._take_arguments(path, checkpoint["hyper_parameters"])

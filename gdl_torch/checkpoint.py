@@ -8,6 +8,9 @@ file has; that a model of ours has just the weights that its arguments imply.
 from __future__ import annotations
 
 import inspect
+import pickle
+import pickletools
+import re
 import warnings
 import zipfile
 from pathlib import Path
@@ -46,6 +49,12 @@ OPTIMIZER = {"state": dict[int, dict[str, Any]], "param_groups": list[dict[str, 
 GROUP = {"params": list[int], "lr": float | Tensor}
 # More nested values than any model's arguments are: lists of lists that are the same one soon are billions.
 MOST_ARGUMENTS = 10_000
+# What makes a pickle call something; and what one of ours calls.
+CALLS = ("GLOBAL", "STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4")
+BUILDERS = re.compile(
+    r"collections (OrderedDict|defaultdict)|builtins (dict|set)"
+    r"|torch\._utils (_rebuild_tensor_v2|_rebuild_parameter)|torch (\w+Storage|Size|device|[a-z]+\d+\w*|bool)"
+)
 # What hyper_parameters have that are no arguments.
 LIGHTNINGS_OWN = ("_class_path", "_instantiator")
 # Half precision, which gdl_numpy has not.
@@ -94,16 +103,34 @@ class DamagedError(Exception):
 
 
 def _unpickle(path: Path) -> Any:
+    with path.open("rb") as file:
+        if file.read(4) != b"PK\x03\x04":  # zipfile looks for an archive at the end, torch at the start
+            raise zipfile.BadZipFile
     with zipfile.ZipFile(path) as archive:
+        names = [file.filename for file in archive.infolist()]
+        if len({*names}) != len(names):  # which of two of the same name is read, is each reader's affair
+            raise zipfile.BadZipFile
         # torch compresses nothing; what is compressed could unpack to any size.
         if sum(file.file_size for file in archive.infolist()) > path.stat().st_size:
             raise zipfile.BadZipFile
         # torch itself does not look at the archive's checksums: a flipped bit would go unnoticed.
         if damaged := archive.testzip():
             raise DamagedError(damaged)
+        for name in names:
+            if name.endswith(".pkl") and not _builds_only_tensors(archive.read(name)):
+                raise pickle.UnpicklingError
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of archives that torch knows as something else
         return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _builds_only_tensors(content: bytes) -> bool:
+    """Whether a pickle calls nothing but what puts tensors together.
+
+    torch lets it call a little more, `bytearray` for one, which takes any memory that it asks for.
+    """
+    called = [(op.name, str(argument)) for op, argument, _ in pickletools.genops(content) if op.name in CALLS]
+    return all(name == "GLOBAL" and BUILDERS.fullmatch(argument) for name, argument in called)
 
 
 def _excess(checkpoint: Mapping[str, Any], size: int) -> str | None:
@@ -157,7 +184,7 @@ def _check_loop(loop: Mapping[str, Any], epochs: int | None) -> None:
     _check_complete("loop's progress", loop["epoch_loop.batch_progress"], BATCHES)
     current = loop["epoch_progress"].get("current", {})
     processed, completed = current.get("processed", -1), current.get("completed", -1)
-    if min(processed, completed) < 0 or processed - completed > 1 or epochs not in (None, processed):
+    if completed < 0 or processed - completed not in (0, 1) or epochs not in (None, processed):
         raise ValueError("its loop is not at the end of its last epoch")
 
 

@@ -6,15 +6,27 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint
+from torch import Tensor
 
 from gdl_numpy.checkpoint import CheckpointError
 from gdl_numpy.files import reason_of
+from gdl_numpy.schema import fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import pytorch_lightning as pl
+
+
+# Of a ModelCheckpoint's state: files, and the scores by which it chooses.
+PLACES = ("best_model_path", "kth_best_model_path", "last_model_path")
+REMEMBERED = {
+    **dict.fromkeys(PLACES, str),
+    "dirpath": str,
+    "best_k_models": dict[str, Tensor],
+    **dict.fromkeys(("best_model_score", "current_score", "kth_value"), Tensor | None),
+}
 
 
 class Restoring(Callback):
@@ -34,11 +46,10 @@ class Restoring(Callback):
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        # ModelCheckpoint deletes what it remembers as the best, once there is a better one, where the path
-        # begins with its folder: so does one that leads through ".." to anywhere.
-        for state in checkpoint.get("callbacks", {}).values():
-            if any(".." in Path(path).parts for path in state.get("best_k_models", ())):
-                raise ValueError("its best checkpoint is outside of its folder")
+        for callback in trainer.checkpoint_callbacks:
+            state = checkpoint.get("callbacks", {}).get(callback.state_key)
+            if isinstance(callback, ModelCheckpoint) and state:
+                _keep_within(Path(str(callback.dirpath)), state)
 
     def on_train_start(self, *_: Any) -> None:
         self.under_way = False
@@ -60,3 +71,22 @@ class Restoring(Callback):
                 f"{self.path} cannot be taken up ({reason_of(error)}): "
                 "give another checkpoint, or its own model and data"
             ) from error
+
+
+def _keep_within(folder: Path, state: dict[str, Any]) -> None:
+    """Makes a ModelCheckpoint remember, of what its state says, only files that are in its own folder.
+
+    It deletes what it remembers once there is something better, wherever and whatever that may be. And a
+    folder may have been moved: its files are known by their names.
+
+    Raises:
+        ValueError: there is something else in the state.
+    """
+    scores = state.get("best_k_models", {})
+    if wrong := fault(state, REMEMBERED):
+        raise ValueError(wrong)
+    found = {path: folder / Path(path).name for path in (*scores, *(state.get(name, "") for name in PLACES))}
+    here = {path: str(file) if path and file.is_file() else "" for path, file in found.items()}
+    state["best_k_models"] = {here[path]: score for path, score in scores.items() if here[path]}
+    state |= {name: here[state.get(name, "")] for name in PLACES}
+    state["dirpath"] = str(folder)

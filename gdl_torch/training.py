@@ -95,7 +95,7 @@ def fit(
     if clip_norm is not None and not clip_norm > 0:  # which Lightning would take for no clipping
         raise ValueError(f"fit: clip_norm must be more than 0, got {clip_norm}")
     settings = _settings(optimizer, data)
-    history = _take_back(directory / CHECKPOINT, model, settings) if resume else History()
+    history = _take_back(directory / CHECKPOINT, model, optimizer, settings) if resume else History()
     if len(history) > epochs:
         raise ValueError(f"fit: {directory} has {len(history)} epochs already, more than epochs={epochs}")
     if resume and on_epoch is not None:  # a kill may have come between the last checkpoint and this
@@ -233,19 +233,6 @@ class _Recorder(Checkpoint):
         if self.on_epoch is not None:
             self.on_epoch(self.history)
 
-    def on_load_checkpoint(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        # ModelCheckpoint remembers where the best weights are, to delete them when there are better ones.
-        # They are in this folder: that may have been moved, and a file is not to say what is deleted.
-        folder = self.directory.resolve()
-        best = str(folder / BEST)
-        for state in checkpoint["callbacks"].values():
-            if scores := state.get("best_k_models"):
-                state["best_k_models"] = dict.fromkeys([best], *scores.values())
-                state |= dict.fromkeys(["best_model_path", "kth_best_model_path", "last_model_path"], best)
-                state["dirpath"] = str(folder)
-
     def state_dict(self) -> dict[str, Any]:
         return {"rows": self.history.rows, "settings": self.settings}
 
@@ -256,7 +243,9 @@ def _settings(optimizer: torch.optim.Optimizer, data: pl.LightningDataModule) ->
     return {"optimizer": type(optimizer).__name__, **of_data}
 
 
-def _take_back(path: Path, model: Task, settings: dict[str, Any]) -> History:
+def _take_back(
+    path: Path, model: Task, optimizer: torch.optim.Optimizer, settings: dict[str, Any]
+) -> History:
     """Puts a checkpoint's weights into the model, and returns its history.
 
     Raises:
@@ -277,12 +266,24 @@ def _take_back(path: Path, model: Task, settings: dict[str, Any]) -> History:
         raise CheckpointError(f"{path} was trained with {recorded['settings']}, not {settings}")
     check_resumable(path, saved, len(recorded["rows"]))
     try:
+        _check_groups(saved["optimizer_states"][0]["param_groups"], optimizer)
         model.load_state_dict(saved["state_dict"])
         return History.from_rows(recorded["rows"], model.metrics_class)
     except (ValueError, RuntimeError) as error:
         raise CheckpointError(
             f"{path} is not of a whole training ({error}): give another checkpoint"
         ) from error
+
+
+def _check_groups(saved: list[dict[str, Any]], optimizer: torch.optim.Optimizer) -> None:
+    """Raises ValueError for the groups of parameters of another optimizer, or of one with other arguments."""
+    own = optimizer.state_dict()["param_groups"]
+    if len(own) != len(saved):
+        raise ValueError("its optimizer has other groups of parameters")
+    for mine, theirs in zip(own, saved, strict=True):
+        for name in mine.keys() & theirs.keys() - {"lr"}:  # lr is set anew for each epoch
+            if type(mine[name]) is not type(theirs[name]) or mine[name] != theirs[name]:
+                raise ValueError(f"its optimizer's {name} is another one")
 
 
 def saved_history(checkpoint: Path, metrics: type[Metrics]) -> History:
@@ -305,7 +306,7 @@ def _recorded(path: Path, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     """What `_Recorder` left in a checkpoint.
 
     Raises:
-        CheckpointError: nothing.
+        CheckpointError: it left nothing, or something else has taken its place.
     """
     recorded: dict[str, Any] = checkpoint.get("callbacks", {}).get(_Recorder.__qualname__, {})
     if "rows" not in recorded or fault(recorded, RECORDED):

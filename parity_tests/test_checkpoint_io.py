@@ -122,28 +122,61 @@ def test_a_full_disk_loses_nothing_and_says_which_file(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["x.ckpt"]
 
 
-@pytest.mark.parametrize("victim", ["{folder}/../victim", "{elsewhere}/best.ckpt"])
-def test_a_checkpoint_does_not_choose_what_is_deleted(victim: str, tmp_path: Path) -> None:
-    """Lightning deletes what the checkpoint calls the best weights, once there are better ones."""
-    folder, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
-    fit(folder, 1, patience=3)
-    elsewhere.mkdir()
-    for path in (tmp_path / "victim", elsewhere / "best.ckpt"):
-        path.write_text("mine")
-    saved = torch.load(folder / "checkpoint.ckpt", weights_only=True)
-    chosen = victim.format(folder=folder, elsewhere=elsewhere)
+VICTIMS = [
+    "{folder}/../victim/mine.txt",
+    "{victim}/mine.txt",
+    "local://{victim}",
+    "file://{victim}",
+    "{victim}",
+]
+
+
+def name_as_best(saved: dict[str, Any], chosen: str) -> None:
+    """What Lightning deletes, as soon as it has something better."""
     for state in saved["callbacks"].values():
-        if "best_k_models" in state:
-            (score,) = state["best_k_models"].values()
-            state |= {"best_k_models": {chosen: score}, "kth_best_model_path": chosen}
-            state |= {"best_model_path": chosen, "last_model_path": chosen}
-    torch.save(saved, folder / "checkpoint.ckpt")
-    if ".." in chosen:
-        with pytest.raises(CheckpointError, match="its best checkpoint is outside of its folder"):
-            fit(folder, 3, patience=3, resume=True)
+        if "best_model_path" in state:
+            state |= {"best_k_models": dict.fromkeys([chosen], torch.tensor(1e9))}
+            state |= {"kth_value": torch.tensor(1e9), "dirpath": str(Path(chosen).parent)}
+            state |= dict.fromkeys(("best_model_path", "kth_best_model_path", "last_model_path"), chosen)
+
+
+@pytest.mark.parametrize("place", VICTIMS)
+@pytest.mark.parametrize("by_command_line", [False, True])
+def test_a_checkpoint_does_not_choose_what_is_deleted(
+    place: str, by_command_line: bool, tmp_path: Path
+) -> None:
+    """Whatever it calls the best weights, and however."""
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "victim" / "mine.txt").write_text("mine")
+    if by_command_line:
+        folder = tmp_path
+        by_the_command_line(folder)
+        (checkpoint,) = tmp_path.rglob("epoch=0-step=21.ckpt")
+    else:
+        folder = tmp_path / "run"
+        fit(folder, 1, patience=3)
+        checkpoint = folder / "checkpoint.ckpt"
+    saved = torch.load(checkpoint, weights_only=True)
+    name_as_best(saved, place.format(folder=folder, victim=tmp_path / "victim"))
+    torch.save(saved, checkpoint)
+    if by_command_line:
+        line = f"fit --data DigitsDataModule --trainer.max_epochs 3 --ckpt_path {checkpoint}"
+        gdl_torch(tmp_path, *line.split(), *QUIET, "--trainer.accelerator", "cpu")
     else:
         fit(folder, 3, patience=3, resume=True)
-    assert (tmp_path / "victim").read_text() == (elsewhere / "best.ckpt").read_text() == "mine"
+    assert (tmp_path / "victim" / "mine.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("wrong", [{"best_k_models": {"x": 1}}, {"best_model_path": 5}, {"kth_value": "x"}])
+def test_a_memory_of_something_else(wrong: dict[str, Any], tmp_path: Path) -> None:
+    fit(tmp_path, 1, patience=3)
+    saved = torch.load(tmp_path / "checkpoint.ckpt", weights_only=True)
+    for state in saved["callbacks"].values():
+        if "best_model_path" in state:
+            state |= wrong
+    torch.save(saved, tmp_path / "checkpoint.ckpt")
+    with pytest.raises(CheckpointError, match=f"its {next(iter(wrong))} is not"):
+        fit(tmp_path, 2, patience=3, resume=True)
 
 
 def test_a_moved_run_still_knows_its_best_weights(tmp_path: Path) -> None:

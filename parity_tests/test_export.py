@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import warnings
+import zipfile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -131,6 +133,17 @@ def flip_a_weight(content: bytes) -> bytes:
     return content[:weights] + bytes([content[weights] ^ 1]) + content[weights + 1 :]
 
 
+def twice(content: bytes) -> bytes:
+    """With two files of one name in the archive: one is what is checked, the other what is read, perhaps."""
+    buffer = io.BytesIO(content)
+    with zipfile.ZipFile(buffer, "a") as archive:
+        name = next(name for name in archive.namelist() if name.endswith("data.pkl"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            archive.writestr(name, archive.read(name))
+    return buffer.getvalue()
+
+
 def saved(value: object) -> Callable[[bytes], bytes]:
     def save(_: bytes) -> bytes:
         buffer = io.BytesIO()
@@ -156,6 +169,12 @@ def saved(value: object) -> Callable[[bytes], bytes]:
             "is not a checkpoint that Lightning wrote",
         ),
         (saved({"weights": torch.zeros(1)}), "no state_dict with its hyper_parameters"),
+        (
+            saved({"state_dict": {}, "hyper_parameters": {}, "x": bytearray(10)}),
+            "is not a checkpoint that Lightning wrote",
+        ),
+        (lambda content: pickle.dumps({"state_dict": {}}) + content, "is truncated, or is not a checkpoint"),
+        (twice, "is truncated, or is not a checkpoint"),
         (saved([1, 2]), "no state_dict with its hyper_parameters"),
         (saved({"state_dict": {}, "hyper_parameters": {}}), "holds no model of gdl_torch"),
         (

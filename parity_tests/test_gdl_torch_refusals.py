@@ -219,6 +219,19 @@ def test_a_checkpoint_chooses_no_code(
     assert "evil" not in sys.modules
 
 
+@pytest.mark.parametrize("address", ["http://127.0.0.1:1/x.ckpt", "https://x.org/x.ckpt", "file:///x.ckpt"])
+def test_a_checkpoint_from_elsewhere_is_refused(
+    address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Lightning would fetch it, and run what is in it."""
+    line = f"validate --model MLP --data DigitsDataModule --ckpt_path {address}"
+    with pytest.raises(SystemExit, match="2"):
+        gdl_torch(tmp_path, *line.split())
+    assert f"--ckpt_path must be a file of this machine, which can be checked; got {address}" in (
+        capsys.readouterr().err
+    )
+
+
 def test_a_class_of_the_users_own_is_built(
     ckpt: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

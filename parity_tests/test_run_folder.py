@@ -50,6 +50,15 @@ def test_starting_over_takes_away_the_old_run_and_nothing_else(tmp_path: Path) -
     assert contents(tmp_path).keys() == {*mine, "run.json", "history.json", "history.csv"}
 
 
+def test_a_folder_in_the_place_of_a_file_is_found_before_anything_is_removed(tmp_path: Path) -> None:
+    start(tmp_path)
+    (tmp_path / "checkpoint.ckpt").write_text("old")
+    (tmp_path / "history.png").mkdir()
+    with pytest.raises(ValueError, match=r"history\.png is a folder"):
+        start(tmp_path, overwrite=True)
+    assert (tmp_path / "checkpoint.ckpt").read_text() == "old"
+
+
 @pytest.mark.parametrize("name", RESULTS)
 def test_any_result_is_a_run(name: str, tmp_path: Path) -> None:
     start(tmp_path)

@@ -201,7 +201,9 @@ def test_a_run_from_before_the_loss_was_called_loss(tmp_path: Path) -> None:
     assert train(*flags, 3, "--resume", "--temperature", 0.1) == 2
 
 
-@pytest.mark.parametrize("settings", ["{}", "[1]", "null", '{"loss_name": "NTXentLoss"}', "\xff"])
+@pytest.mark.parametrize(
+    "settings", ["{}", "[1]", "[[1, 2]]", "null", '{"task": 1}', '{"loss_name": "NTXentLoss"}', "\xff"]
+)
 def test_settings_that_are_no_settings(
     settings: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

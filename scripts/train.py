@@ -71,7 +71,6 @@ def train(model_name: str, given: Mapping[str, Any]) -> None:
         try:
             history, test = run.on_torch() if flags.backend is Backend.torch else run.on_numpy()
             save_model(out / "model.safetensors", run.task.model, run.data.vocabulary)
-            report(history, test, run.data, title, out, keeps_best=flags.patience is not None)
         except (KeyboardInterrupt, Terminated, OSError) as stop:
             saved = run.saved_history()
             say_how_to_go_on(out, saved)
@@ -80,6 +79,7 @@ def train(model_name: str, given: Mapping[str, Any]) -> None:
                 with suppress(Exception):  # Ctrl-C may have left any library half imported
                     draw(saved, out, title, run.task.metrics_class)
             raise
+        report(history, test, run.data, title, out, keeps_best=flags.patience is not None)
 
 
 def plan(model_name: str, given: Mapping[str, Any]) -> Run:

@@ -116,13 +116,13 @@ def _recall(root: Path, key: str) -> Documents | None:
 
 def _remember(root: Path, key: str, documents: Documents) -> None:
     """Keeps the documents in the first place that can be written to, if there is one."""
-    from gdl_numpy.checkpoint import CheckpointError, save_checkpoint
+    from gdl_numpy.checkpoint import save_checkpoint
 
     tensors = {"ids": documents.ids.astype(np.int32), "offsets": documents.offsets}
     for path in _caches(root):
         try:
             save_checkpoint(path, tensors, {"key": key, "vocabulary": documents.vocabulary.to_json()})
-        except CheckpointError:
+        except OSError:
             continue
         return
 
