@@ -29,7 +29,7 @@ CHECKPOINTS = {"numpy": "checkpoint.safetensors", "torch": "checkpoint.ckpt"}  #
 RESULTS = (*CHECKPOINTS.values(), "best.ckpt", "model.safetensors", "history.png")
 FILES = (SETTINGS, "history.json", "history.csv", *RESULTS)
 # Stays, empty; what counts is which process has locked it.
-LOCK = ".lock"
+LOCK = ".run.lock"
 
 
 @contextmanager

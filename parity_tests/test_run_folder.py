@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gdl_numpy.files import replacing
-from gdl_numpy.run_folder import FILES, RESULTS, holding
+from gdl_numpy.run_folder import FILES, LOCK, RESULTS, holding
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,7 @@ def start(out: Path, overwrite: bool = False) -> None:
 
 
 def contents(folder: Path) -> dict[str, str]:
-    return {path.name: path.read_text() for path in folder.iterdir() if path.name != ".lock"}
+    return {path.name: path.read_text() for path in folder.iterdir() if path.name != LOCK}
 
 
 @pytest.mark.parametrize("name", FILES)

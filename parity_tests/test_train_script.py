@@ -15,6 +15,7 @@ from gdl_numpy.checkpoint import load_model, load_vocabulary
 from gdl_numpy.data import Batches, SentenceDataModule, SentenceDataset, Sentences, Streams, available, load
 from gdl_numpy.history import History
 from gdl_numpy.models import MODELS
+from gdl_numpy.run_folder import LOCK
 from gdl_numpy.tasks import Classification, ClassificationMetrics, LanguageMetrics, LanguageModelling
 from gdl_numpy.training import evaluate
 from parity_tests.support.train_script import (
@@ -44,7 +45,7 @@ def test_a_run_leaves_everything_in_its_folder(
     )
     checkpoint = {"numpy": "checkpoint.safetensors", "torch": "checkpoint.ckpt"}[backend]
     names = {
-        ".lock",
+        LOCK,
         "history.csv",
         "history.json",
         "history.png",
@@ -85,7 +86,7 @@ def test_a_language_model_leaves_the_same_and_its_vocabulary(
     assert train(SMALL_TEXT, *flags, "--out", tmp_path) == 0
     checkpoint = {"numpy": "checkpoint.safetensors", "torch": "checkpoint.ckpt"}[backend]
     names = {
-        ".lock",
+        LOCK,
         "history.csv",
         "history.json",
         "history.png",

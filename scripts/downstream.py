@@ -21,9 +21,7 @@ if __name__ == "__main__":
 
     exit_on_ctrl_c()
 
-import logging
 import sys
-import warnings
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path  # noqa: TC003 (typer reads the annotations)
@@ -213,12 +211,11 @@ def side_of(backend: Backend, device: Device) -> tuple[Any, Callable[[HasTrunk],
         check_cpu(device)
         return downstream, lambda model: model
     from gdl_torch import downstream as torch_downstream
-    from gdl_torch.device import accelerator
+    from gdl_torch.device import accelerator, quiet_lightning
     from gdl_torch.export import from_numpy
 
     place = accelerator(device)
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated", category=FutureWarning)
+    quiet_lightning()
     return torch_downstream, lambda model: from_numpy(model).eval().to(place)
 
 

@@ -28,9 +28,7 @@ if __name__ == "__main__":
     exit_on_ctrl_c()
 
 import inspect
-import logging
 import sys
-import warnings
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -229,12 +227,10 @@ class Run:
         import torch
 
         from gdl_torch import training as torch_training
-        from gdl_torch.device import accelerator
+        from gdl_torch.device import accelerator, quiet_lightning
         from gdl_torch.export import from_numpy
 
-        logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-        warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated", category=FutureWarning)
-
+        quiet_lightning()
         place = accelerator(self.flags.device)
         model = from_numpy(
             self.task.model, optimizer=self.flags.optimizer, lr=self.flags.lr, **self.task.hparams
@@ -260,11 +256,10 @@ class Run:
         """What the checkpoint knows of the run."""
         if not self.checkpoint.exists():
             return History()
-        if self.flags.backend is Backend.numpy:
-            return training.saved_history(self.checkpoint, self.task.metrics_class)
-        from gdl_torch import training as torch_training
-
-        return torch_training.saved_history(self.checkpoint, self.task.metrics_class)
+        side: Any = training
+        if self.flags.backend is Backend.torch:
+            from gdl_torch import training as side
+        return side.saved_history(self.checkpoint, self.task.metrics_class)  # type: ignore[no-any-return]
 
     def torch_data(self) -> Any:
         """The torch side's data module of the same name, of the same data set and arguments."""
