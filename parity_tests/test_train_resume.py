@@ -104,8 +104,8 @@ def test_a_language_model_goes_on_as_if_never_stopped(
     ("backend", "number", "exit_code"),
     [
         ("numpy", signal.SIGINT, 130),
-        ("numpy", signal.SIGTERM, 143),
-        ("torch", signal.SIGINT, 130),
+        pytest.param("numpy", signal.SIGTERM, 143, marks=pytest.mark.long),
+        pytest.param("torch", signal.SIGINT, 130, marks=pytest.mark.long),
         ("torch", signal.SIGTERM, 143),
     ],
 )
@@ -143,7 +143,7 @@ def test_a_signal_and_the_command_that_goes_on(
     assert_same_weights(tmp_path / "run", tmp_path / "whole")
 
 
-@both_backends
+@pytest.mark.parametrize("backend", ["numpy", pytest.param("torch", marks=pytest.mark.long)])
 @pytest.mark.skipif(os.name == "nt", reason="limits the size of files as POSIX does")
 def test_a_full_disk_costs_one_epoch(backend: str, tmp_path: Path) -> None:
     """The first file that does not fit is named, and what is saved; with room again, the run goes on."""
