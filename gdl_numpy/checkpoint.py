@@ -21,8 +21,9 @@ import numpy as np
 import safetensors.numpy
 
 from gdl_numpy.data.vocabulary import Vocabulary
-from gdl_numpy.files import reason_of, replacing
+from gdl_numpy.files import replacing
 from gdl_numpy.lookup import lookup
+from gdl_numpy.messages import reason_of
 from gdl_numpy.models import MODELS
 from gdl_numpy.schema import arguments_fault, fault, same_json
 
@@ -95,12 +96,8 @@ def load_checkpoint(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, 
     """
     try:
         content = Path(path).read_bytes()
-    except FileNotFoundError as error:
-        raise CheckpointError(
-            f"there is no checkpoint {path}: check the name, or train a model first"
-        ) from error
     except OSError as error:
-        raise CheckpointError(f"cannot read the checkpoint {path} ({error.strerror})") from error
+        raise cannot_read(path, error) from error
     entry = _entry(content)
     if entry is None:
         raise CheckpointError(
@@ -128,6 +125,13 @@ def load_checkpoint(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, 
             f"{path} was written by something else, or a newer version of this ({wrong}): give another file"
         )
     return tensors, metadata
+
+
+def cannot_read(path: str | Path, error: OSError) -> CheckpointError:
+    """What to say where there is no checkpoint, or one that the system does not give out."""
+    if isinstance(error, FileNotFoundError):
+        return CheckpointError(f"there is no checkpoint {path}: check the name, or train a model first")
+    return CheckpointError(f"cannot read the checkpoint {path} ({error.strerror})")
 
 
 def _entry(content: bytes) -> dict[str, Any] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -10,17 +11,14 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.console import Console
 
-from gdl_numpy.files import plain
 from gdl_numpy.interrupts import CTRL_C, TERMINATED, Terminated, as_exceptions
+from gdl_numpy.messages import as_line, plain
 
 if TYPE_CHECKING:
     from rich.text import Text
 
 # typer may bring its own copy of click, so that the class is not always click's.
 UsageError: type[Any] = typer.BadParameter.__base__ or Exception
-
-
-LONGEST = 2000  # of a message, which quotes files and command lines
 
 
 class Backend(StrEnum):
@@ -42,6 +40,10 @@ class PlainConsole(Console):
 
     def render_str(self, text: str, **options: Any) -> Text:
         return super().render_str(plain(text), **options)
+
+    def on_broken_pipe(self) -> None:
+        """Goes on where nobody reads on, as in `| head`: what goes into files is written all the same."""
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
 
 
 def make_console(width: int = 0) -> Console:
@@ -95,9 +97,3 @@ def run(app: typer.Typer, script: str, arguments: list[str]) -> int:
     if message:  # there is none with the help that stands in for a missing command line
         typer.echo(f"{script}: {as_line(message)}", err=True)
     return 2
-
-
-def as_line(message: str) -> str:
-    """A message as one line that can be read, whatever names and values from files are in it."""
-    line = " ".join(plain(message).split())
-    return line if len(line) <= LONGEST else f"{line[: LONGEST - 300]} … {line[-300:]}"

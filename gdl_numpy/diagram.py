@@ -17,7 +17,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-from gdl_numpy.files import literal
+from gdl_numpy.messages import literal
 from gdl_numpy.models.language_model import look_up_
 from gdl_numpy.nn import Module
 

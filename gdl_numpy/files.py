@@ -13,13 +13,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gdl_numpy.messages import reason_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from matplotlib.figure import Figure
-
-# What moves a terminal's cursor, or changes its colours and more, by how it is written in Python.
-CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 
 
 @contextmanager
@@ -78,19 +77,6 @@ def remove_leftovers(path: str | Path, quiet: float = 0) -> None:
                 other.unlink()
 
 
-def plain(text: str) -> str:
-    """A text without a terminal's commands, which a name or a word of somebody's file may be made of."""
-    return text.translate(CONTROLS)
-
-
-def literal(text: str) -> str:
-    """A text as matplotlib is to be given it: in names and words, dollars are no mathematics.
-
-    Bytes of a file's name that are no text, which it could not draw, become question marks.
-    """
-    return plain(text).encode(errors="replace").decode().replace("$", r"\$")
-
-
 @contextmanager
 def naming(path: str | Path) -> Iterator[None]:
     """Within, a file is written: whatever goes wrong becomes a line that names it.
@@ -104,11 +90,6 @@ def naming(path: str | Path) -> Iterator[None]:
         raise ValueError(f"cannot write {path} ({error.strerror or error})") from error
     except (ValueError, RuntimeError, MemoryError) as error:  # what drawing may end in
         raise ValueError(f"cannot write {path} ({reason_of(error)})") from error
-
-
-def reason_of(error: Exception) -> str:
-    """An error in words, on one line."""
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def write_json(path: str | Path, content: Any) -> None:

@@ -7,7 +7,8 @@ import json
 import math
 from typing import TYPE_CHECKING
 
-from gdl_numpy.files import literal, replacing, save_figure
+from gdl_numpy.files import replacing, save_figure
+from gdl_numpy.messages import literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

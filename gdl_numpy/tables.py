@@ -12,7 +12,7 @@ from rich.measure import Measurement
 from rich.padding import Padding
 from rich.text import Text
 
-from gdl_numpy.files import plain
+from gdl_numpy.messages import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sklearn.decomposition import PCA
 
-from gdl_numpy.files import literal
+from gdl_numpy.messages import literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -31,16 +31,16 @@ import pytorch_lightning as pl
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 
-from gdl_numpy.command_line import as_line
 from gdl_numpy.interrupts import CTRL_C, as_exceptions
 from gdl_numpy.lookup import lookup
-from gdl_torch.checkpoint import arguments_in, check_resumable, model_class_in, path_of, read_checkpoint
+from gdl_numpy.messages import as_line
+from gdl_torch.checkpoint import arguments_in, model_class_in, path_of, read_checkpoint
 from gdl_torch.checkpoint_io import ReplacingCheckpointIO
 from gdl_torch.data import DATA_MODULES
 from gdl_torch.interrupts import plain_ctrl_c
 from gdl_torch.models import MODELS
 from gdl_torch.predictions import PredictionsFile
-from gdl_torch.restoring import Restoring
+from gdl_torch.restoring import Restoring, check_resumable
 
 # What the parser says about its own insides, around the sentence that helps.
 PARSER_NOISE = re.compile(

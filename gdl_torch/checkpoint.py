@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from gdl_numpy.checkpoint import CannotBuildError, CheckpointError, build_model
+from gdl_numpy.checkpoint import CannotBuildError, CheckpointError, build_model, cannot_read
 from gdl_numpy.schema import arguments_fault, fault
 from gdl_torch.models import MODELS
 
@@ -42,11 +42,6 @@ SCHEMA = {
     "optimizer_states": list[dict[str, Any]],
     "lr_schedulers": list[dict[str, Any]],
 }
-# Of these, what a training goes on from: where its loop was, and each optimizer.
-PROGRESS = {"epoch_progress": dict[str, dict[str, int]], "epoch_loop.batch_progress": dict[str, Any]}
-BATCHES = {"total": dict[str, int], "current": dict[str, int]}
-OPTIMIZER = {"state": dict[int, dict[str, Any]], "param_groups": list[dict[str, Any]]}
-GROUP = {"params": list[int], "lr": float | Tensor}
 # More nested values than any model's arguments are: lists of lists that are the same one soon are billions.
 MOST_ARGUMENTS = 10_000
 # What makes a pickle call something; and what one of ours calls.
@@ -70,12 +65,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """
     try:
         checkpoint = _unpickle(Path(path))
-    except FileNotFoundError as error:
-        raise CheckpointError(
-            f"there is no checkpoint {path}: check the name, or train a model first"
-        ) from error
     except OSError as error:
-        raise CheckpointError(f"cannot read the checkpoint {path} ({error.strerror})") from error
+        raise cannot_read(path, error) from error
     except DamagedError as error:
         raise CheckpointError(
             f"{path} is damaged (in {error}): use another copy, or train the model again"
@@ -152,69 +143,6 @@ def _excess(checkpoint: Mapping[str, Any], size: int) -> str | None:
         elif isinstance(value, list | tuple):
             values += value[:MOST_ARGUMENTS]
     return f"its hyper_parameters are more than {MOST_ARGUMENTS} values"
-
-
-def check_resumable(path: str | Path, checkpoint: Mapping[str, Any], epochs: int | None = None) -> None:
-    """Makes sure that a checkpoint has all that a training of a model of ours goes on from.
-
-    Lightning itself passes over what is not there, and trains on from somewhere else.
-
-    Args:
-        path: the checkpoint's.
-        checkpoint: what `read_checkpoint` gave.
-        epochs: how many it is the end of, where that is known.
-
-    Raises:
-        CheckpointError: something is missing, or cannot be what was saved.
-    """
-    try:
-        _check_loop(checkpoint.get("loops", {}).get("fit_loop", {}), epochs)
-        optimizers = checkpoint.get("optimizer_states", [])
-        if len(optimizers) != 1:
-            raise ValueError(f"it has {len(optimizers)} optimizers, not 1")
-        begun = checkpoint.get("global_step", 0) > 0
-        _check_optimizer(optimizers[0], begun and checkpoint["hyper_parameters"].get("optimizer") != "SGD")
-    except ValueError as error:
-        raise CheckpointError(f"{path} holds no whole training ({error}): give another checkpoint") from error
-
-
-def _check_loop(loop: Mapping[str, Any], epochs: int | None) -> None:
-    """Raises ValueError for the state of a Trainer's loop that is not that at the end of an epoch."""
-    _check_complete("loop", loop, PROGRESS)
-    _check_complete("loop's progress", loop["epoch_loop.batch_progress"], BATCHES)
-    current = loop["epoch_progress"].get("current", {})
-    processed, completed = current.get("processed", -1), current.get("completed", -1)
-    if completed < 0 or processed - completed not in (0, 1) or epochs not in (None, processed):
-        raise ValueError("its loop is not at the end of its last epoch")
-
-
-def _check_optimizer(optimizer: Mapping[str, Any], remembers: bool) -> None:
-    """Raises ValueError for the state of an optimizer that is none.
-
-    Args:
-        optimizer: its state.
-        remembers: whether there must be something in it beside the parameters' groups.
-    """
-    _check_complete("optimizer", optimizer, OPTIMIZER)
-    for group in optimizer["param_groups"]:
-        _check_complete("optimizer's group", group, GROUP)
-    numbers = [number for group in optimizer["param_groups"] for number in group["params"]]
-    if (
-        not numbers
-        or sorted(numbers) != list(range(len(numbers)))
-        or not optimizer["state"].keys() <= {*numbers}
-    ):
-        raise ValueError("its optimizer is one of other parameters")
-    if remembers and not optimizer["state"]:
-        raise ValueError("its optimizer has forgotten its steps")
-
-
-def _check_complete(owner: str, values: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
-    """Raises ValueError where something is missing, or wrong, of what a schema knows."""
-    if missing := schema.keys() - values.keys():
-        raise ValueError(f"its {owner} is without {', '.join(sorted(missing))}")
-    if wrong := fault(values, schema):
-        raise ValueError(f"its {owner}: {wrong}")
 
 
 def model_class_in(checkpoint: Mapping[str, Any]) -> type | None:

@@ -1,4 +1,4 @@
-"""Whose fault an error is: the checkpoint's, where Lightning was about to take it up."""
+"""What a training is to go on from: that all of it is there, and that Lightning does nothing else with it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,20 @@ from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from torch import Tensor
 
 from gdl_numpy.checkpoint import CheckpointError
-from gdl_numpy.files import reason_of
+from gdl_numpy.messages import reason_of
 from gdl_numpy.schema import fault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     import pytorch_lightning as pl
 
 
+# Where the Trainer's loop was, and its optimizer.
+PROGRESS = {"epoch_progress": dict[str, dict[str, int]], "epoch_loop.batch_progress": dict[str, Any]}
+BATCHES = {"total": dict[str, int], "current": dict[str, int]}
+OPTIMIZER = {"state": dict[int, dict[str, Any]], "param_groups": list[dict[str, Any]]}
+GROUP = {"params": list[int], "lr": float | Tensor}
 # Of a ModelCheckpoint's state: files, and the scores by which it chooses.
 PLACES = ("best_model_path", "kth_best_model_path", "last_model_path")
 REMEMBERED = {
@@ -27,6 +32,69 @@ REMEMBERED = {
     "best_k_models": dict[str, Tensor],
     **dict.fromkeys(("best_model_score", "current_score", "kth_value"), Tensor | None),
 }
+
+
+def check_resumable(path: str | Path, checkpoint: Mapping[str, Any], epochs: int | None = None) -> None:
+    """Makes sure that a checkpoint has all that a training of a model of ours goes on from.
+
+    Lightning itself passes over what is not there, and trains on from somewhere else.
+
+    Args:
+        path: the checkpoint's.
+        checkpoint: what `read_checkpoint` gave.
+        epochs: how many it is the end of, where that is known.
+
+    Raises:
+        CheckpointError: something is missing, or cannot be what was saved.
+    """
+    try:
+        _check_loop(checkpoint.get("loops", {}).get("fit_loop", {}), epochs)
+        optimizers = checkpoint.get("optimizer_states", [])
+        if len(optimizers) != 1:
+            raise ValueError(f"it has {len(optimizers)} optimizers, not 1")
+        begun = checkpoint.get("global_step", 0) > 0
+        _check_optimizer(optimizers[0], begun and checkpoint["hyper_parameters"].get("optimizer") != "SGD")
+    except ValueError as error:
+        raise CheckpointError(f"{path} holds no whole training ({error}): give another checkpoint") from error
+
+
+def _check_loop(loop: Mapping[str, Any], epochs: int | None) -> None:
+    """Raises ValueError for the state of a Trainer's loop that is not that at the end of an epoch."""
+    _check_complete("loop", loop, PROGRESS)
+    _check_complete("loop's progress", loop["epoch_loop.batch_progress"], BATCHES)
+    current = loop["epoch_progress"].get("current", {})
+    processed, completed = current.get("processed", -1), current.get("completed", -1)
+    if completed < 0 or processed - completed not in (0, 1) or epochs not in (None, processed):
+        raise ValueError("its loop is not at the end of its last epoch")
+
+
+def _check_optimizer(optimizer: Mapping[str, Any], remembers: bool) -> None:
+    """Raises ValueError for the state of an optimizer that is none.
+
+    Args:
+        optimizer: its state.
+        remembers: whether there must be something in it beside the parameters' groups.
+    """
+    _check_complete("optimizer", optimizer, OPTIMIZER)
+    for group in optimizer["param_groups"]:
+        _check_complete("optimizer's group", group, GROUP)
+    numbers = [number for group in optimizer["param_groups"] for number in group["params"]]
+    if (
+        not numbers
+        or sorted(numbers) != list(range(len(numbers)))
+        or not optimizer["state"].keys() <= {*numbers}
+    ):
+        raise ValueError("its optimizer is one of other parameters")
+    if remembers and not optimizer["state"]:
+        raise ValueError("its optimizer has forgotten its steps")
+
+
+def _check_complete(owner: str, values: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
+    """Raises ValueError where something is missing, or wrong, of what a schema knows."""
+    if missing := schema.keys() - values.keys():
+        raise ValueError(f"its {owner} is without {', '.join(sorted(missing))}")
+    if wrong := fault(values, schema):
+        raise ValueError(f"its {owner}: {wrong}")
 
 
 class Restoring(Callback):

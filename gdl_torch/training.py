@@ -22,10 +22,10 @@ from pytorch_lightning.callbacks import (
 from gdl_numpy.checkpoint import CheckpointError
 from gdl_numpy.history import History
 from gdl_numpy.schema import fault
-from gdl_torch.checkpoint import check_resumable, path_of, read_checkpoint
+from gdl_torch.checkpoint import path_of, read_checkpoint
 from gdl_torch.checkpoint_io import ReplacingCheckpointIO
 from gdl_torch.interrupts import plain_ctrl_c
-from gdl_torch.restoring import Restoring
+from gdl_torch.restoring import Restoring, check_resumable
 from gdl_torch.tasks import Task
 
 if TYPE_CHECKING:

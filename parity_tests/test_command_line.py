@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
 import sys
+from textwrap import dedent
+from typing import TYPE_CHECKING
 
 import pytest
 import typer
 
 from gdl_numpy.command_line import make_console, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -52,3 +59,30 @@ def test_exit_codes(app: typer.Typer, capsys: pytest.CaptureFixture[str]) -> Non
     assert run(app, "script.py", ["--mood", "bad"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("script.py: No such option: --mood")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="closes a pipe as POSIX does")
+def test_what_nobody_reads_costs_no_file(tmp_path: Path) -> None:
+    """As in `compare.py --json FILE | true`, where the table comes first."""
+    program = """
+        import sys
+        from pathlib import Path
+        from gdl_numpy.command_line import make_console
+        console = make_console()
+        input()
+        for _ in range(2):
+            console.print("a table")
+        print("a line", flush=True)
+        Path(sys.argv[1]).write_text("whole")
+    """
+    command = [sys.executable, "-c", dedent(program), str(tmp_path / "found.json")]
+    with subprocess.Popen(command, stdin=-1, stdout=-1, stderr=-1) as process:
+        assert process.stdin
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        process.stdin.write(b"go\n")
+        process.stdin.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+    assert (tmp_path / "found.json").read_text() == "whole"

@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 
 from gdl_numpy import diagram
 from gdl_numpy.downstream import draw_map, draw_nearest
-from gdl_numpy.files import literal, save_figure
+from gdl_numpy.files import save_figure
+from gdl_numpy.messages import literal
 from gdl_numpy.word_picture import draw_words
 from parity_tests.harness import Comparison, ParityReport, curves
 from parity_tests.support import some_digits

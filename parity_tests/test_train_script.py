@@ -15,7 +15,7 @@ from gdl_numpy.checkpoint import load_model, load_vocabulary
 from gdl_numpy.data import Batches, SentenceDataModule, SentenceDataset, Sentences, Streams, available, load
 from gdl_numpy.history import History
 from gdl_numpy.models import MODELS
-from gdl_numpy.run_folder import LOCK
+from gdl_numpy.run_folder import CHECKPOINTS, LOCK
 from gdl_numpy.tasks import Classification, ClassificationMetrics, LanguageMetrics, LanguageModelling
 from gdl_numpy.training import evaluate
 from parity_tests.support.train_script import (
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 pytestmark = as_run
 
+# What is in the folder of a run, beside its checkpoint.
+LEFT = {LOCK, "history.csv", "history.json", "history.png", "model.safetensors", "run.json"}
+
 
 @both_backends
 def test_a_run_leaves_everything_in_its_folder(
@@ -43,17 +46,7 @@ def test_a_run_leaves_everything_in_its_folder(
     assert (
         train("MLP", "--backend", backend, "--epochs", 2, "--device", "cpu", "--out", tmp_path / "run") == 0
     )
-    checkpoint = {"numpy": "checkpoint.safetensors", "torch": "checkpoint.ckpt"}[backend]
-    names = {
-        LOCK,
-        "history.csv",
-        "history.json",
-        "history.png",
-        "model.safetensors",
-        "run.json",
-        checkpoint,
-    }
-    assert {path.name for path in (tmp_path / "run").iterdir()} == names
+    assert {path.name for path in (tmp_path / "run").iterdir()} == LEFT | {CHECKPOINTS[backend]}
     rows = json.loads((tmp_path / "run" / "history.json").read_text())
     assert [row["epoch"] for row in rows] == [1, 2]
     assert {"train_loss", "train_accuracy", "validation_loss", "validation_accuracy"} < rows[0].keys()
@@ -84,17 +77,7 @@ def test_a_language_model_leaves_the_same_and_its_vocabulary(
     """What the last line says is what the saved model does with the saved vocabulary."""
     flags = ["--backend", backend, "--device", "cpu", "--epochs", "2", "--lr", "0.02"]
     assert train(SMALL_TEXT, *flags, "--out", tmp_path) == 0
-    checkpoint = {"numpy": "checkpoint.safetensors", "torch": "checkpoint.ckpt"}[backend]
-    names = {
-        LOCK,
-        "history.csv",
-        "history.json",
-        "history.png",
-        "model.safetensors",
-        "run.json",
-        checkpoint,
-    }
-    assert {path.name for path in tmp_path.iterdir()} == names
+    assert {path.name for path in tmp_path.iterdir()} == LEFT | {CHECKPOINTS[backend]}
     row = json.loads((tmp_path / "history.json").read_text())[-1]
     assert row["validation_perplexity"] == math.exp(row["validation_loss"])
     assert {"train_bits_per_token", "validation_bits_per_token"} < row.keys()

@@ -34,7 +34,8 @@ from gdl_numpy import gradient_flow
 from gdl_numpy.checkpoint import CheckpointError, load_model, load_vocabulary
 from gdl_numpy.command_line import Backend, make_console, run
 from gdl_numpy.data import Streams, TextDataModule, TextDataset, Vocabulary, load
-from gdl_numpy.files import check_folder, literal, naming, save_figure
+from gdl_numpy.files import check_folder, naming, save_figure
+from gdl_numpy.messages import literal
 from gdl_numpy.models import LanguageModel, LSTMLanguageModel, RNNLanguageModel
 from gdl_numpy.optim import Adam
 from gdl_numpy.tables import print_table

@@ -31,12 +31,12 @@ import inspect
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from gdl_numpy import training
 from gdl_numpy.checkpoint import save_model
 from gdl_numpy.command_line import Backend, check_cpu, run
 from gdl_numpy.data import data_module_for, data_modules_of, load_or_read
@@ -103,7 +103,9 @@ def plan(model_name: str, given: Mapping[str, Any]) -> Run:
     names = inspect.signature(model_class.task.of).parameters
     task = model_class.task.of(model, **{name: given[name] for name in names if name in given})
     folder = f"{model_name}-{data.name}-{flags.backend}".lower().replace("/", "-")
-    return Run(task, data, data_arguments, flags, flags.out or Path("runs") / folder)
+    # Here, since to import torch's takes seconds, in which Ctrl-C is likely and nothing may be lost yet.
+    side = import_module(f"gdl_{flags.backend}.training")
+    return Run(task, data, data_arguments, flags, flags.out or Path("runs") / folder, side)
 
 
 def data_for(
@@ -169,6 +171,7 @@ class Run:
         data_arguments: what the data module was made with.
         flags: how.
         out: the folder of the run.
+        side: the backend's `training`.
     """
 
     task: Task
@@ -176,6 +179,7 @@ class Run:
     data_arguments: Mapping[str, Any]
     flags: TrainingFlags
     out: Path
+    side: Any
 
     @property
     def checkpoint(self) -> Path:
@@ -211,7 +215,7 @@ class Run:
     def on_numpy(self) -> tuple[History, Metrics]:
         """Trains with NumPy; returns what happened and how good the model is on the test examples."""
         optimizer = OPTIMIZERS[self.flags.optimizer]
-        history = training.fit(
+        history = self.side.fit(
             self.task,
             optimizer(self.task.model.parameters(), **self.flags.optimizer_arguments),
             self.data.train,
@@ -220,13 +224,12 @@ class Run:
             vocabulary=self.data.vocabulary,
             **self.fit_arguments,
         )
-        return history, training.evaluate(self.task, self.data.test, progress=True)
+        return history, self.side.evaluate(self.task, self.data.test, progress=True)
 
     def on_torch(self) -> tuple[History, Metrics]:
         """The same with Lightning's Trainer."""
         import torch
 
-        from gdl_torch import training as torch_training
         from gdl_torch.device import accelerator, quiet_lightning
         from gdl_torch.export import from_numpy
 
@@ -237,7 +240,7 @@ class Run:
         )
         data = self.torch_data()
         optimizer = getattr(torch.optim, self.flags.optimizer)
-        history = torch_training.fit(
+        history = self.side.fit(
             model,
             optimizer(model.parameters(), **self.flags.optimizer_arguments),
             data,
@@ -246,7 +249,7 @@ class Run:
             accelerator=place,
             **self.fit_arguments,
         )
-        test = torch_training.evaluate(model, data, accelerator=place, progress=True)
+        test = self.side.evaluate(model, data, accelerator=place, progress=True)
         self.task.model.load_state_dict(
             {name: tensor.numpy(force=True) for name, tensor in model.state_dict().items()}
         )
@@ -256,10 +259,8 @@ class Run:
         """What the checkpoint knows of the run."""
         if not self.checkpoint.exists():
             return History()
-        side: Any = training
-        if self.flags.backend is Backend.torch:
-            from gdl_torch import training as side
-        return side.saved_history(self.checkpoint, self.task.metrics_class)  # type: ignore[no-any-return]
+        history: History = self.side.saved_history(self.checkpoint, self.task.metrics_class)
+        return history
 
     def torch_data(self) -> Any:
         """The torch side's data module of the same name, of the same data set and arguments."""

@@ -33,7 +33,8 @@ from rich.table import Column, Table
 from gdl_numpy.checkpoint import load_model, load_vocabulary
 from gdl_numpy.command_line import make_console, run
 from gdl_numpy.data import BagsDataModule, Documents, ReviewDataset, load, words_of
-from gdl_numpy.files import check_file, literal, naming, save_figure
+from gdl_numpy.files import check_file, naming, save_figure
+from gdl_numpy.messages import literal
 from gdl_numpy.models import SentimentClassifier
 from gdl_numpy.nn import Sigmoid
 from gdl_numpy.tables import print_table

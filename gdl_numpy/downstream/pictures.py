@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gdl_numpy.files import literal
+from gdl_numpy.messages import literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

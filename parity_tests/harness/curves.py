@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
 
-from gdl_numpy.files import literal, save_figure
+from gdl_numpy.files import save_figure
+from gdl_numpy.messages import literal
 from parity_tests.harness.report import Comparison, ParityReport
 
 if TYPE_CHECKING:

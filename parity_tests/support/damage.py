@@ -56,6 +56,31 @@ class Damaged:
         return self.source() if callable(self.source) else self.source
 
 
+@dataclass(frozen=True)
+class GoodFile:
+    """What damaged files are made of.
+
+    Attributes:
+        original: the folder.
+        file: its name there.
+        readers: who reads it.
+    """
+
+    original: str
+    file: str
+    readers: tuple[str, ...]
+
+    def damaged(
+        self,
+        name: str,
+        content: Source,
+        readers: Sequence[str] | None = None,
+        allowed: Allowed = Allowed.nothing,
+    ) -> Damaged:
+        chosen = self.readers if readers is None else tuple(readers)
+        return Damaged(name, self.original, self.file, content, chosen, allowed)
+
+
 def changed(tree: Any, path: Sequence[Any], value: Any) -> Any:
     """A copy of nested dicts and lists with another value in one place, or with `REMOVED` without it."""
     if not path:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from parity_tests.support.damage import DEEP, REMOVED, Allowed, Damaged, changed, each, shown
+from parity_tests.support.damage import DEEP, REMOVED, Allowed, Damaged, GoodFile, changed, each, shown
 from parity_tests.support.damage_safetensors import (
     BOMBS,
     CELLS,
@@ -30,7 +30,6 @@ from parity_tests.support.damage_safetensors import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from parity_tests.support.damage import Source
 
 MARKER = "EXECUTED"  # a file that is there if anything was
 BOMB = 1 << 30  # bytes
@@ -171,20 +170,14 @@ def records_of(content: bytes) -> dict[str, bytes]:
 
 
 @dataclass(frozen=True)
-class GoodCkpt:
+class GoodCkpt(GoodFile):
     """A good checkpoint.
 
     Attributes:
-        original: its folder.
-        file: its name there.
         content: its bytes.
-        readers: who reads it.
     """
 
-    original: str
-    file: str
     content: bytes
-    readers: tuple[str, ...]
 
     @cached_property
     def checkpoint(self) -> dict[str, Any]:
@@ -194,16 +187,6 @@ class GoodCkpt:
     def those(self, *names: str) -> tuple[str, ...]:
         """Which of these are among its readers."""
         return tuple(name for name in names if name in self.readers)
-
-    def damaged(
-        self,
-        name: str,
-        content: Source,
-        readers: Sequence[str] | None = None,
-        allowed: Allowed = Allowed.nothing,
-    ) -> Damaged:
-        chosen = self.readers if readers is None else tuple(readers)
-        return Damaged(name, self.original, self.file, content, chosen, allowed)
 
     def edited(
         self,

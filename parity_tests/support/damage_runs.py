@@ -274,7 +274,7 @@ def corpus(originals: Path, good: str, by_chance_each: int) -> Iterator[Damaged]
         return
     yield from other_things(original, file, readers)
     if file.endswith(".ckpt"):
-        ckpt = GoodCkpt(original, file, content, readers)
+        ckpt = GoodCkpt(original, file, readers, content)
         yield from crafted_ckpt(ckpt)
         yield from crafted_ckpt_training(ckpt)
         yield from by_chance(original, file, content, readers, by_chance_each, Allowed.the_same)

@@ -13,12 +13,11 @@ import numpy as np
 import safetensors.numpy
 
 from gdl_numpy.checkpoint import ENTRY, MODEL_PREFIX, NO_DIGEST
-from parity_tests.support.damage import DEEP, REMOVED, Allowed, Damaged, changed, each, shown
+from parity_tests.support.damage import DEEP, REMOVED, Allowed, Damaged, GoodFile, changed, each, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from parity_tests.support.damage import Source
 
 LARGE = 10**12
 # How an entry of the header is changed.
@@ -149,22 +148,16 @@ def entry(metadata: Any) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Good:
+class Good(GoodFile):
     """A good file, taken apart.
 
     Attributes:
-        original: its folder.
-        file: its name there.
-        readers: who reads the model in it.
         metadata: ours.
         tensors: the header without its metadata.
         data: what follows the header.
         arrays: what is in the data.
     """
 
-    original: str
-    file: str
-    readers: tuple[str, ...]
     metadata: dict[str, Any]
     tensors: dict[str, Any]
     data: bytes
@@ -187,16 +180,6 @@ class Good:
     def of_the_model(self) -> list[str]:
         trains = any(name.startswith(MODEL_PREFIX) for name in self.arrays)
         return [name for name in self.arrays if not trains or name.startswith(MODEL_PREFIX)]
-
-    def damaged(
-        self,
-        name: str,
-        content: Source,
-        readers: Sequence[str] | None = None,
-        allowed: Allowed = Allowed.nothing,
-    ) -> Damaged:
-        chosen = self.readers if readers is None else tuple(readers)
-        return Damaged(name, self.original, self.file, content, chosen, allowed)
 
     def with_tensors(self, tensors: Mapping[str, Any]) -> bytes:
         return signed({"__metadata__": entry(self.metadata), **tensors}, self.data)
