@@ -153,7 +153,10 @@ def fit(
     run.begin(checkpoint, resume)
     history = run.history
     if len(history) > epochs:
-        raise ValueError(f"fit: {checkpoint} has {len(history)} epochs already, more than epochs={epochs}")
+        raise ValueError(
+            f"fit: {checkpoint} has {len(history)} epochs already, more than epochs={epochs}: "
+            "give more, or start over"
+        )
     if resume and on_epoch is not None:  # a kill may have come between the last checkpoint and this
         on_epoch(history)
 

@@ -97,7 +97,10 @@ def fit(
     settings = _settings(optimizer, data)
     history = _take_back(directory / CHECKPOINT, model, optimizer, settings) if resume else History()
     if len(history) > epochs:
-        raise ValueError(f"fit: {directory} has {len(history)} epochs already, more than epochs={epochs}")
+        raise ValueError(
+            f"fit: {directory} has {len(history)} epochs already, more than epochs={epochs}: "
+            "give more, or start over"
+        )
     if resume and on_epoch is not None:  # a kill may have come between the last checkpoint and this
         on_epoch(history)
     if len(history) < epochs and not history.stalled(patience):

@@ -25,6 +25,7 @@ if __name__ == "__main__":
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import io
+import shlex
 import sys
 import time
 from pathlib import Path  # noqa: TC003 (typer reads the annotations)
@@ -97,9 +98,10 @@ def load_for_numpy(path: Path, device: Device) -> tuple[Any, Vocabulary, Callabl
     """
     check_cpu(device)
     if path.suffix == ".ckpt" and path.exists():
+        export = f"python -m gdl_torch.export {shlex.quote(str(path))}"
         raise ValueError(
             f"{path} is Lightning's, which numpy cannot read: give --backend torch, or export it, once, "
-            f"with `python -m gdl_torch.export {path}`, and give {path.with_suffix('.safetensors')}"
+            f"with `{export}`, and give {path.with_suffix('.safetensors')}"
         )
     model = load_model(path)
     if not isinstance(model, LanguageModel):
