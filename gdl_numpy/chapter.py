@@ -24,7 +24,6 @@ from matplotlib import rc_context
 from gdl_numpy import data
 from gdl_numpy.command_line import run
 from gdl_numpy.files import check_file, check_folder, naming, save_figure, write_json
-from gdl_numpy.interrupts import end_silently_on_ctrl_c
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -53,7 +52,6 @@ class Chapter:
         exit_code = run(app, Path(sys.argv[0]).name, [] if self.is_notebook else sys.argv[1:])
         if not hasattr(self, "plot"):
             sys.exit(exit_code)
-        end_silently_on_ctrl_c()
 
     def flags(
         self,

@@ -13,6 +13,11 @@
 # %%
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from gdl_numpy.interrupts import end_silently_on_ctrl_c
+
+    end_silently_on_ctrl_c()
+
 from functools import partial
 from typing import TYPE_CHECKING, Any
 

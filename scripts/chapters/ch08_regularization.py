@@ -15,6 +15,11 @@
 # %%
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from gdl_numpy.interrupts import end_silently_on_ctrl_c
+
+    end_silently_on_ctrl_c()
+
 import copy
 import time
 from typing import TYPE_CHECKING, Any

@@ -17,6 +17,11 @@
 # %%
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from gdl_numpy.interrupts import end_silently_on_ctrl_c
+
+    end_silently_on_ctrl_c()
+
 import textwrap
 from typing import TYPE_CHECKING, Any
 

@@ -16,6 +16,11 @@
 # %%
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from gdl_numpy.interrupts import end_silently_on_ctrl_c
+
+    end_silently_on_ctrl_c()
+
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
