@@ -16,6 +16,7 @@ from gdl_numpy.checkpoint import CheckpointError
 from gdl_numpy.generation import Sampler, write
 from gdl_torch.export import load_model
 from gdl_torch.models import LanguageModel
+from gdl_torch.onednn import without_onednn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -89,15 +90,15 @@ def _one_by_one(modules: Sequence[nn.Module]) -> Iterator[None]:
     lays out all weights anew in each call, which takes longer than the step.
     """
     trained = [module for module in modules if module.training]
-    cudnn, onednn = torch.backends.cudnn, torch.backends.mkldnn
-    onednn_enabled = onednn.enabled
+    cudnn = torch.backends.cudnn
     for module in trained:
         module.training = False
-    onednn.enabled = False  # type: ignore[assignment]  # torch declares the property's own class
     try:
-        with cudnn.flags(enabled=cudnn.enabled, deterministic=True, allow_tf32=False):
+        with (
+            without_onednn(),
+            cudnn.flags(enabled=cudnn.enabled, deterministic=True, allow_tf32=False),
+        ):
             yield
     finally:
-        onednn.enabled = onednn_enabled
         for module in trained:
             module.training = True

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from gdl_torch.onednn import onednn_where_it_can
 from gdl_torch.tasks import LanguageModelling
 
 
@@ -51,13 +52,14 @@ class RecurrentLanguageModel(LanguageModel):
     def run(self, ids: Tensor, state: Any, lengths: Tensor | None) -> tuple[Tensor, Any]:
         """Logits (time, batch, vocab_size) and the recurrence's state; see `forward` of the models."""
         x = self.embedding_dropout(self.embedding(ids))  # (T, B, E)
-        if lengths is None:
-            output, state = self.rnn(x, state)
-        else:
-            check_lengths(self, lengths, ids)
-            packed = pack_padded_sequence(x, lengths.cpu(), enforce_sorted=False)
-            packed, state = self.rnn(packed, state)
-            output, _ = pad_packed_sequence(packed, total_length=len(ids))
+        with onednn_where_it_can(x):
+            if lengths is None:
+                output, state = self.rnn(x, state)
+            else:
+                check_lengths(self, lengths, ids)
+                packed = pack_padded_sequence(x, lengths.cpu(), enforce_sorted=False)
+                packed, state = self.rnn(packed, state)
+                output, _ = pad_packed_sequence(packed, total_length=len(ids))
         return self.decoder(self.output_dropout(output)), state  # (T, B, V)
 
 

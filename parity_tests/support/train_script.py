@@ -70,21 +70,25 @@ def assert_same_weights(out: Path, expected: Path) -> None:
 
 
 def assert_same_training(line: str, folder: Path, **more: Any) -> None:
-    """Trains on both backends, in `folder`: to rounding, the weights are the same in the end.
-
-    The bound is how far rounding, of float32 and in sums over all that a batch holds, moves the weights. It
-    would not hide a learning rate that is one percent off.
-    """
+    """Trains on both backends, in `folder`: to rounding, the weights are the same in the end."""
     for backend in ("numpy", "torch"):
         words = [word for name, value in more.items() for word in (f"--{name}", value)]
         assert train(line, *words, "--backend", backend, "--device", "cpu", "--out", folder / backend) == 0
-    ours, theirs = ([weights(folder / backend)] for backend in ("numpy", "torch"))
-    inputs, _ = next(iter(planned(folder / "numpy", more).data.train))
+    assert_rounded_alike(folder / "numpy", more, weights(folder / "torch"), weights(folder / "numpy"))
+
+
+def assert_rounded_alike(out: Path, more: Mapping[str, Any], found: State, expected: State) -> None:
+    """Fails where two results of the run in `out` are further apart than rounding can move them.
+
+    The bound is how far rounding, of float32 and in sums over all that a batch holds, moves what a run ends
+    with. It would not hide a learning rate that is one percent off.
+    """
+    inputs, _ = next(iter(planned(out, more).data.train))
     relative = float(gamma(inputs.size, unit_roundoff(np.float32)))
-    bounds = moved_by_rounding(lambda disturb: run_again(folder / "numpy", more, disturb), relative)
-    assert_within(theirs, ours, bounds, widest=np.inf)
+    bounds = moved_by_rounding(lambda disturb: run_again(out, more, disturb), relative)
+    assert_within([found], [expected], bounds, widest=np.inf)
     with pytest.raises(AssertionError, match="off by"):
-        assert_within(run_again(folder / "numpy", more, nothing, lr_factor=1.01), ours, bounds, widest=np.inf)
+        assert_within(run_again(out, more, nothing, lr_factor=1.01), [expected], bounds, widest=np.inf)
 
 
 def planned(out: Path, more: Mapping[str, Any]) -> Any:
@@ -96,12 +100,12 @@ def planned(out: Path, more: Mapping[str, Any]) -> Any:
 
 
 def run_again(out: Path, more: Mapping[str, Any], disturb: Disturb, lr_factor: float = 1.0) -> list[State]:
-    """The weights that a run ends with, when its parameters are disturbed before each step."""
+    """The weights and losses that a run ends with, when its parameters are disturbed before each step."""
     run = planned(out, more)
     disturb(run.task.model)
     optimizer = OPTIMIZERS[run.flags.optimizer](run.task.model.parameters(), **run.flags.optimizer_arguments)
     optimizer.lr *= lr_factor
-    training.fit(
+    history = training.fit(
         run.task,
         optimizer,
         run.data.train,
@@ -111,4 +115,5 @@ def run_again(out: Path, more: Mapping[str, Any], disturb: Disturb, lr_factor: f
         progress=False,
         on_step=lambda *_: disturb(run.task.model),
     )
-    return [run.task.model.state_dict()]
+    losses = np.array([row["train_loss"] for row in history.rows])
+    return [run.task.model.state_dict() | {"train_loss": losses}]
