@@ -48,6 +48,9 @@ PARSER_NOISE = re.compile(
     r"|Expected a <class 'NoneType'>|Expected a path but"
 )
 
+# How Lightning's notes begin that say nothing new: see `quiet`.
+UNASKED = re.compile("💡 Tip|Seed set to|[GT]PU available: |Restoring states from")
+
 # A --ckpt_path that is no file: one that this process wrote, or is handed by a cluster.
 FOUND_BY_LIGHTNING = re.compile(r"(best|last|hpc|registry(:.*)?)$")
 
@@ -225,11 +228,10 @@ def quiet() -> None:
     # That is what --optimizer is for.
     warnings.filterwarnings("ignore", ".*configure_optimizers` will be overridden", UserWarning)
     # Advertisements; the seed, which is kept with the run's configuration; and what the machine has, also
-    # before a run that is refused. Of a GPU that is there and not used, Lightning warns.
+    # before a run that is refused. Of a GPU that is there and not used, Lightning warns; and once a
+    # checkpoint is restored, it says so.
     for name in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.seed"):
-        logging.getLogger(name).addFilter(
-            lambda record: not re.match("💡 Tip|Seed set to|[GT]PU available: ", record.getMessage())
-        )
+        logging.getLogger(name).addFilter(lambda record: not UNASKED.match(record.getMessage()))
 
 
 def main() -> None:

@@ -30,7 +30,8 @@ def onednn_where_it_can(x: Tensor) -> AbstractContextManager[None]:
 
     In bfloat16 torch would call it on a CPU without AVX-512, too, which is a RuntimeError.
     """
-    if x.device.type != "cpu" or not torch.backends.mkldnn.is_available():
+    onednn = torch.backends.mkldnn
+    if x.device.type != "cpu" or not onednn.is_available():  # type: ignore[no-untyped-call]
         return nullcontext()
     dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
     can = dtype != torch.bfloat16 or torch.ops.mkldnn._is_mkldnn_bf16_supported()

@@ -6,12 +6,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytorch_lightning.callbacks import Callback, ModelCheckpoint
+import torch
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from torch import Tensor
+from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from gdl_numpy.checkpoint import CheckpointError
 from gdl_numpy.messages import reason_of
 from gdl_numpy.schema import fault
+from gdl_torch.checkpoint import model_class_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,6 +35,8 @@ REMEMBERED = {
     "best_k_models": dict[str, Tensor],
     **dict.fromkeys(("best_model_score", "current_score", "kth_value"), Tensor | None),
 }
+# Of an EarlyStopping's.
+WAITING = {"wait_count": int, "stopped_epoch": int, "patience": int, "best_score": Tensor}
 
 
 def check_resumable(path: str | Path, checkpoint: Mapping[str, Any], epochs: int | None = None) -> None:
@@ -97,6 +102,46 @@ def _check_complete(owner: str, values: Mapping[str, Any], schema: Mapping[str, 
         raise ValueError(f"its {owner}: {wrong}")
 
 
+def _check_remembered(optimizer: Optimizer, state: Mapping[str, Any]) -> None:
+    """Raises ValueError where an optimizer would not remember of each parameter what it does after a step.
+
+    What that is, one of the same kind tells, after a step with tensors that have shapes and nothing else.
+
+    Args:
+        optimizer: over the parameters.
+        state: what it is to go on from.
+    """
+    groups, saved = optimizer.param_groups, state["param_groups"]
+    if type(optimizer) not in (SGD, Adam, AdamW):
+        return
+    if [len(group["params"]) for group in groups] != [len(group["params"]) for group in saved]:
+        raise ValueError("its optimizer is one of other parameters")
+    parameters = [parameter for group in groups for parameter in group["params"]]
+    shadows = {parameter: torch.empty_like(parameter, device="meta") for parameter in parameters}
+    stepped = type(optimizer)(  # type: ignore[call-arg]  # whose defaults are in the groups
+        [{**group, "params": [shadows[parameter] for parameter in group["params"]]} for group in groups]
+    )
+    for parameter, shadow in shadows.items():
+        shadow.grad = torch.empty_like(shadow) if parameter.requires_grad else None
+    stepped.step()
+    numbers = [number for group in saved for number in group["params"]]
+    for parameter, number in zip(parameters, numbers, strict=True):
+        found = _shapes(state["state"].get(number, {}))
+        expected = _shapes(stepped.state[shadows[parameter]])
+        if found != expected:
+            size = tuple(parameter.shape)
+            raise ValueError(f"of a parameter {size} its optimizer remembers {found}, not {expected}")
+
+
+def _shapes(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The shapes of what an optimizer remembers of a parameter; of what has none, the type."""
+    return {
+        name: () if isinstance(value, int | float) else tuple(getattr(value, "shape", [type(value).__name__]))
+        for name, value in state.items()
+        if value is not None
+    }
+
+
 class Restoring(Callback):
     """Blames a checkpoint for all that goes wrong between a Trainer's setup and its first step.
 
@@ -107,6 +152,7 @@ class Restoring(Callback):
     def __init__(self, path: str | Path | None) -> None:
         self.path = path
         self.under_way = False
+        self.optimizer_states: list[dict[str, Any]] = []
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         self.under_way = self.path is not None
@@ -114,10 +160,19 @@ class Restoring(Callback):
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        for callback in trainer.checkpoint_callbacks:
+        if model_class_in(checkpoint) and checkpoint.get("global_step", 0) > 0:
+            self.optimizer_states = checkpoint.get("optimizer_states", [])
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]  # which it has
             state = checkpoint.get("callbacks", {}).get(callback.state_key)
             if isinstance(callback, ModelCheckpoint) and state:
                 _keep_within(Path(str(callback.dirpath)), state)
+            if isinstance(callback, EarlyStopping) and state:
+                _check_complete("early stopping", state, WAITING)
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        for optimizer, state in zip(trainer.optimizers, self.optimizer_states, strict=False):
+            _check_remembered(optimizer, state)
+        self.optimizer_states = []
 
     def on_train_start(self, *_: Any) -> None:
         self.under_way = False

@@ -5,19 +5,12 @@ from __future__ import annotations
 import time
 import warnings
 from dataclasses import fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import (
-    Callback,
-    Checkpoint,
-    EarlyStopping,
-    ModelCheckpoint,
-    TQDMProgressBar,
-)
+from pytorch_lightning.callbacks import Callback, Checkpoint, TQDMProgressBar
 
 from gdl_numpy.checkpoint import CheckpointError
 from gdl_numpy.history import History
@@ -30,6 +23,7 @@ from gdl_torch.tasks import Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from gdl_numpy.tasks import Metrics
 
@@ -108,19 +102,18 @@ def fit(
         model.configure_optimizers = lambda: optimizer  # type: ignore[method-assign]
         resumed = directory / CHECKPOINT if resume else None
         restoring = Restoring(resumed)
-        best = [] if patience is None else _keep_best(directory, patience)
-        recorder = _Recorder(history, settings, directory, on_epoch)
+        recorder = _Recorder(history, settings, directory, patience, on_epoch)
         trainer = _trainer(
             accelerator,
             progress,
             max_epochs=epochs,
             gradient_clip_val=clip_norm,
-            callbacks=[restoring, _EpochStart(seed, lr_decay), *best, recorder],
+            callbacks=[restoring, _EpochStart(seed, lr_decay), recorder],
             num_sanity_val_steps=0,
         )
         with restoring.blaming(), plain_ctrl_c(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*exists and is not empty")
-            # Of runs from when another callback saved the checkpoints.
+            # Of runs from when other callbacks saved the checkpoints.
             warnings.filterwarnings("ignore", ".*callbacks used to create the checkpoint")
             trainer.fit(model, datamodule=data, ckpt_path=resumed, weights_only=True)
     if patience is not None and history.best_epoch:
@@ -161,19 +154,6 @@ def _trainer(
     )
 
 
-def _keep_best(directory: Path, patience: int) -> list[Callback]:
-    """What saves the best epoch, and stops when no better one comes."""
-    best = ModelCheckpoint(
-        directory,
-        Path(BEST).stem,
-        monitor="val_loss",
-        save_weights_only=True,
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
-    )
-    return [EarlyStopping("val_loss", patience=patience, check_finite=False), best]
-
-
 class _EpochStart(Callback):
     """Makes what an epoch starts with depend on its number only, so that a resumed run loses nothing."""
 
@@ -202,6 +182,8 @@ class _EpochStart(Callback):
 class _Recorder(Checkpoint):
     """Writes the history and saves it, with all else, after each epoch and before the first one.
 
+    With patience also the weights of the best epoch so far; and it ends the training when none is better.
+
     A Checkpoint, since the Trainer calls those last: what other callbacks remember is saved, too.
     """
 
@@ -210,11 +192,13 @@ class _Recorder(Checkpoint):
         history: History,
         settings: dict[str, Any],
         directory: Path,
+        patience: int | None,
         on_epoch: Callable[[History], None] | None,
     ) -> None:
         self.history = history
         self.settings = settings
         self.directory = directory
+        self.patience = patience
         self.on_epoch = on_epoch
         self.start = 0.0
 
@@ -232,6 +216,9 @@ class _Recorder(Checkpoint):
         validation = _metrics(pl_module, logged, "val") if "val_loss" in logged else None
         lr = trainer.optimizers[0].param_groups[0]["lr"]
         self.history.append(train, validation, lr, time.perf_counter() - self.start)
+        if self.patience is not None and self.history.best_epoch == len(self.history):
+            trainer.save_checkpoint(self.directory / BEST, weights_only=True)
+        trainer.should_stop |= self.history.stalled(self.patience)
         trainer.save_checkpoint(self.directory / CHECKPOINT)
         if self.on_epoch is not None:
             self.on_epoch(self.history)

@@ -56,7 +56,7 @@ CLI = (
     "--data DigitsDataModule --trainer.accelerator cpu --trainer.logger false "
     "--trainer.enable_progress_bar false"
 )
-FITTED = f"fit --model MLP --model.hidden_features [8] --trainer.max_epochs 1 {CLI}"
+FITTED = f"fit --model MLP --model.hidden_features [8] --model.optimizer Adam --trainer.max_epochs 1 {CLI}"
 
 
 def _script(name: str) -> Callable[[Path, list[str]], int | None]:
