@@ -8,9 +8,11 @@ Meanwhile nobody else has the folder.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-from contextlib import contextmanager
+import warnings
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
@@ -21,6 +23,7 @@ from gdl_numpy.schema import conforms
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 SETTINGS = "run.json"
@@ -30,6 +33,8 @@ RESULTS = (*CHECKPOINTS.values(), "best.ckpt", "model.safetensors", "history.png
 FILES = (SETTINGS, "history.json", "history.csv", *RESULTS)
 # Stays, empty; what counts is which process has locked it.
 LOCK = ".run.lock"
+# What file systems say that have no locks, as some of those on networks.
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
 @contextmanager
@@ -46,21 +51,21 @@ def holding(out: Path, settings: dict[str, Any], *, resume: bool, overwrite: boo
         ValueError: there is another run in it already, or none to resume, or files that no run wrote; another
             process has it; or it cannot be written to.
     """
-    if resume:
-        _check_the_same(out, settings)
-    else:
-        _check_free(out, overwrite)
+
+    def check() -> None:
+        if resume:
+            _check_the_same(out, settings)
+        else:
+            _check_free(out, overwrite)
+
+    check()  # before anything is made in a folder that is somebody's
     try:
         out.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(out / LOCK)
-        lock.acquire(timeout=0)  # freed by the system when its process ends, in whatever way
-    except Timeout:
-        raise ValueError(
-            f"another run is going on in {out}: wait for its end, or choose another folder with --out"
-        ) from None
+        lock = _locked(out)
     except OSError as error:
         raise _cannot_write(out, error) from error
     with lock:
+        check()  # of what another run may have left meanwhile
         try:
             for name in FILES:
                 remove_leftovers(out / name)
@@ -69,6 +74,21 @@ def holding(out: Path, settings: dict[str, Any], *, resume: bool, overwrite: boo
         except OSError as error:
             raise _cannot_write(out, error) from error
         yield
+
+
+def _locked(out: Path) -> AbstractContextManager[object]:
+    """Takes the lock of a folder, which the system frees when this process ends, in whatever way."""
+    try:
+        return FileLock(out / LOCK).acquire(timeout=0)
+    except Timeout:
+        raise ValueError(
+            f"another run is going on in {out}: wait for its end, or choose another folder with --out"
+        ) from None
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        warnings.warn(f"{out} has no locks ({error.strerror}): start no second run in it", stacklevel=4)
+        return nullcontext()
 
 
 def _cannot_write(out: Path, error: OSError) -> ValueError:

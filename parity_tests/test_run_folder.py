@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -9,6 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from filelock import FileLock
 
 from gdl_numpy.files import replacing
 from gdl_numpy.run_folder import FILES, LOCK, RESULTS, holding
@@ -109,6 +111,32 @@ def test_two_runs_in_one_folder(tmp_path: Path) -> None:
         other.communicate()
     with holding(tmp_path, SETTINGS, resume=True, overwrite=False):
         assert (tmp_path / "checkpoint.safetensors").read_text() == "the other's"
+
+
+def test_a_run_that_another_one_has_left_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the first look at the folder and its lock."""
+    start(tmp_path)
+
+    def acquire(lock: FileLock, **_: object) -> FileLock:
+        (tmp_path / "model.safetensors").write_text("the other's")
+        return lock
+
+    monkeypatch.setattr(FileLock, "acquire", acquire)
+    with pytest.raises(ValueError, match="holds a run already"):
+        start(tmp_path)
+    assert (tmp_path / "model.safetensors").read_text() == "the other's"
+
+
+def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is one that people train on; they are told."""
+
+    def none(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(FileLock, "acquire", none)
+    with pytest.warns(UserWarning, match="has no locks"):
+        start(tmp_path)
+    assert (tmp_path / "run.json").exists()
 
 
 def test_what_killed_runs_left_is_removed_by_the_next(tmp_path: Path) -> None:
