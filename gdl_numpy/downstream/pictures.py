@@ -79,28 +79,44 @@ def draw_nearest(
     from matplotlib.figure import Figure
 
     k = max(indices.shape[1] for indices, _ in neighbours.values())
-    figure = Figure((0.8 * (1 + k * len(neighbours)) + 0.6, 0.95 * len(queries) + 0.5), layout="constrained")
-    parts = figure.subfigures(
-        1, 1 + len(neighbours), width_ratios=[1.1, *[k] * len(neighbours)], squeeze=False
-    )[0]
-    parts[0].suptitle("image", fontsize=10)
-    for panel, image in zip(
-        parts[0].subplots(len(queries), 1, squeeze=False)[:, 0], queries.inputs, strict=True
-    ):
-        show(panel, image)
-    for part, (title, (indices, cosines)) in zip(parts[1:], neighbours.items(), strict=True):
-        part.suptitle(literal(f"nearest, {title}"), fontsize=10)
-        panels = part.subplots(len(queries), k, squeeze=False)
-        for row, label in enumerate(queries.targets):
-            for panel, index, cosine in zip(panels[row], indices[row], cosines[row], strict=True):
-                show(panel, keys.inputs[index], RIGHT if keys.targets[index] == label else WRONG)
-                panel.set_title(f"{cosine:.3f}", fontsize=6, pad=2)
+    width, height = 1.5 + (k + 0.5) * len(neighbours), 1.2 * len(queries) + 0.5  # of an image: 1
+    figure = Figure((0.8 * width, 0.8 * height))
+    axes = figure.add_axes((0, 0, 1, 1))  # one for all: a pair of axes for each image takes seconds
+    axes.set_axis_off()
+    for row, (image, label) in enumerate(zip(queries.inputs, queries.targets, strict=True)):
+        top = 0.5 + 1.2 * row
+        show(axes, image, 0.25, top)
+        for block, (indices, cosines) in enumerate(neighbours.values()):
+            for column, (index, cosine) in enumerate(zip(indices[row], cosines[row], strict=True)):
+                left = 1.5 + (k + 0.5) * block + column
+                show(axes, keys.inputs[index], left, top, RIGHT if keys.targets[index] == label else WRONG)
+                axes.text(left + 0.5, top + 0.05, f"{cosine:.3f}", fontsize=6, ha="center", va="bottom")
+    axes.text(0.75, 0.25, "image", fontsize=10, ha="center", va="center")
+    for block, title in enumerate(neighbours):
+        middle = 1.5 + (k + 0.5) * block + k / 2
+        axes.text(middle, 0.25, literal(f"nearest, {title}"), fontsize=10, ha="center", va="center")
+    axes.set(xlim=(0, width), ylim=(height, 0), aspect="equal")
     return figure
 
 
-def show(panel: Axes, image: Float[np.ndarray, "channels height width"], frame: str | None = None) -> None:
-    """Draws an image of 1 channel, or of 3, from 0 to 1, in a frame of some colour or in none."""
+def show(
+    axes: Axes, image: Float[np.ndarray, "channels height width"], left: float, top: float, frame: str = ""
+) -> None:
+    """Draws an image into a square of side 1, which has another image's square at its side.
+
+    Args:
+        axes: whose y grows downwards.
+        image: of 1 channel, or of 3, from 0 to 1.
+        left: where the square begins.
+        top: where it begins.
+        frame: a colour, or none.
+    """
+    from matplotlib.patches import Rectangle
+
     pixels = image[0] if len(image) == 1 else np.clip(np.moveaxis(image, 0, -1), 0, 1)
-    panel.imshow(pixels, cmap="gray_r", vmin=0, vmax=1)
-    panel.set(xticks=[], yticks=[])
-    panel.spines[:].set(color=frame, linewidth=2, visible=frame is not None)
+    side, gap = 0.85, 0.075
+    corner = (left + gap, top + gap)
+    extent = (corner[0], corner[0] + side, corner[1] + side, corner[1])
+    axes.imshow(pixels, cmap="gray_r", vmin=0, vmax=1, extent=extent)
+    if frame:
+        axes.add_patch(Rectangle(corner, side, side, fill=False, edgecolor=frame, linewidth=2))

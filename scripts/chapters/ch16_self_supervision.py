@@ -197,12 +197,14 @@ pictures = {
     "colours": tint(images),
     "coloured": answers["colour"],
 }
-figure = Figure((0.8 * COLUMNS + 0.5, 6), layout="constrained")
-panels = figure.subplots(len(pictures), COLUMNS)
-for (title, row), places in zip(pictures.items(), panels, strict=True):
-    places[0].set_ylabel(title)
-    for panel, image in zip(places, row, strict=True):
-        show(panel, image)
+figure = Figure((0.8 * (COLUMNS + 1.5), 0.8 * len(pictures)))
+axes = figure.add_axes((0, 0, 1, 1))
+axes.set_axis_off()
+for top, (title, row) in enumerate(pictures.items()):
+    axes.text(1.4, top + 0.5, title, ha="right", va="center")
+    for column, image in enumerate(row):
+        show(axes, image, 1.5 + column, top)
+axes.set(xlim=(0, COLUMNS + 1.5), ylim=(len(pictures), 0), aspect="equal")
 chapter.picture(figure, "pretext")
 
 # %% [markdown]
