@@ -12,6 +12,7 @@ Opened as a notebook, where there is no command line, a script runs with the def
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ import typer
 from matplotlib import rc_context
 
 from gdl_numpy import data
-from gdl_numpy.command_line import run
+from gdl_numpy.command_line import make_console, run, say
 from gdl_numpy.files import check_file, check_folder, naming, save_figure, write_json
 
 if TYPE_CHECKING:
@@ -91,9 +92,12 @@ class Chapter:
         self.conclude(f"skipped, it needs {name}: `python scripts/fetch_data.py {name}`", skipped=name)
         sys.exit(0 if self.has_written_all else 2)
 
-    def say(self, text: object = "") -> None:
-        """Prints a line."""
-        typer.echo(text)
+    def say(self, text: object = "", *whole: object) -> None:
+        """Prints a line; `whole` are parts of it that are to be copied, as in `command_line.say`."""
+        if self.is_notebook:  # where rich's consoles write HTML
+            print(text)
+        else:
+            say(make_console(), str(text), *whole)
 
     def published(
         self,
@@ -122,7 +126,11 @@ class Chapter:
         self.reproduced[side] += same
         text = line.format(*found) if "{}" in line else " ".join([line, *found])
         beside = f"  {'=' if same == len(given) else '≠'} book: {' '.join(e for _, e in given)}"
-        self.say(f"{side:<5}  {text:<{COLUMN}}{beside if given else ''}".rstrip())
+        line = f"{side:<5}  {text:<{COLUMN}}{beside if given else ''}".rstrip()
+        console = make_console()
+        if given and console.is_terminal and len(line) > console.width:  # the book's goes below ours
+            line = f"{side:<5}  {text}\n     {beside}"
+        self.say(line)
         return same == len(given)
 
     def not_run(self, what: str) -> None:
@@ -154,7 +162,7 @@ class Chapter:
 
         The exit code is 1 where a published value was missed, 2 where a file could not be written.
         """
-        self.say(f"\ndrawn in {', '.join(self.pictures)}" if self.pictures else "")
+        self.say(f"\ndrawn in {', '.join(self.pictures)}" if self.pictures else "", *self.pictures)
         counts = ", ".join(f"{side} {self.reproduced[side]} of {self.reached[side]}" for side in SIDES)
         later = f"; only with --full: {', '.join(self.later)}" if self.later else ""
         publishes = any(self.reached.values()) or self.later
@@ -165,7 +173,7 @@ class Chapter:
 
     def conclude(self, result: str, skipped: str = "") -> None:
         """Prints the last line, and writes it where `--json` says."""
-        self.say(f"Chapter {self.number}, {self.title}: {result}")
+        self.say(f"Chapter {self.number}, {self.title}: {result}", *re.findall("`(.*?)`", result))
         if self.summary:
             row: dict[str, Any] = {"chapter": self.number, "title": self.title, "skipped": skipped}
             row |= {side: [self.reproduced[side], self.reached[side]] for side in SIDES}

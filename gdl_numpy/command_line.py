@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 from enum import StrEnum
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import typer
+from rich.cells import cell_len
 from rich.console import Console
+from rich.containers import Lines
+from rich.text import Text
 
 from gdl_numpy.interrupts import CTRL_C, Terminated, as_exceptions
 from gdl_numpy.messages import as_line, plain
 
-if TYPE_CHECKING:
-    from rich.text import Text
+# Stands for a space at which no line may end; of Unicode's private use.
+HELD = "\ue000"
 
 # typer may bring its own copy of click, so that the class is not always click's.
 UsageError: type[Any] = typer.BadParameter.__base__ or Exception
@@ -60,6 +64,41 @@ def make_console(width: int = 0) -> Console:
     if not made.is_terminal:
         made.width = max(made.width, width)
     return made
+
+
+def say(console: Console, text: str | Text, *whole: object, style: str | None = None) -> None:
+    """Prints prose: wrapped at words on a terminal, and in no word; a file has no edge.
+
+    Args:
+        console: where to.
+        text: the prose.
+        whole: parts of it that are to be copied, as paths are: no line ends in them, even at a space.
+        style: of it all.
+    """
+    if not console.is_terminal:
+        console.print(text, soft_wrap=True, style=style)
+        return
+    prose = Text(plain(text)) if isinstance(text, str) else text.copy()
+    for part in (plain(str(part)) for part in whole):
+        prose.plain = prose.plain.replace(part, part.replace(" ", HELD))
+    for given in prose.split("\n", allow_blank=True):
+        for line in at_words(given, console.width):
+            line.plain = line.plain.replace(HELD, " ")
+            console.print(line, soft_wrap=True, style=style)
+
+
+def at_words(line: Text, width: int) -> Lines:
+    """A line in lines of at most `width`, but for words that are longer: rich itself would break those."""
+    starts, used = [], 0
+    for word in re.finditer(r"^\s*\S*\s*|\S+\s*", line.plain):
+        if used and used + cell_len(word[0].rstrip()) > width:
+            starts.append(word.start())
+            used = 0
+        used += cell_len(word[0])
+    lines = line.divide(starts)
+    for part in lines:
+        part.rstrip()
+    return lines
 
 
 def check_cpu(device: Device) -> None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import shlex
 import sys
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-import typer
 from rich.table import Table
 
-from gdl_numpy.command_line import make_console
+from gdl_numpy.command_line import PlainConsole, make_console, say
 from gdl_numpy.data import IGNORED
 from gdl_numpy.messages import counted
 from gdl_numpy.run_folder import CHECKPOINTS, FILES
@@ -41,7 +39,6 @@ def report(
     epoch = (keeps_best and history.best_epoch) or len(history)
     row = history.rows[epoch - 1] if epoch else {}
     console = make_console()
-    say = partial(console.print, soft_wrap=True)
     print_table(console, table_of(row, test, data.unit, title))
     unit, test_examples = "example", data.test.describe().get("examples", 0)
     if test.per_token:
@@ -53,8 +50,8 @@ def report(
     seconds = sum(row["seconds"] for row in history.rows)
     after = f"after {counted(len(history), 'epoch')} in {seconds:.1f} s"
     draw(history, out, title, type(test))
-    say(f"saved in {out}: {', '.join(name for name in FILES if (out / name).exists())}")
-    say(f"{title}: {result} on {counted(test_examples, unit)}, {after}")
+    say(console, f"saved in {out}: {', '.join(name for name in FILES if (out / name).exists())}", out)
+    say(console, f"{title}: {result} on {counted(test_examples, unit)}, {after}")
 
 
 def table_of(row: dict[str, float], test: Metrics, unit: str, title: str) -> Table:
@@ -82,8 +79,9 @@ def say_how_to_go_on(out: Path, saved: History) -> None:
     command = [word for word in sys.orig_argv if word not in ("--resume", "--overwrite")]
     if any((out / name).exists() for name in CHECKPOINTS.values()):
         command.append("--resume")
-    typer.echo(f"\nInterrupted; whole epochs saved in {out}: {len(saved)}. To go on:", err=True)
-    typer.echo(f"  {shlex.join(command)}", err=True)
+    console = PlainConsole(stderr=True)
+    say(console, f"\nInterrupted; whole epochs saved in {out}: {len(saved)}. To go on:", out)
+    console.print(f"  {shlex.join(command)}", soft_wrap=True)
 
 
 def draw(history: History, out: Path, title: str, metrics: type[Metrics]) -> None:

@@ -9,13 +9,15 @@ import io
 import json
 import runpy
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gdl_numpy import data
+from gdl_numpy import chapter, data
 from gdl_numpy.chapter import SIDES, cut
+from gdl_numpy.command_line import PlainConsole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,6 +105,26 @@ chapter.finish()"""
     assert " ".join(lines[1].split()) == "torch Error:0.30000000000000004 Acc:0.5 = book: 0.30000000000000004"
     counts = "published values reproduced: NumPy 1 of 2, torch 1 of 1; only with --full: pass 349"
     assert lines[-1] == f"Chapter 99, A test: {counts}"
+
+
+@pytest.mark.parametrize("width", [80, 40])
+def test_a_narrow_terminal_cuts_no_number(
+    width: int, run: Any, script: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The book's values go below ours, and what does not fit is wrapped between words."""
+    out = io.StringIO()
+    terminal = partial(PlainConsole, file=out, width=width, force_terminal=True, no_color=True)
+    monkeypatch.setattr(chapter, "make_console", lambda *_: terminal())
+    body = """
+chapter.published("Error:{} Acc:{}", (0.1 + 0.2, 1.0), ("0.30000000000000004", "1.0"), "NumPy")
+chapter.say("What is said of it is as long as it takes to be said, and no longer than that, wherever it is")
+chapter.finish()"""
+    assert run(script(body))[0] == 0
+    lines = out.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    assert "       = book: 0.30000000000000004 1.0" in lines
+    words = "What is said of it is as long as it takes to be said, and no longer than that, wherever it is"
+    assert words in " ".join(lines)
 
 
 def test_a_chapter_without_its_data_ends_well(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import pytest
 import typer
 
-from gdl_numpy.command_line import make_console, run
+from gdl_numpy.command_line import PlainConsole, make_console, run, say
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,6 +58,25 @@ def test_what_a_terminal_cannot_say_loses_nothing_else(
     sign = "≤" if encoding == "utf-8" else "?"
     assert f"error {sign} bound" in out
     assert err == f"script.py: mode must be {sign} 1\n"
+
+
+@pytest.mark.parametrize("width", [80, 40, 20])
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_prose_is_wrapped_at_words_and_paths_never(width: int, is_terminal: bool) -> None:
+    """A path or a command is printed so that it can be copied, also where there are spaces in it."""
+    out = io.StringIO()
+    console = PlainConsole(file=out, width=width, force_terminal=is_terminal, no_color=True)
+    path = "/home/somebody/a folder with spaces/and a long name/run.json"
+    prose = "A model that has learned a lot was saved in"
+    say(console, f"\n{prose} {path}: and here is\nhow it ended", path)
+    lines = out.getvalue().splitlines()
+    assert path in out.getvalue()
+    assert out.getvalue().split() == f"{prose} {path}: and here is how it ended".split()
+    assert lines[0] == ""
+    if is_terminal:
+        assert all(len(line) <= width for line in lines if path not in line)
+    else:
+        assert len(lines) == 3
 
 
 def test_exit_codes(app: typer.Typer, capsys: pytest.CaptureFixture[str]) -> None:

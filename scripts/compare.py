@@ -36,7 +36,7 @@ from rich.text import Text
 from threadpoolctl import threadpool_limits
 
 from gdl_numpy.checkpoint import describe_model
-from gdl_numpy.command_line import Device, make_console, run
+from gdl_numpy.command_line import Device, make_console, run, say
 from gdl_numpy.data import DATASETS, load
 from gdl_numpy.files import check_file, check_folder, naming, write_json
 from gdl_numpy.lookup import lookup
@@ -172,14 +172,14 @@ def compare(
     console = make_console(110)
     print_errors(console, rows, steps)
     if left_out:
-        console.print(f"Not for {data}, and left out: {', '.join(left_out)}.", soft_wrap=True)
+        say(console, f"Not for {data}, and left out: {', '.join(left_out)}.")
     print_verdict(console, rows, time.perf_counter() - started)
     if json_file:
         settings = {"devices": devices, "steps": steps, "seed": seed, "book": book}
         write_json(json_file, report_of(rows, settings))
     if plot_dir:
         for path in draw(rows, plot_dir, steps):
-            console.print(f"losses drawn in {path}", soft_wrap=True)
+            say(console, f"losses drawn in {path}", path)
     return int(not all(row.ok for row in rows))
 
 
@@ -325,16 +325,16 @@ def print_verdict(console: Console, rows: Sequence[Row], seconds: float) -> None
     for report in reports:
         if report.first_nan or not report.ok:
             style = "yellow" if report.ok else "red"
-            console.print(str(report), style=style, soft_wrap=True)
+            say(console, str(report), style=style)
     tensors = sum(len(report.comparisons) for report in reports)
     if different:
         found = f"{len(different)} of {counted(len(reports), 'comparison')} found a difference."
-        console.print(found, style="bold red", soft_wrap=True)
+        say(console, found, style="bold red")
         return
     ratio = max((c.ratio for report in reports for c in report.comparisons), default=0)
     took = f" {counted(tensors, 'tensor')} in {seconds:.0f} s, "
     found = f"{took}and no error above {ratio:.0%} of what rounding explains."
-    console.print(Text.assemble(("All agree:", "bold green"), found), soft_wrap=True)
+    say(console, Text.assemble(("All agree:", "bold green"), found))
 
 
 def draw(rows: Sequence[Row], directory: Path, steps: int) -> Iterator[Path]:

@@ -33,7 +33,7 @@ from rich.table import Column, Table
 
 from gdl_numpy import downstream
 from gdl_numpy.checkpoint import load_model
-from gdl_numpy.command_line import Backend, Device, check_cpu, make_console, run
+from gdl_numpy.command_line import Backend, Device, check_cpu, make_console, run, say
 from gdl_numpy.data import DATASETS, Dataset, load
 from gdl_numpy.files import check_file, check_folder, naming, save_figure, write_json
 from gdl_numpy.lookup import lookup
@@ -190,7 +190,7 @@ def use(
     if summary is not None:
         write_json(summary, results)
     paths = draw(encoded, dataset, pictures, tsne, seed)
-    console.print(f"drawn in {', '.join(map(str, paths))}", soft_wrap=True)
+    say(console, f"drawn in {', '.join(map(str, paths))}", *paths)
 
 
 def fraction_of(text: str) -> float:

@@ -23,7 +23,7 @@ import typer
 from rich.table import Column, Table
 from rich.text import Text
 
-from gdl_numpy.command_line import make_console, run
+from gdl_numpy.command_line import make_console, run, say
 from gdl_numpy.data import DATASETS, DataError, Source, data_root, fetch, find
 from gdl_numpy.tables import print_table
 
@@ -78,7 +78,7 @@ def report(sources: list[Source], root: Path) -> None:
                 count = "" if state == "missing" else f"{size:,}"
                 table.add_row(source.name, shown, count, Text(state, STYLES[state]))
     console = make_console()
-    console.print(f"data in {root}", soft_wrap=True)
+    say(console, f"data in {root}", root)
     print_table(console, table)
 
 

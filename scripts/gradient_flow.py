@@ -31,7 +31,7 @@ from rich.text import Text
 
 from gdl_numpy import gradient_flow
 from gdl_numpy.checkpoint import CheckpointError, load_model, load_vocabulary
-from gdl_numpy.command_line import Backend, make_console, run
+from gdl_numpy.command_line import Backend, make_console, run, say
 from gdl_numpy.data import Streams, TextDataModule, TextDataset, Vocabulary, load
 from gdl_numpy.files import check_folder, naming, save_figure
 from gdl_numpy.messages import counted, kind_of, literal
@@ -110,7 +110,7 @@ def show(
     print_clipping(console, clipping)
     path = out / "gradient-flow.png"
     draw(path, subjects, clipping)
-    console.print(f"drawn in {path}", soft_wrap=True)
+    say(console, f"drawn in {path}", path)
 
 
 @dataclass(frozen=True)
