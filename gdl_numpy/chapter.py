@@ -21,13 +21,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import typer
 from matplotlib import rc_context
+from rich.table import Table
 
 from gdl_numpy import data
 from gdl_numpy.command_line import make_console, run, say
 from gdl_numpy.files import check_file, check_folder, naming, save_figure, write_json
+from gdl_numpy.tables import print_table, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from matplotlib.figure import Figure
 
@@ -98,6 +100,15 @@ class Chapter:
             print(text)
         else:
             say(make_console(), str(text), *whole)
+
+    def table(self, heads: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> None:
+        """Prints rows in columns, the first `left` of them of words; as lists where they do not fit."""
+        table = Table(box=None, pad_edge=False)
+        for i, head in enumerate(heads):
+            table.add_column(head, justify="left" if i < left else "right")
+        for row in rows:
+            table.add_row(*map(text_of, row))
+        print_table(make_console(110), table)
 
     def published(
         self,

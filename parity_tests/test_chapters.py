@@ -118,9 +118,11 @@ def test_a_narrow_terminal_cuts_no_number(
     body = """
 chapter.published("Error:{} Acc:{}", (0.1 + 0.2, 1.0), ("0.30000000000000004", "1.0"), "NumPy")
 chapter.say("What is said of it is as long as it takes to be said, and no longer than that, wherever it is")
+chapter.table(["side", *map(str, range(100, 120))], [["NumPy", *["0.25"] * 20]])
 chapter.finish()"""
     assert run(script(body))[0] == 0
     lines = out.getvalue().splitlines()
+    assert "  119: 0.25" in lines
     assert max(map(len, lines)) <= width
     assert "       = book: 0.30000000000000004 1.0" in lines
     words = "What is said of it is as long as it takes to be said, and no longer than that, wherever it is"

@@ -66,15 +66,15 @@ NAMES = ["".join(map(str, pattern)) for pattern in PATTERNS]
 believed: dict[str, list[np.ndarray]] = {}
 for name, (lights, walk) in CROSSINGS.items():
     chapter.say(f"\n{name}: should one walk?")
-    chapter.say(f"{'':23}" + "".join(f"{pattern:>6}" for pattern in NAMES))
+    shown: list[list[str]] = []
     for side, (counter, weigher, _), array in SIDES:
         seen, goals, asked = array(lights), array(walk), array(PATTERNS)
         counted = counter.probability(counter.count(seen, goals > 0.5), asked)
         weights = weigher.descend(array([0.0] * 3), seen, goals, 0.1, chapter.passes(200)).weights[-1]
         believed[name] = [np.asarray(counted), np.asarray(asked @ weights)]
         for learner, values in zip(("counter", "three weights"), believed[name], strict=True):
-            shown = "".join("     ?" if np.isnan(value) else f"{value:6.2f}" for value in values)
-            chapter.say(f"{side:<7}{learner:<16}{shown}")
+            shown.append([side, learner, *("?" if np.isnan(value) else f"{value:.2f}" for value in values)])
+    chapter.table(["side", "learner", *NAMES], shown, left=2)
 
 # %% [markdown]
 # ## Unsupervised: groups in handwritten digits

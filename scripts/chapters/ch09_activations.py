@@ -55,9 +55,7 @@ ACTIVATIONS: dict[str, tuple[nn.Module, torch.nn.Module, str, Any]] = {
     "tanh": (nn.Tanh(), torch.nn.Tanh(), "1 − y²", lambda y: 1 - y**2),
 }
 curves: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-chapter.say(
-    f"{'':9}{'slope':12}{'at −1':>8}{'at 0':>8}{'at 1':>8}   bounded  never falls  apart from nn, torch"
-)
+shown: list[list[str]] = []
 for name, (layer, torch_layer, formula, slope_of) in ACTIVATIONS.items():
     y = layer(x)
     slope = slope_of(y)
@@ -65,10 +63,12 @@ for name, (layer, torch_layer, formula, slope_of) in ACTIVATIONS.items():
     torch_layer(tensor).sum().backward()
     assert tensor.grad is not None
     apart = [np.abs(slope - other).max() for other in (layer.backward(np.ones_like(x)), tensor.grad.numpy())]
-    at = "".join(f"{slope[np.searchsorted(x, place)]:8.3f}" for place in (-1, 0, 1))
+    at = [f"{slope[np.searchsorted(x, place)]:.3f}" for place in (-1, 0, 1)]
     bounded, rises = np.ptp(layer(1e6 * x)) <= 2, bool((np.diff(y) >= 0).all())
-    chapter.say(f"{name:9}{formula:12}{at}   {bounded!s:8} {rises!s:12} {apart[0]:.1g}, {apart[1]:.1g}")
+    shown.append([name, formula, *at, str(bounded), str(rises), f"{apart[0]:.1g}, {apart[1]:.1g}"])
     curves[name] = y, slope
+heads = ["", "slope", "at −1", "at 0", "at 1", "bounded", "never falls", "apart from nn, torch"]
+chapter.table(heads, shown, left=2)
 chapter.say("softmax  (p − y) of its input and cross-entropy together: see below")
 
 # %% [markdown]

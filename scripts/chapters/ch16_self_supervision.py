@@ -222,20 +222,21 @@ subsets = {
 }
 USE: dict[Side, Any] = {"NumPy": downstream, "torch": gdl_torch.downstream}
 seen: dict[tuple[str, Side], tuple[np.ndarray, np.ndarray]] = {}
-chapter.say("\nLinear probe: test accuracy" + "".join(f"{part:>13}" for part in subsets))
+accuracies: list[list[str]] = []
 for kind, sides in models.items():
     for side, encoding in sides.items():
         known, unknown = (
             USE[side].features_of(encoding, part.inputs) for part in (dataset.train, dataset.test)
         )
         seen[kind, side] = known, unknown
-        line = f"  {kind:<18}{side:<7}"
+        accuracies.append([kind, side])
         for drawn in subsets.values():
             found = [
                 downstream.probe_accuracy(known[rows], labels[rows], unknown, test_labels) for rows in drawn
             ]
-            line += f"{np.mean(found):>13.2%}"
-        chapter.say(line)
+            accuracies[-1].append(f"{np.mean(found):.2%}")
+chapter.say("\nLinear probe: test accuracy")
+chapter.table(["features", "side", *subsets], accuracies, left=2)
 
 # %% [markdown]
 # ## What it finds alike
