@@ -76,8 +76,8 @@ class Streams(DataLoader):
             where = f"in the {PARTS[part]} part " if part else ""
             raise ValueError(
                 f"Streams: {where}the text has {counted(len(ids), 'token')}, but "
-                f"{counted(streams, 'stream')} in chunks of {chunk} need at least {needed:,}: "
-                "take a longer text, or a smaller batch_size or chunk"
+                f"{streams} stream{'' if streams == 1 else 's'} in chunks of {chunk} need "
+                f"at least {needed:,}: take a longer text, or a smaller batch_size or chunk"
             )
         self.ids = ids
         self.chunk = chunk

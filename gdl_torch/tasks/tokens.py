@@ -54,6 +54,6 @@ class ReadsTokens(Task):
         if len(vocabulary) > self.vocab_size:
             raise ValueError(
                 f"{type(self).__name__} was built for {counted(self.vocab_size, 'token')}, but the data has "
-                f"{len(vocabulary)}: give vocab_size={len(vocabulary)}"
+                f"{len(vocabulary):,}: give vocab_size={len(vocabulary)}"
             )
         self.vocabulary = vocabulary
