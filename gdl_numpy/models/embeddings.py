@@ -94,7 +94,7 @@ class SentimentClassifier(ReadsIds):
         """Adds to the gradients; returns that of the weights, if there are any."""
         grad: Any = self.classifier.backward(grad_output[:, None])
         grad = self.dropout.backward(grad)
-        grad_weights: Any = self.embedding.backward(self.activation.backward(grad))
+        grad_weights: np.ndarray | None = self.embedding.backward(self.activation.backward(grad))
         return grad_weights
 
 

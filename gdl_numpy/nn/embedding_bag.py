@@ -153,7 +153,7 @@ class EmbeddingBag(Table):
         if weights is None or not self.needs_input_grad:
             return None
         # dL/da_k = dL/dy[b] · W[id_k]
-        grad_weights = np.einsum("kj,kj->k", rows.take(bag_of, axis=0), table.take(ids, axis=0))
+        grad_weights: np.ndarray = np.einsum("kj,kj->k", rows.take(bag_of, axis=0), table.take(ids, axis=0))
         if counted is None:
             return grad_weights
         grad = np.zeros(len(counted), table.dtype)
