@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 
+from typing import Any
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gdl_numpy import models
 from gdl_numpy.data import BagsDataModule, Documents, ReviewDataset, Vocabulary
 from gdl_numpy.data.ngrams import frequent_ngrams, has_ngrams, log_count_ratio, ngrams_in
 from gdl_numpy.models import SentimentClassifier
+from gdl_torch import models as torch_models
 from parity_tests.support import small_reviews
 
 WORDS = st.lists(st.sampled_from(["a", "b", "_", "it's", "."]), max_size=12)
@@ -108,3 +113,14 @@ def test_weights_are_those_of_the_texts_to_learn_from_alone() -> None:
     train = ngrams_in(data.texts["train"].documents, data.vocabulary)
     np.testing.assert_array_equal(data.weights, log_count_ratio(train, data.texts["train"].labels))
     assert "is_good" in data.vocabulary.tokens
+
+
+@pytest.mark.parametrize("side", [models, torch_models], ids=["numpy", "torch"])
+def test_weights_are_for_sums_and_a_start_at_zero_for_slopes(side: Any) -> None:
+    """Both sides say it in the same words, before anything is trained."""
+    as_array = torch.from_numpy if side is torch_models else np.asarray
+    ids, offsets, weights = (as_array(a) for a in (np.array([1, 2]), np.array([0]), np.ones(2, np.float32)))
+    with pytest.raises(ValueError, match=r"weights of words \(--ratio\) are for the mode 'sum', not 'mean'"):
+        side.SentimentClassifier(5, 3, "mean")(ids, offsets, weights)
+    with pytest.raises(ValueError, match="zero_embedding is for sigmoid and tanh, relu would never learn"):
+        side.SentimentClassifier(5, 3, activation="ReLU", zero_embedding=True)

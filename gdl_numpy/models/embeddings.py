@@ -85,7 +85,14 @@ class SentimentClassifier(ReadsIds):
             ids: the words of all reviews, one review after the other, in [0, vocab_size).
             offsets: where each review begins.
             weights: of the words in the sum; None for ones.
+
+        Raises:
+            ValueError: weights for a mean.
         """
+        if weights is not None and self.embedding.mode != "sum":
+            raise ValueError(
+                "SentimentClassifier: weights of words (--ratio) are for the mode 'sum', not 'mean'"
+            )
         hidden = self.dropout(self.activation(self.embedding(ids, offsets, weights)))
         logits: np.ndarray = self.classifier(hidden)[:, 0]
         return logits
