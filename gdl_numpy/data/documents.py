@@ -18,7 +18,7 @@ import numpy as np
 from gdl_numpy.data.vocabulary import UNKNOWN, Vocabulary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from jaxtyping import Bool, Int64
 
@@ -96,13 +96,18 @@ class Documents:
             )
 
     @classmethod
-    def of(cls, texts: Iterable[str]) -> Documents:
-        """Returns the texts, in the vocabulary of all their words, which are sorted by code points."""
+    def of(cls, texts: Iterable[str], split: Callable[[str], list[str]] = split_words) -> Documents:
+        """Returns the texts, in the vocabulary of all their words, which are sorted by code points.
+
+        Args:
+            texts: each a document.
+            split: finds the words of a text, in none of which is a space.
+        """
         places: defaultdict[str, int] = defaultdict(lambda: len(places))  # each word's, as they first appear
         places[UNKNOWN] = 0
         pieces, lengths = [np.zeros(0, np.int32)], [0]
         for text in texts:
-            words = split_words(text)
+            words = split(text)
             pieces.append(np.fromiter(map(places.__getitem__, words), np.int32, len(words)))
             lengths.append(len(words))
         first, *others = places
