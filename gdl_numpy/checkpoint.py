@@ -23,7 +23,7 @@ import safetensors.numpy
 from gdl_numpy.data.vocabulary import Vocabulary
 from gdl_numpy.files import replacing
 from gdl_numpy.lookup import lookup
-from gdl_numpy.messages import reason_of
+from gdl_numpy.messages import counted, kind_of, reason_of
 from gdl_numpy.models import MODELS
 from gdl_numpy.schema import arguments_fault, completed, fault, same_json
 
@@ -85,7 +85,7 @@ def save_checkpoint(path: str | Path, tensors: Mapping[str, np.ndarray], metadat
 def _plain_number(value: object) -> object:
     if isinstance(value, np.generic):
         return value.item()
-    raise TypeError(f"it holds a {type(value).__name__}")
+    raise TypeError(f"it holds {kind_of(value)}")
 
 
 def load_checkpoint(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -284,7 +284,7 @@ def check_size(vocabulary: Vocabulary, hparams: Mapping[str, Any]) -> None:
     """Raises ValueError for a vocabulary with ids that are too large for a model of these arguments."""
     size = hparams.get("vocab_size", len(vocabulary))
     if not isinstance(size, int) or len(vocabulary) > size:
-        raise ValueError(f"it has {len(vocabulary):,} tokens for a model of {size}")
+        raise ValueError(f"it has {counted(len(vocabulary), 'token')} for a model of {size}")
 
 
 def load_vocabulary(path: str | Path) -> Vocabulary:

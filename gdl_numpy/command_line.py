@@ -6,12 +6,12 @@ import io
 import os
 import sys
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
 
-from gdl_numpy.interrupts import CTRL_C, TERMINATED, Terminated, as_exceptions
+from gdl_numpy.interrupts import CTRL_C, Terminated, as_exceptions
 from gdl_numpy.messages import as_line, plain
 
 if TYPE_CHECKING:
@@ -43,7 +43,12 @@ class PlainConsole(Console):
 
     def on_broken_pipe(self) -> None:
         """Goes on where nobody reads on, as in `| head`: what goes into files is written all the same."""
-        os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
+        send_nowhere(self.file)
+
+
+def send_nowhere(stream: IO[str]) -> None:
+    """What is left in the buffer of a closed stream has to go somewhere, or Python complains at its exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def make_console(width: int = 0) -> Console:
@@ -74,20 +79,32 @@ def run(app: typer.Typer, script: str, arguments: list[str]) -> int:
         arguments: those after the script's name.
 
     Returns:
-        the exit code: the command's own, 2 for bad usage and bad files, 130 for Ctrl-C, 143 for SIGTERM.
+        the exit code: the command's own; 0 where nobody reads on, as in `| head`; 2 for bad usage and bad
+        files; 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+    code = 0
     try:
         with as_exceptions():
-            return int(app(arguments, standalone_mode=False) or 0)
+            code = int(app(arguments, standalone_mode=False) or 0)
+            sys.stdout.flush()  # here, where it can be dealt with that nobody reads on
+            return code
     except (KeyboardInterrupt, typer.Abort):
         return CTRL_C
-    except Terminated:
-        return TERMINATED
+    except Terminated as end:
+        return end.code
+    except SystemExit as end:
+        if not isinstance(end.__context__, BrokenPipeError):  # which click makes an exit code of
+            raise
+        send_nowhere(sys.stdout)
+        return 0
     except UsageError as error:
-        message = str(error.format_message())
+        message = what_is_wrong(error)
+    except BrokenPipeError:
+        send_nowhere(sys.stdout)
+        return code
     except OSError as error:
         message = f"{error.filename}: {error.strerror}" if error.filename else str(error)
     except (ValueError, IndexError) as error:
@@ -97,3 +114,18 @@ def run(app: typer.Typer, script: str, arguments: list[str]) -> int:
     if message:  # there is none with the help that stands in for a missing command line
         typer.echo(f"{script}: {as_line(message)}", err=True)
     return 2
+
+
+def what_is_wrong(error: Any) -> str:
+    """A usage error in words: the option, what is allowed, and what it got.
+
+    Typer hands on the words of pydantic, which checks the values; they leave out the value, or repeat it.
+    """
+    cause = error.__cause__ or error.__context__
+    if not (isinstance(cause, ValueError) and hasattr(cause, "errors") and getattr(error, "param", None)):
+        return str(error.format_message())
+    (found, *_) = cause.errors()
+    name = max(error.param.opts, key=len) if error.param.param_type_name == "option" else error.param.name
+    reason = found["msg"].removeprefix("Value error, ").partition(", unable to parse")[0].rstrip(".")
+    value = repr(found["input"])
+    return f"{name}: {reason}" if value in reason else f"{name}: {reason}, got {value}"

@@ -102,6 +102,21 @@ def write_json(path: str | Path, content: Any) -> None:
         temporary.write_text(json.dumps(content, indent=1) + "\n")
 
 
+def check_link(option: str, path: Path | None) -> None:
+    """Refuses a link to nowhere, of which the system says that it exists, and that it does not.
+
+    Raises:
+        ValueError: it is one; or one is among the folders that it is in.
+    """
+    for place in () if path is None else (path, *path.parents):
+        if place.is_symlink() and not place.exists():
+            target = place.readlink()
+            raise ValueError(
+                f"{place} is a link to {target}, which does not exist: make that folder, or choose another "
+                f"with {option}"
+            )
+
+
 def check_folder(option: str, folder: Path | None) -> None:
     """Makes a folder for results, before the work that they are the results of.
 
@@ -112,6 +127,7 @@ def check_folder(option: str, folder: Path | None) -> None:
     Raises:
         ValueError: no file can be written there.
     """
+    check_link(option, folder)
     if folder is not None:
         with _refusing(option, folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -122,6 +138,7 @@ def check_folder(option: str, folder: Path | None) -> None:
 def check_file(option: str, path: Path | None) -> None:
     """The same for a file that is to be written in the end; what is there stays as it is."""
     if path is not None:
+        check_link(option, path.parent)
         with _refusing(option, path):
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.is_dir():

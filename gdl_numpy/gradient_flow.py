@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from gdl_numpy.messages import kind_of, with_article
 from gdl_numpy.models import LSTMLanguageModel, RNNLanguageModel
 from gdl_numpy.nn import CrossEntropyLoss, Module, ReLU, Sigmoid
 from gdl_numpy.optim import SGD
@@ -101,7 +102,7 @@ def check_reach(model: Any, known: tuple[type, ...], shape: tuple[int, ...], ste
     """Raises ValueError for what `gradient_reach` cannot go back through, here or in torch."""
     if not isinstance(model, known):
         names = " or ".join(kind.__name__ for kind in known)
-        raise ValueError(f"gradient_reach expects an {names}, got a {type(model).__name__}")
+        raise ValueError(f"gradient_reach expects {with_article(names)}, got {kind_of(model)}")
     if steps < 1:
         raise ValueError(f"gradient_reach expects steps of at least 1, got {steps}")
     if len(shape) != 2 or shape[0] < steps + 2 or shape[1] < 1:

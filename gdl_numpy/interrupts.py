@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, for the scripts: at any moment an orderly end, and no traceback.
+"""Ctrl-C, SIGTERM and SIGHUP, for the scripts: at any moment an orderly end, and no traceback.
 
 Standard library only: `exit_on_ctrl_c` is called before anything that takes long to import.
 """
@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,10 +19,13 @@ if TYPE_CHECKING:
 # What shells say of a process that a signal has ended.
 CTRL_C = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
+HANGUP = getattr(signal, "SIGHUP", None)  # of the terminal; Windows has none
 
 
 class Terminated(SystemExit):
-    """SIGTERM: an end with exit code 143, on the way to which all can be saved that Ctrl-C saves."""
+    """SIGTERM or SIGHUP: an end with exit code 143 or 129; all can be saved first that Ctrl-C saves."""
+
+    code: int
 
 
 def exit_on_ctrl_c() -> None:
@@ -42,15 +46,17 @@ def end_silently_on_ctrl_c() -> None:
 
 @contextmanager
 def as_exceptions() -> Iterator[None]:
-    """Within, Ctrl-C raises KeyboardInterrupt and SIGTERM raises Terminated."""
+    """Within, Ctrl-C raises KeyboardInterrupt, and SIGTERM and SIGHUP raise Terminated."""
     if threading.current_thread() is not threading.main_thread():  # which has no say in signals
         yield
         return
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    ends = [signal.SIGTERM] if HANGUP is None else [signal.SIGTERM, HANGUP]
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, *ends)}
     if handlers[signal.SIGINT] is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    if handlers[signal.SIGTERM] is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _terminate)
+    for number in ends:
+        if handlers[number] is signal.SIG_DFL:  # SIGHUP is ignored under nohup
+            signal.signal(number, _terminate)
     try:
         yield
     finally:
@@ -58,5 +64,16 @@ def as_exceptions() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _terminate(*_: object) -> None:
-    raise Terminated(TERMINATED)
+def _terminate(number: int, _: object) -> None:
+    if number == HANGUP:
+        _leave_terminal()
+    raise Terminated(128 + number)
+
+
+def _leave_terminal() -> None:
+    """Sends what is still to be said nowhere, where a terminal is gone: an error, said there, is another."""
+    for descriptor in (1, 2):
+        with suppress(OSError):  # it may be closed
+            is_device = stat.S_ISCHR(os.fstat(descriptor).st_mode)
+            if is_device and not os.isatty(descriptor):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)

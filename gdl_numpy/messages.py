@@ -29,3 +29,20 @@ def as_line(message: str) -> str:
     """A message as one line that can be read, whatever names and values from files are in it."""
     line = " ".join(plain(message).split())
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 300]} … {line[-300:]}"
+
+
+def counted(number: int, unit: str) -> str:
+    """How many there are: "1 epoch", "2,000 epochs", "3 batches"."""
+    plural = f"{unit}es" if unit.endswith(("s", "x", "tch", "sh")) else f"{unit}s"
+    return f"{number:,} {unit if number == 1 else plural}"
+
+
+def with_article(name: str) -> str:
+    """A name with its article, as it is spoken: "an MLP", "a CNN", "an Embedding", "a TripletMarginLoss"."""
+    is_spelt = name[:2].isupper() or name == "ndarray"
+    return f"{'an' if name[:1] in ('AEFHILMNORSXn' if is_spelt else 'AEIOUaeiou') else 'a'} {name}"
+
+
+def kind_of(value: object) -> str:
+    """The name of its class, with an article."""
+    return with_article(type(value).__name__)

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from gdl_numpy.command_line import make_console
 from gdl_numpy.data import IGNORED
+from gdl_numpy.messages import counted
 from gdl_numpy.run_folder import CHECKPOINTS, FILES
 from gdl_numpy.tables import print_table
 
@@ -50,10 +51,10 @@ def report(
     if test.decisive == "loss" and "validation_loss" in row:
         result = f"validation loss {row['validation_loss']:.4f}, {result}"
     seconds = sum(row["seconds"] for row in history.rows)
-    after = f"after {len(history)} epochs in {seconds:.1f} s"
+    after = f"after {counted(len(history), 'epoch')} in {seconds:.1f} s"
     draw(history, out, title, type(test))
     say(f"saved in {out}: {', '.join(name for name in FILES if (out / name).exists())}")
-    say(f"{title}: {result} on {test_examples:,} {unit}s, {after}")
+    say(f"{title}: {result} on {counted(test_examples, unit)}, {after}")
 
 
 def table_of(row: dict[str, float], test: Metrics, unit: str, title: str) -> Table:

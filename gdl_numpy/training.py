@@ -23,7 +23,6 @@ from dataclasses import astuple, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tqdm import tqdm
 
 from gdl_numpy.checkpoint import (
     CheckpointError,
@@ -33,7 +32,9 @@ from gdl_numpy.checkpoint import (
     save_checkpoint,
 )
 from gdl_numpy.history import History
+from gdl_numpy.messages import counted
 from gdl_numpy.nn.checks import state_dict_faults
+from gdl_numpy.progress import Bar
 from gdl_numpy.schema import completed, same_json
 
 if TYPE_CHECKING:
@@ -87,9 +88,13 @@ def evaluate(task: Task, batches: DataLoader, *, progress: bool = False) -> Metr
     task = copy.copy(task)  # with the same model; a training that is under way keeps its own state
     task.eval().begin(batches.continues)
     try:
-        for inputs, targets in tqdm(batches, desc="evaluate", unit="step", leave=False, disable=not progress):
-            task(inputs, targets)
-            mean.add(task.metrics, task.count)
+        # Closed by `with`, also after Ctrl-C: else it would be drawn again after what is said of that.
+        with Bar(
+            batches, desc="evaluate", unit="step", leave=False, dynamic_ncols=True, disable=not progress
+        ) as bar:
+            for inputs, targets in bar:
+                task(inputs, targets)
+                mean.add(task.metrics, task.count)
     finally:
         task.train(was_training)
     return mean.metrics
@@ -154,7 +159,7 @@ def fit(
     history = run.history
     if len(history) > epochs:
         raise ValueError(
-            f"fit: {checkpoint} has {len(history)} epochs already, more than epochs={epochs}: "
+            f"fit: {checkpoint} has {counted(len(history), 'epoch')} already, more than epochs={epochs}: "
             "give more, or start over"
         )
     if resume and on_epoch is not None:  # a kill may have come between the last checkpoint and this
@@ -183,8 +188,8 @@ def fit(
     return history
 
 
-def _bar(title: str, steps: int, shown: bool) -> Any:  # tqdm's class is generic for type checkers only
-    return tqdm(total=steps, desc=title, unit="step", dynamic_ncols=True, disable=not shown)
+def _bar(title: str, steps: int, shown: bool) -> Bar:
+    return Bar(total=steps, desc=title, unit="step", dynamic_ncols=True, disable=not shown)
 
 
 def check_reduction(function: str, task: Task) -> None:

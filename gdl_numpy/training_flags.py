@@ -24,7 +24,9 @@ from gdl_numpy.data import (
 from gdl_numpy.data.choice import names_of
 from gdl_numpy.data.dataset import TextDataset
 from gdl_numpy.data.module import LEAST, kinds_of
+from gdl_numpy.files import check_link
 from gdl_numpy.lookup import lookup
+from gdl_numpy.messages import counted
 from gdl_numpy.models import TransitionMatrixLM
 from gdl_numpy.optim import OPTIMIZERS
 from gdl_numpy.options import flag, options_of
@@ -142,8 +144,9 @@ class TrainingFlags:
             if last > math.log10(LARGEST):
                 raise ValueError(
                     f"--lr-decay {self.lr_decay} makes the learning rate more than {LARGEST:g} within "
-                    f"{self.epochs} epochs"
+                    f"{counted(self.epochs, 'epoch')}"
                 )
+        check_link("--out", self.out)
         if self.resume and self.overwrite:
             raise ValueError("--resume goes on with a run and --overwrite starts over: give one of them")
         if self.momentum != 0 and self.optimizer != "SGD":

@@ -8,7 +8,8 @@ r"""Train, validate, test and predict, by flags or by YAML.
 
 The size of the images, the number of classes and that of tokens are the data's: the model is built for
 them. Bad usage ends with one line and exit code 2; with JSONARGPARSE_DEBUG=1 in the environment, with its
-traceback. Ctrl-C ends with exit code 130, SIGTERM with 143; the last epoch's checkpoint is whole.
+traceback. Ctrl-C ends with exit code 130, SIGTERM with 143, SIGHUP with 129; the last epoch's checkpoint is
+whole.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from gdl_torch.data import DATA_MODULES
 from gdl_torch.interrupts import plain_ctrl_c
 from gdl_torch.models import MODELS
 from gdl_torch.predictions import PredictionsFile
+from gdl_torch.progress import FittingProgressBar
 from gdl_torch.restoring import Restoring, check_resumable
 
 # What the parser says about its own insides, around the sentence that helps.
@@ -49,7 +51,10 @@ PARSER_NOISE = re.compile(
 )
 
 # How Lightning's notes begin that say nothing new: see `quiet`.
-UNASKED = re.compile("💡 Tip|Seed set to|[GT]PU available: |Restoring states from")
+UNASKED = re.compile(
+    "💡 Tip|Seed set to|[GT]PU available: |Restoring states from|The following callbacks returned in"
+    "|\nDetected KeyboardInterrupt"
+)
 
 # A --ckpt_path that is no file: one that this process wrote, or is handed by a cluster.
 FOUND_BY_LIGHTNING = re.compile(r"(best|last|hpc|registry(:.*)?)$")
@@ -148,6 +153,7 @@ class CLI(LightningCLI):
             subclass_mode_model=True,
             subclass_mode_data=True,
             parser_class=Parser,
+            parser_kwargs={"prog": "python -m gdl_torch"},
             save_config_callback=SaveConfig,
             seed_everything_default=0,
             trainer_defaults={
@@ -207,11 +213,20 @@ class CLI(LightningCLI):
             trainer = super().instantiate_trainer(**kwargs)
         except MisconfigurationException as error:
             raise ValueError(f"this machine cannot do what the --trainer flags ask for: {error}") from error
+        given = self._get(self.config_init, "trainer")["callbacks"]
+        bar = trainer.progress_bar_callback
+        if bar is not None and bar not in (
+            given if isinstance(given, list) else [given]
+        ):  # Lightning's choice
+            trainer.callbacks[trainer.callbacks.index(bar)] = FittingProgressBar()  # type: ignore[attr-defined]
         self.restoring = Restoring(self.config[self.config.subcommand].ckpt_path)
         trainer.callbacks.insert(0, self.restoring)  # type: ignore[attr-defined]
         return trainer
 
     def _run_subcommand(self, subcommand: str) -> None:
+        for callback in self.trainer.callbacks if subcommand == "predict" else ():  # type: ignore[attr-defined]
+            if isinstance(callback, PredictionsFile):
+                callback.check_free(self.trainer)
         with self.restoring.blaming():
             super()._run_subcommand(subcommand)
 
@@ -228,8 +243,9 @@ def quiet() -> None:
     # That is what --optimizer is for.
     warnings.filterwarnings("ignore", ".*configure_optimizers` will be overridden", UserWarning)
     # Advertisements; the seed, which is kept with the run's configuration; and what the machine has, also
-    # before a run that is refused. Of a GPU that is there and not used, Lightning warns; and once a
-    # checkpoint is restored, it says so.
+    # before a run that is refused; which progress bar it is; and Ctrl-C, of which its user
+    # knows. Of a GPU that is there and not used, Lightning warns; and once a checkpoint is restored, it says
+    # so.
     for name in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.seed"):
         logging.getLogger(name).addFilter(lambda record: not UNASKED.match(record.getMessage()))
 

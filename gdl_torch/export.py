@@ -106,6 +106,15 @@ def export_checkpoint(ckpt: str | Path, path: str | Path) -> None:
     save_numpy_model(path, twin, vocabulary)
 
 
+def is_exported(path: Path) -> bool:
+    """Whether a file holds a model and nothing else, as `save_model` writes it; a training's holds more."""
+    try:
+        _, metadata = load_checkpoint(path)
+    except CheckpointError:
+        return False
+    return {"model", "hparams"} <= metadata.keys() <= {"model", "hparams", "vocabulary"}
+
+
 def _read(ckpt: str | Path) -> tuple[Module, Vocabulary | None]:
     """NumPy's twin of the model in a Lightning checkpoint, and its vocabulary, if it has one."""
     checkpoint = read_checkpoint(ckpt)
@@ -133,9 +142,16 @@ def export(
     out: Annotated[
         Path | None, typer.Argument(help="file to write; else CKPT with the suffix .safetensors")
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="replace OUT, whatever it is; an exported model always is")
+    ] = False,
 ) -> None:
     """Exports the model in a Lightning checkpoint to a file that gdl_numpy loads, even without torch."""
     out = out or ckpt.with_suffix(".safetensors")
+    if out.exists() and not (overwrite or out.samefile(ckpt) or is_exported(out)):
+        raise ValueError(
+            f"{out} is there, and no exported model: choose another file, or replace it with --overwrite"
+        )
     export_checkpoint(ckpt, out)
     typer.echo(f"wrote {out}")
 

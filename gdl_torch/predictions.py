@@ -11,6 +11,7 @@ from pytorch_lightning.callbacks import BasePredictionWriter
 from torch import Tensor
 
 from gdl_numpy.files import replacing
+from gdl_numpy.messages import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +26,21 @@ class PredictionsFile(BasePredictionWriter):
     def __init__(self) -> None:
         super().__init__(write_interval="epoch")
 
+    def check_free(self, trainer: pl.Trainer) -> None:
+        """Refuses, before the work, to replace what is there: without a logger that is the user's folder.
+
+        Raises:
+            ValueError: there is a predictions.csv already.
+        """
+        if (path := self.path(trainer)).exists():
+            raise ValueError(
+                f"{path} is there already: move it away, or choose another folder with "
+                "--trainer.default_root_dir"
+            )
+
+    def path(self, trainer: pl.Trainer) -> Path:
+        return Path(trainer.log_dir or trainer.default_root_dir) / "predictions.csv"
+
     def write_on_epoch_end(
         self,
         trainer: pl.Trainer,
@@ -38,9 +54,8 @@ class PredictionsFile(BasePredictionWriter):
             shares: list[list[tuple[int, int]]] = [[]] * trainer.world_size
             torch.distributed.all_gather_object(shares, found)
             found = [row for share in shares for row in share]
-        folder = trainer.log_dir or trainer.default_root_dir
+        path = self.path(trainer)  # of all devices, which agree on it
         if trainer.is_global_zero:
-            path = Path(folder) / "predictions.csv"
             with replacing(path) as temporary:
                 temporary.write_text("".join(["index,class\n", *(f"{i},{c}\n" for i, c in sorted(found))]))
-            print(f"wrote {len(found)} predictions to {path}")
+            print(f"wrote {counted(len(found), 'prediction')} to {path}")

@@ -169,6 +169,21 @@ def test_run_all_has_a_line_for_each_chapter(
     assert module["main"](arguments) == 0
 
 
+@pytest.mark.parametrize(
+    "arguments", [["ch03"], ["--x"], ["ch03", "--x"], ["--passes", "0"], ["--json", "f"]]
+)
+def test_run_all_refuses_at_once_what_no_chapter_takes(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main = runpy.run_path(str(FOLDER / "run_all.py"))["main"]
+    monkeypatch.setitem(main.__globals__, "run_chapter", None)
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    (line,) = captured.err.splitlines()
+    assert line.startswith("run_all.py: ")
+    assert captured.out == ""
+
+
 @pytest.mark.parametrize(("encoding", "sign"), [("utf-8", "≠"), ("cp1252", "?")])
 def test_run_all_says_what_it_can_on_any_terminal(
     encoding: str, sign: str, monkeypatch: pytest.MonkeyPatch

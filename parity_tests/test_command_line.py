@@ -6,8 +6,9 @@ import io
 import os
 import subprocess
 import sys
+from enum import StrEnum
 from textwrap import dedent
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import pytest
 import typer
@@ -18,12 +19,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+class Colour(StrEnum):
+    red = "red"
+    blue = "blue"
+
+
 @pytest.fixture
 def app() -> typer.Typer:
     app = typer.Typer(add_completion=False)
 
     @app.command()
-    def command(mode: str = "print") -> int:
+    def command(
+        mode: str = "print", colour: Colour = Colour.red, count: Annotated[int, typer.Option(min=1)] = 1
+    ) -> int:
         if mode == "interrupt":
             raise KeyboardInterrupt
         if mode == "refuse":
@@ -59,6 +67,48 @@ def test_exit_codes(app: typer.Typer, capsys: pytest.CaptureFixture[str]) -> Non
     assert run(app, "script.py", ["--mood", "bad"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("script.py: No such option: --mood")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "expected"),
+    [
+        ("--colour", "green", "'green' is not one of 'red', 'blue'"),
+        ("--count", "many", "Input should be a valid integer, got 'many'"),
+        ("--count", "0", "Input should be greater than or equal to 1, got '0'"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_option_and_what_is_allowed(
+    option: str, value: str, expected: str, app: typer.Typer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(app, "script.py", [option, value]) == 2
+    assert capsys.readouterr().err == f"script.py: {option}: {expected}\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="closes a pipe as POSIX does")
+@pytest.mark.parametrize("lines", [1, 10_000])
+def test_a_script_that_nobody_reads_on_ends_quietly(lines: int) -> None:
+    """As in `| head -1`: whether the lines are written at once or at the end."""
+    program = f"""
+        import sys, typer
+        from gdl_numpy.command_line import run
+        app = typer.Typer()
+        @app.command()
+        def command() -> int:
+            input()
+            for _ in range({lines}):
+                typer.echo("a line")
+            return 0
+        sys.exit(run(app, "script.py", []))
+    """
+    with subprocess.Popen([sys.executable, "-c", dedent(program)], stdin=-1, stdout=-1, stderr=-1) as process:
+        assert process.stdin
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        process.stdin.write(b"go\n")
+        process.stdin.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
 
 
 @pytest.mark.skipif(os.name == "nt", reason="closes a pipe as POSIX does")

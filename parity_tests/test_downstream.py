@@ -266,7 +266,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "batch_size": (lambda: downstream.features_of(encoder(), DIGITS.test.inputs, 0), "batch_size"),
     "map of one": (lambda: downstream.on_a_plane(POINTS[:1]), "2 points or more"),
     "t-SNE of few": (lambda: downstream.on_a_plane(POINTS, tsne=True), "31 points or more"),
-    "no trunk": (lambda: downstream.check_encoder(MLP(rng=0), DIGITS), "a MLP has no trunk"),
+    "no trunk": (lambda: downstream.check_encoder(MLP(rng=0), DIGITS), "an MLP has no trunk"),
     "shape": (lambda: downstream.check_encoder(ContrastiveEncoder(rng=0), DIGITS), r"have shape \(1, 8, 8\)"),
 }
 
@@ -354,7 +354,7 @@ def test_the_script_says_what_is_wrong_in_one_line(
     save_model(mlp, MLP(rng=0))
     save_model(mnist_sized, ContrastiveEncoder(hidden_features=(4,), rng=0))
     for arguments, message in [
-        ([str(mlp)], "a MLP has no trunk"),
+        ([str(mlp)], "an MLP has no trunk"),
         ([str(mnist_sized)], "takes images of shape (1, 28, 28)"),
         ([str(checkpoint), "--fractions", "0.001"], "leaves none of class 0"),
         ([str(checkpoint), "--fractions", "a"], "--fractions expects numbers"),

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from gdl_numpy import models as numpy_models
-from gdl_numpy.checkpoint import CheckpointError
+from gdl_numpy.checkpoint import CheckpointError, save_checkpoint
 from gdl_numpy.checkpoint import load_model as load_numpy_model
 from gdl_numpy.checkpoint import save_model as save_numpy_model
 from gdl_numpy.data import load
@@ -222,3 +222,21 @@ def test_export_says_which_file_is_missing_or_cannot_be_written(
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith(f"gdl_torch.export: {message}")
         assert ckpt.read_bytes() == content
+
+
+def test_export_replaces_exported_models_only(
+    ckpt: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not a file of the user's, nor what a training goes on from, unless that is asked for."""
+    notes, training = tmp_path / "notes.txt", tmp_path / "checkpoint.safetensors"
+    notes.write_text("mine")
+    save_checkpoint(training, {"weight": np.zeros(2)}, {"model": "MLP", "hparams": {}, "history": []})
+    for path in (notes, training):
+        before = path.read_bytes()
+        assert main([str(ckpt), str(path)]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"gdl_torch.export: {path} is there, and no exported model: ")
+        assert path.read_bytes() == before
+        assert main([str(ckpt), str(path), "--overwrite"]) == 0
+        assert main([str(ckpt), str(path)]) == 0  # which is one now
+        load_numpy_model(path)

@@ -81,6 +81,27 @@ def test_test_and_predict_take_the_model_from_the_checkpoint(
     assert f"wrote 360 predictions to {path}" in printed
 
 
+def test_predictions_of_before_are_not_replaced(
+    ckpt: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a logger they would be in the user's folder; refused before the work, in one line."""
+    path = tmp_path / "predictions.csv"
+    path.write_text("mine")
+    monkeypatch.delattr(Classification, "predict_step")  # so that no work can be done
+    line = ("predict", "--data", "DigitsDataModule", "--ckpt_path", str(ckpt), "--trainer.logger", "false")
+    with pytest.raises(SystemExit, match="2"):
+        gdl_torch(tmp_path, *line, *QUIET)
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith(f"error: {path} is there already: move it away, or choose another folder with")
+    assert path.read_text() == "mine"
+
+
+def test_help_says_how_it_is_called(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        gdl_torch(tmp_path, "--help")
+    assert capsys.readouterr().out.startswith("usage: python -m gdl_torch ")
+
+
 TEXT_LIMITS = [f"--trainer.limit_{part}_batches=3" for part in ("train", "val", "test")]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import runpy
 import signal
@@ -286,6 +287,16 @@ def test_text_streams_until_ctrl_c(checkpoint: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="pipes close otherwise")
+def test_a_checkpoint_gives_a_terminal_no_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ends of lines and tabs are text; into a file everything goes as it is."""
+    for is_terminal, expected in ((True, "a\n\tb\\x1b[2Jc\n"), (False, "a\n\tb\x1b[2Jc\n")):
+        out = io.StringIO()
+        monkeypatch.setattr(out, "isatty", lambda is_terminal=is_terminal: is_terminal)
+        monkeypatch.setattr(sys, "stdout", out)
+        script["stream"]("a\n", ["\tb", "\x1b[2J", "c"])
+        assert out.getvalue() == expected
+
+
 def test_a_reader_who_has_enough_ends_it_quietly(checkpoint: Path) -> None:
     """As in `generate.py … | head`."""
     with start(checkpoint, "--length", str(10**12), "--stats") as process:

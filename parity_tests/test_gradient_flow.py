@@ -247,4 +247,4 @@ def test_bad_usage_is_one_line_and_exit_code_2(
 def test_a_checkpoint_of_another_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save_model(tmp_path / "mlp.safetensors", MLP(4, (3,), rng=0))
     assert show("--checkpoint", tmp_path / "mlp.safetensors", "--out", tmp_path) == 2
-    assert "holds a MLP: give the checkpoint of an RNN or LSTM" in capsys.readouterr().err
+    assert "holds an MLP: give the checkpoint of an RNN or LSTM" in capsys.readouterr().err

@@ -151,7 +151,7 @@ def test_sentences_say_what_a_resumed_run_must_share() -> None:
 def test_a_sentence_without_a_target_is_named() -> None:
     sentences = [np.arange(3), np.arange(1)]
     assert len(list(Sentences(sentences, 1, ahead=0))) == 2
-    with pytest.raises(ValueError, match="sequence 1 has 1 tokens, but needs at least 2 to have a target"):
+    with pytest.raises(ValueError, match="sequence 1 has 1 token, but needs at least 2 to have a target"):
         Sentences(sentences, 1)
     with pytest.raises(ValueError, match="sequence 0 has 0 tokens, but needs at least 1"):
         Sentences([np.arange(0)], 1, ahead=0)

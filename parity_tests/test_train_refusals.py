@@ -167,6 +167,17 @@ def test_a_folder_that_cannot_be_written(capsys: pytest.CaptureFixture[str]) -> 
     )
 
 
+def test_a_link_to_nowhere_is_called_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The system says "File exists" of it."""
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "gone")
+    for out in (link, link / "run"):
+        assert train("MLP", "--out", out) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"train.py: {link} is a link to {tmp_path / 'gone'}, which does not exist: ")
+        assert line.endswith("with --out")
+
+
 def test_a_finished_run_is_not_overwritten_by_accident(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -37,11 +37,11 @@ import torch
 import typer
 from rich.table import Table
 from threadpoolctl import threadpool_info, threadpool_limits
-from tqdm import tqdm
 
 from gdl_numpy.command_line import make_console, run
 from gdl_numpy.files import check_file, write_json
 from gdl_numpy.lookup import lookup
+from gdl_numpy.progress import Bar
 from gdl_numpy.tables import print_table
 from parity_tests.benchmark.lightning import TRAINER_ROWS, TrainerRow
 from parity_tests.benchmark.rows import ROWS as STEP_ROWS
@@ -171,7 +171,7 @@ def main(
     check_file("--json", json_file)
     chosen = [lookup("benchmark row", name, {name: name for name in ROWS}) for name in rows or ROWS]
     torch.set_num_threads(threads)
-    with threadpool_limits(threads), tqdm(chosen, unit="row", leave=False, disable=None) as bar:
+    with threadpool_limits(threads), Bar(chosen, unit="row", leave=False, disable=None) as bar:
         results = [measure(name, threads, seconds, interleaved) for name in bar]
     console = make_console(110)
     for kind, table in TABLES.items():

@@ -34,13 +34,14 @@ import torch
 import typer
 from rich.text import Text
 from threadpoolctl import threadpool_limits
-from tqdm import tqdm
 
 from gdl_numpy.checkpoint import describe_model
 from gdl_numpy.command_line import Device, make_console, run
 from gdl_numpy.data import DATASETS, load
 from gdl_numpy.files import check_file, check_folder, naming, write_json
 from gdl_numpy.lookup import lookup
+from gdl_numpy.messages import counted
+from gdl_numpy.progress import Bar
 from gdl_numpy.tables import print_sections
 from gdl_torch.device import accelerator
 from parity_tests.benchmark.turns import alternate
@@ -165,7 +166,7 @@ def compare(
         for pair in Pair.all_of(case, dataset or load(case.data, data_dir), steps, batch_size, seed, book)
     ]
     total = len(pairs) * len(dtypes) * (len(devices) * steps + ROUNDS)
-    with tqdm(total=total, unit="step", leave=False, dynamic_ncols=True, disable=None) as bar:
+    with Bar(total=total, unit="step", leave=False, dynamic_ncols=True, disable=None) as bar:
         rows = [compare_pair(pair, dtype, devices, bar) for pair in pairs for dtype in dtypes]
 
     console = make_console(110)
@@ -268,7 +269,7 @@ def kind(comparison: Comparison) -> str:
 
 def print_errors(console: Console, rows: Sequence[Row], steps: int) -> None:
     """For each model and dtype a line for each side: error and bound beside each other."""
-    errors = ("output", "gradient", f"{steps} steps")
+    errors = ("output", "gradient", counted(steps, "step"))
     heads = ["\nside", *(head for error in errors for head in (f"{error:>8}\nerror", " \nbound"))]
     heads += [f"loss at\nstep {steps}", "ms a\nstep"]
     console.print("The same weights and the same batches through both sides\n", style="italic")
@@ -327,13 +328,12 @@ def print_verdict(console: Console, rows: Sequence[Row], seconds: float) -> None
             console.print(str(report), style=style, soft_wrap=True)
     tensors = sum(len(report.comparisons) for report in reports)
     if different:
-        found = f"{len(different)} of {len(reports)} comparisons found a difference."
+        found = f"{len(different)} of {counted(len(reports), 'comparison')} found a difference."
         console.print(found, style="bold red", soft_wrap=True)
         return
     ratio = max((c.ratio for report in reports for c in report.comparisons), default=0)
-    found = (
-        f" {tensors:,} tensors in {seconds:.0f} s, and no error above {ratio:.0%} of what rounding explains."
-    )
+    took = f" {counted(tensors, 'tensor')} in {seconds:.0f} s, "
+    found = f"{took}and no error above {ratio:.0%} of what rounding explains."
     console.print(Text.assemble(("All agree:", "bold green"), found), soft_wrap=True)
 
 
@@ -343,7 +343,7 @@ def draw(rows: Sequence[Row], directory: Path, steps: int) -> Iterator[Path]:
         reports = [r for row in rows if row.pair is pair for r in row.reports if losses(r)["torch"]]
         if reports:
             path = directory / re.sub("[ /]", "-", f"{pair.title}-{pair.data}.png".lower())
-            how = f"{steps} steps of SGD, lr {pair.case.lr}, batches of {pair.batch_size}"
+            how = f"{counted(steps, 'step')} of SGD, lr {pair.case.lr}, batches of {pair.batch_size}"
             title = f"{pair.title} on {pair.data}: {how}"
             with naming(path):
                 plot(path, title, pair.unit, reports)

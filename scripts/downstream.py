@@ -30,7 +30,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 from rich.table import Column, Table
-from tqdm import tqdm
 
 from gdl_numpy import downstream
 from gdl_numpy.checkpoint import load_model
@@ -39,6 +38,7 @@ from gdl_numpy.data import DATASETS, Dataset, load
 from gdl_numpy.files import check_file, check_folder, naming, save_figure, write_json
 from gdl_numpy.lookup import lookup
 from gdl_numpy.models import ContrastiveEncoder
+from gdl_numpy.progress import Bar
 from gdl_numpy.tables import print_table
 
 if TYPE_CHECKING:
@@ -227,7 +227,7 @@ def try_all(
     tasks: Sequence[Task], encoded: dict[str, Encoded], progress: bool
 ) -> Iterator[dict[str, str | float]]:
     """Gives the rows of the table: what was done, the part of the labels, and each model's test accuracy."""
-    with tqdm(tasks, leave=False, unit="task", disable=not progress) as bar:
+    with Bar(tasks, leave=False, unit="task", disable=not progress) as bar:
         for task in bar:
             bar.set_description(task.rows[0])
             results = {name: task.run(one) for name, one in encoded.items()}

@@ -35,7 +35,8 @@ import typer
 
 from gdl_numpy import generation
 from gdl_numpy.checkpoint import load_model, load_vocabulary
-from gdl_numpy.command_line import Backend, Device, check_cpu, run
+from gdl_numpy.command_line import Backend, Device, check_cpu, run, send_nowhere
+from gdl_numpy.messages import counted, plain
 from gdl_numpy.models import LanguageModel
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def write(
     if stats:
         seconds = time.perf_counter() - start
         rate = f"{length / seconds:,.0f} {vocabulary.unit}s a second"
-        typer.echo(f"{length:,} {vocabulary.unit}s in {seconds:.2f} s: {rate} ({backend})", err=True)
+        typer.echo(f"{counted(length, vocabulary.unit)} in {seconds:.2f} s: {rate} ({backend})", err=True)
 
 
 def load_for_numpy(path: Path, device: Device) -> tuple[Any, Vocabulary, Callable[..., Iterator[int]]]:
@@ -154,7 +155,7 @@ def say_what_is_unknown(prompt: str, vocabulary: Vocabulary) -> None:
 
 
 def stream(prompt: str, pieces: Iterable[str]) -> None:
-    """Writes the text to stdout, each piece as it comes.
+    """Writes the text to stdout, each piece as it comes; to a terminal without a terminal's commands.
 
     Raises:
         typer.Exit: nobody reads on, as in `| head`: all is well.
@@ -163,14 +164,14 @@ def stream(prompt: str, pieces: Iterable[str]) -> None:
     out = sys.stdout
     if isinstance(out, io.TextIOWrapper):
         out.reconfigure(errors="backslashreplace")  # where the terminal's encoding lacks a character
+    shown = plain if out.isatty() else str
     try:
-        print(prompt, end="", flush=True, file=out)
+        print(shown(prompt), end="", flush=True, file=out)
         for piece in pieces:
-            print(piece, end="", flush=True, file=out)
+            print(shown(piece), end="", flush=True, file=out)
         print(flush=True, file=out)
     except OSError as error:
-        # What is left in the buffer has to go somewhere, or Python complains at its exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+        send_nowhere(out)
         if isinstance(error, BrokenPipeError):
             raise typer.Exit(0) from None
         raise

@@ -28,16 +28,16 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
-from tqdm import tqdm
 
 from gdl_numpy import gradient_flow
 from gdl_numpy.checkpoint import CheckpointError, load_model, load_vocabulary
 from gdl_numpy.command_line import Backend, make_console, run
 from gdl_numpy.data import Streams, TextDataModule, TextDataset, Vocabulary, load
 from gdl_numpy.files import check_folder, naming, save_figure
-from gdl_numpy.messages import literal
+from gdl_numpy.messages import counted, kind_of, literal
 from gdl_numpy.models import LanguageModel, LSTMLanguageModel, RNNLanguageModel
 from gdl_numpy.optim import Adam
+from gdl_numpy.progress import Bar
 from gdl_numpy.tables import print_table
 from gdl_numpy.tasks import LanguageModelling
 from gdl_torch import gradient_flow as torch_gradient_flow
@@ -136,7 +136,7 @@ def from_checkpoint(side: Side, path: Path, dataset: TextDataset, steps: int) ->
     model = load_model(path)
     if not isinstance(model, RNNLanguageModel | LSTMLanguageModel):
         raise CheckpointError(
-            f"{path} holds a {type(model).__name__}: give the checkpoint of an RNN or LSTM language model"
+            f"{path} holds {kind_of(model)}: give the checkpoint of an RNN or LSTM language model"
         )
     name = path.parent.name if path.stem == "model" else path.stem
     return Subject(name, side.reach(model, to_ask_on(load_vocabulary(path), dataset, steps), steps))
@@ -166,7 +166,7 @@ def briefly_trained(side: Side, dataset: TextDataset, steps: int, training_steps
         task.begin(continues=True)
         optimizer = Adam(model.parameters(), LR)
         batches = islice(cycle(feed), training_steps)
-        with tqdm(batches, f"training the {name}", training_steps, leave=False, disable=None) as bar:
+        with Bar(batches, f"training the {name}", training_steps, leave=False, disable=None) as bar:
             for batch in bar:
                 task.step(optimizer, batch, TRAINING_CLIP)
                 bar.set_postfix_str(str(task.metrics), refresh=False)
@@ -181,7 +181,7 @@ def clipped_and_not(side: Side, dataset: TextDataset) -> dict[str, tuple[np.ndar
     model = RNNLanguageModel(len(vocabulary), **SIZES, nonlinearity="relu", rng=0)
     found = {}
     for name, clip_norm in (("not clipped", math.inf), (f"clipped to {CLIP_NORM:g}", CLIP_NORM)):
-        found[name] = side.norms(model, tqdm(batches, f"ReLU, {name}", leave=False, disable=None), clip_norm)
+        found[name] = side.norms(model, Bar(batches, f"ReLU, {name}", leave=False, disable=None), clip_norm)
     return found
 
 
@@ -232,7 +232,7 @@ def print_clipping(console: Console, clipping: dict[str, tuple[np.ndarray, np.nd
         end = (
             f"nan from step {np.argmin(finite) + 1}"
             if not finite.all()
-            else f"{len(norms)} steps, loss {losses[-1]:.2f}"
+            else f"{counted(len(norms), 'step')}, loss {losses[-1]:.2f}"
         )
         console.print(f"{name + ':':16} gradients up to {norms[finite].max():.2g}; {end}")
 

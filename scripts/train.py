@@ -11,12 +11,11 @@
 A language model reads its text in --batch-size streams side by side, --chunk steps at a time: gradients flow
 back through a chunk, the state goes on to the next. Losses are in nats a token, a character or a word.
 
-In the folder of the run (--out): checkpoint.* to resume from; history.json, history.csv and history.png;
-run.json with the flags; and at the end model.safetensors, which gdl_numpy loads without torch, with the
-vocabulary of a model that reads tokens.
+In the folder of the run (--out): checkpoint.* to resume from; history.json, .csv and .png; run.json with the
+flags; and at the end model.safetensors, which gdl_numpy loads without torch, vocabulary included.
 
-Every epoch is saved as it ends. After Ctrl-C (exit code 130), SIGTERM (143), a kill or a full disk, the same
-command with --resume goes on and gives, bit for bit on a CPU, the weights of a run that was never stopped.
+Every epoch is saved as it ends. After Ctrl-C (exit code 130), SIGTERM (143), SIGHUP (129), a kill or a full
+disk, the same command with --resume goes on and gives, bit for bit on a CPU, the weights of an unbroken run.
 Exit code 2, and one line that says why, for bad usage and files that cannot be used.
 """
 
@@ -44,6 +43,7 @@ from gdl_numpy.data.module import kinds_of
 from gdl_numpy.history import History
 from gdl_numpy.interrupts import Terminated
 from gdl_numpy.lookup import lookup
+from gdl_numpy.messages import counted
 from gdl_numpy.models import MODELS
 from gdl_numpy.optim import OPTIMIZERS
 from gdl_numpy.options import flag, given_in
@@ -147,7 +147,7 @@ def build_model(
     model = model_class(**arguments, rng=flags.seed)
     if data.vocabulary is not None and arguments["vocab_size"] != len(data.vocabulary):
         raise ValueError(
-            f"--vocab-size must be the data's: {data.name} has {len(data.vocabulary)} tokens, "
+            f"--vocab-size must be the data's: {data.name} has {counted(len(data.vocabulary), 'token')}, "
             f"got {arguments['vocab_size']}"
         )
     if "in_shape" in data.model_arguments:  # images of another shape are refused here, before the run begins
@@ -156,8 +156,8 @@ def build_model(
         outputs = model.eval()(views[0][:1])
         expected = data.model_arguments.get("out_features")
         if expected is not None and outputs.shape[1] < expected:
-            found = f"{model_class.__name__} has {outputs.shape[1]} outputs"
-            raise ValueError(f"{found}, but {data.name} has {expected} classes")
+            found = f"{model_class.__name__} has {counted(outputs.shape[1], 'output')}"
+            raise ValueError(f"{found}, but {data.name} has {counted(expected, 'class')}")
     return model
 
 

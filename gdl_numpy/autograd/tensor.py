@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 
 from gdl_numpy.autograd.gradient_sum import GradientSum, Part, Placed
+from gdl_numpy.messages import kind_of
 from gdl_numpy.nn.activation import shifted, sigmoid
 from gdl_numpy.nn.checks import FLOATS
 
@@ -179,7 +180,7 @@ class Tensor:
     def __pow__(self, exponent: float) -> Tensor:
         """To a power that is a number."""
         if not isinstance(exponent, int | float):
-            raise ValueError(f"Tensor ** expects a number, got a {type(exponent).__name__}")
+            raise ValueError(f"Tensor ** expects a number, got {kind_of(exponent)}")
         # The slope of x⁰ is 0, at x = 0 too.
         return record(
             self.data**exponent,

@@ -16,6 +16,7 @@ from gdl_numpy.data.batches import DataLoader, ExampleLoader
 from gdl_numpy.data.dataset import SentenceDataset, TextDataset
 from gdl_numpy.data.module import VocabularyDataModule, check_arguments
 from gdl_numpy.data.vocabulary import Vocabulary
+from gdl_numpy.messages import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,8 +75,9 @@ class Streams(DataLoader):
         if len(ids) < needed:
             where = f"in the {PARTS[part]} part " if part else ""
             raise ValueError(
-                f"Streams: {where}the text has {len(ids):,} tokens, but {streams} streams in chunks of "
-                f"{chunk} need at least {needed:,}: take a longer text, or a smaller batch_size or chunk"
+                f"Streams: {where}the text has {counted(len(ids), 'token')}, but "
+                f"{counted(streams, 'stream')} in chunks of {chunk} need at least {needed:,}: "
+                "take a longer text, or a smaller batch_size or chunk"
             )
         self.ids = ids
         self.chunk = chunk
@@ -135,7 +137,7 @@ class Sentences(ExampleLoader):
         for index, sequence in enumerate(sequences):
             if len(sequence) <= ahead:
                 raise ValueError(
-                    f"Sentences: sequence {index} has {len(sequence)} tokens, but needs at least "
+                    f"Sentences: sequence {index} has {counted(len(sequence), 'token')}, but needs at least "
                     f"{ahead + 1} to have a target (ahead = {ahead})"
                 )
         self.sequences = sequences

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-from tqdm import tqdm
 
 from gdl_numpy.checkpoint import describe_model
+from gdl_numpy.messages import kind_of
 from gdl_numpy.models.contrastive import ContrastiveEncoder
 from gdl_numpy.models.trunk import HasTrunk
+from gdl_numpy.progress import Bar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,7 +32,7 @@ def check_encoder(model: Module, dataset: Dataset) -> HasTrunk:
     """
     if not isinstance(model, HasTrunk):
         raise ValueError(
-            f"a {type(model).__name__} has no trunk whose features could be used: "
+            f"{kind_of(model)} has no trunk whose features could be used: "
             "give a ContrastiveEncoder, or a model of a pretext task on images"
         )
     expected = tuple(describe_model(model)["hparams"]["in_shape"])
@@ -104,7 +105,7 @@ def in_batches(
     starts = range(0, len(images), batch_size)
 
     def results() -> Iterator[np.ndarray]:
-        for start in tqdm(starts, desc=title, unit="batch", leave=False, disable=not progress):
+        for start in Bar(starts, desc=title, unit="batch", leave=False, disable=not progress):
             yield function(images[start : start + batch_size])
 
     return np.concatenate(list(results()))

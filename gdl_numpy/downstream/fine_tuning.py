@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import DTypeLike
-from tqdm import tqdm
 
 from gdl_numpy.data import Batches
 from gdl_numpy.downstream.encoding import BATCH_SIZE, features_of, in_batches
@@ -16,6 +15,7 @@ from gdl_numpy.downstream.probe import linear_probe
 from gdl_numpy.models.trunk import HasTrunk, Trunk
 from gdl_numpy.nn import Linear
 from gdl_numpy.optim import Adam
+from gdl_numpy.progress import Bar
 from gdl_numpy.tasks import Classification
 from gdl_numpy.training import fit
 
@@ -131,7 +131,7 @@ def schedule(labelled: Split, steps: int) -> tuple[int, float]:
 @contextmanager
 def epoch_bar(epochs: int, shown: bool) -> Iterator[Callable[[History], None]]:
     """One bar for all epochs, which disappears at the end; gives what is to be called after each of them."""
-    with tqdm(total=epochs, desc="fine-tuning", unit="epoch", leave=False, disable=not shown) as bar:
+    with Bar(total=epochs, desc="fine-tuning", unit="epoch", leave=False, disable=not shown) as bar:
 
         def advance(history: History) -> None:
             bar.update()

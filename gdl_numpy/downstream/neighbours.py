@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from tqdm import tqdm
 
 from gdl_numpy.downstream.probe import check_labels
 from gdl_numpy.nn.normalize import normalize
+from gdl_numpy.progress import Bar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +48,7 @@ def nearest_neighbours(
     cosines = np.empty((len(queries), k), np.result_type(queries, keys))
     size = max(1, AT_A_TIME // len(keys))
     starts = range(0, len(queries), size)
-    for start in tqdm(starts, desc="neighbours", unit="block", leave=False, disable=not progress):
+    for start in Bar(starts, desc="neighbours", unit="block", leave=False, disable=not progress):
         block = slice(start, start + size)
         similarity = queries[block] @ keys.T
         rows = np.arange(len(similarity))

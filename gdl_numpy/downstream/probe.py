@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gdl_numpy.messages import counted
+
 if TYPE_CHECKING:
     from jaxtyping import Float, Int, Int64
 
@@ -37,8 +39,8 @@ def labelled_subset(
         count = round(fraction * len(rows))
         if count == 0:
             raise ValueError(
-                f"{fraction:.4g} of the labels leaves none of class {label}, which has {len(rows)} examples: "
-                "take a larger fraction"
+                f"{fraction:.4g} of the labels leaves none of class {label}, which has "
+                f"{counted(len(rows), 'example')}: take a larger fraction"
             )
         drawn.append(rng.choice(rows, count, replace=False))
     return np.sort(np.concatenate(drawn)) if drawn else np.empty(0, np.int64)
@@ -106,7 +108,9 @@ def check_labels(
         ValueError: there are fewer than `least`, or not one label for each point.
     """
     if len(points) != len(labels):
-        raise ValueError(f"expected one label for each of {len(points)} examples, got {len(labels)}")
+        raise ValueError(
+            f"expected one label for each of {counted(len(points), 'example')}, got {len(labels)}"
+        )
     classes = np.unique(labels)
     if len(classes) < least:
         found = f"only {classes[0]}" if len(classes) else "none"

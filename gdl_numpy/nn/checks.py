@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gdl_numpy.messages import kind_of
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -21,7 +23,7 @@ def check_floating(layer: object, **arrays: np.ndarray) -> None:
     first_name, first = next(iter(arrays.items()))
     for name, array in arrays.items():
         if not isinstance(array, np.ndarray) or array.dtype not in FLOATS:
-            got = f"dtype {array.dtype}" if isinstance(array, np.ndarray) else f"a {type(array).__name__}"
+            got = f"dtype {array.dtype}" if isinstance(array, np.ndarray) else kind_of(array)
             raise ValueError(f"{layer!r} expects {name} to be a float32 or float64 array, got {got}")
         if array.dtype != first.dtype:
             raise ValueError(

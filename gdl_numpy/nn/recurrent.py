@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike
 
+from gdl_numpy.messages import counted, kind_of
 from gdl_numpy.nn.checks import check_grad_output
 from gdl_numpy.nn.init import uniform
 from gdl_numpy.nn.module import Module, Parameter
@@ -251,7 +252,7 @@ class Recurrent(Module):
         if state is None:
             return self.zero_state(batch)
         if not isinstance(state, tuple | list) or len(state) != len(self.states):
-            got = f"{len(state)} arrays" if isinstance(state, tuple | list) else f"a {type(state).__name__}"
+            got = counted(len(state), "array") if isinstance(state, tuple | list) else kind_of(state)
             raise ValueError(f"{self!r} expects a state ({', '.join(self.states)}), got {got}")
         for name, array, zeros in zip(self.states, state, self.zero_state(batch), strict=True):
             expected = layout.outward_state(zeros)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gdl_numpy.data.vocabulary import Vocabulary
+from gdl_numpy.messages import counted
 from gdl_torch.tasks.task import Task
 
 
@@ -52,7 +53,7 @@ class ReadsTokens(Task):
             )
         if len(vocabulary) > self.vocab_size:
             raise ValueError(
-                f"{type(self).__name__} was built for {self.vocab_size} tokens, but the data has "
+                f"{type(self).__name__} was built for {counted(self.vocab_size, 'token')}, but the data has "
                 f"{len(vocabulary)}: give vocab_size={len(vocabulary)}"
             )
         self.vocabulary = vocabulary

@@ -14,6 +14,7 @@ if __name__ == "__main__":
 
     exit_on_ctrl_c()
 
+import inspect
 import json
 import subprocess
 import sys
@@ -27,11 +28,10 @@ from rich.live import Live
 from rich.table import Column, Table
 from rich.text import Text
 
-from gdl_numpy.chapter import SIDES
+from gdl_numpy.chapter import SIDES, Chapter
 from gdl_numpy.command_line import make_console, run
 from gdl_numpy.tables import fitted
 
-app = typer.Typer(add_completion=False)
 SCRIPTS = sorted(Path(__file__).parent.glob("ch[0-9][0-9]_*.py"))
 
 
@@ -64,9 +64,8 @@ def line_of(script: Path, row: dict[str, Any], failure: str, seconds: float) -> 
     return [number, Text.assemble(title, (later, "dim")), *counts, f"{seconds:.1f}"]
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def run_all(context: typer.Context) -> int:
-    """Run every chapter, each with the options that are given here: --passes, --full, --data-dir, --plot."""
+def run_all(arguments: list[str]) -> int:
+    """Runs every chapter with these arguments, and prints the table; returns the exit code."""
     table = Table(
         Column("", justify="right"),
         Column("chapter", min_width=24),
@@ -79,7 +78,7 @@ def run_all(context: typer.Context) -> int:
     with Live(fitted(console, table), console=console) as live:
         for script in SCRIPTS:
             start = time.perf_counter()
-            row, failure = run_chapter(script, context.args)
+            row, failure = run_chapter(script, arguments)
             table.add_row(*line_of(script, row, failure, time.perf_counter() - start))
             live.update(fitted(console, table))
             ok = ok and not failure and all(row[side][0] == row[side][1] for side in SIDES)
@@ -89,7 +88,17 @@ def run_all(context: typer.Context) -> int:
 
 
 def main(arguments: list[str]) -> int:
-    """Runs them all, each with these arguments; returns the exit code."""
+    """Runs the command line; returns the exit code."""
+
+    def command(**_: Any) -> int:
+        return run_all(arguments)
+
+    # A chapter's own options, so that what it would refuse is refused before the first one is started.
+    own = inspect.signature(Chapter.flags, eval_str=True).parameters.items()
+    flags = [flag for name, flag in own if name not in ("self", "summary")]
+    command.__signature__ = inspect.Signature(flags)  # type: ignore[attr-defined]
+    app = typer.Typer(add_completion=False)
+    app.command(help="Run every chapter, each with the options that are given here.")(command)
     return run(app, "run_all.py", arguments)
 
 

@@ -89,11 +89,11 @@ class Archive:
             ) from error
 
     def _extract(self, root: Path, folders: Sequence[Folder], to: Path, progress: bool) -> None:
-        from tqdm import tqdm
+        from gdl_numpy.progress import Bar
 
         by_path = {folder.path: folder for folder in folders}
         total = sum(folder.count for folder in folders)
-        bar = tqdm(desc=f"unpack {self.path}", total=total, unit="file", disable=None if progress else True)
+        bar = Bar(desc=f"unpack {self.path}", total=total, unit="file", disable=None if progress else True)
         with tarfile.open(root / self.path, "r:gz") as archive, bar:
             for member in archive:
                 path = PurePosixPath(member.name)

@@ -86,10 +86,10 @@ class WrongContentError(Exception):
 
 
 def _download_from(url: str, path: Path, file: DataFile | Archive, progress: bool) -> None:
-    from tqdm import tqdm
+    from gdl_numpy.progress import Bar
 
     # disable=None: no bar where the output is not a terminal.
-    bar = tqdm(
+    bar = Bar(
         desc=path.name,
         total=file.published_size,
         unit="B",

@@ -88,14 +88,14 @@ def _number(entry: Entry) -> tuple[int, str]:
 
 def _texts(root: Path, folders: list[list[Entry]]) -> Iterator[str]:
     """Yields the reviews in their order, those of the training part first."""
-    from tqdm import tqdm
+    from gdl_numpy.progress import Bar
 
     train_pos, train_neg, test_pos, test_neg = (
         [root / folder.path / entry.name for entry in entries]
         for folder, entries in zip(FOLDERS, folders, strict=True)
     )
     paths = chain(*zip(train_pos, train_neg, strict=True), *zip(test_pos, test_neg, strict=True))
-    for path in tqdm(paths, "read imdb", 4 * COUNT, unit="review", disable=None, leave=False):
+    for path in Bar(paths, "read imdb", 4 * COUNT, unit="review", disable=None, leave=False):
         try:
             yield path.read_bytes().decode()
         except OSError as error:
