@@ -25,7 +25,7 @@ from gdl_numpy.files import replacing
 from gdl_numpy.lookup import lookup
 from gdl_numpy.messages import counted, kind_of, reason_of
 from gdl_numpy.models import MODELS
-from gdl_numpy.schema import arguments_fault, fault, same_json
+from gdl_numpy.schema import arguments_fault, completed, fault, same_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -167,6 +167,8 @@ def check_model(path: str | Path, metadata: Mapping[str, Any], model: Module) ->
     """
     expected = json.loads(json.dumps(describe_model(model)))
     found = {key: metadata.get(key) for key in expected}
+    if found["hparams"] is not None:
+        found["hparams"] = completed(found["hparams"], expected["hparams"])
     if not same_json(found, expected):
         raise CheckpointError(
             f"{path} holds {_call(found)}, not {_call(expected)}: "

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from gdl_numpy.files import remove_leftovers, replacing
 from gdl_numpy.history import History
-from gdl_numpy.schema import conforms
+from gdl_numpy.schema import completed, conforms
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -140,7 +140,7 @@ def _check_the_same(out: Path, settings: dict[str, Any]) -> None:
         before = json.loads(path.read_text())
         if not conforms(before, dict[str, Any]):
             raise ValueError("they are no flags")
-        before = _as_now(before)
+        before = completed(_as_now(before), settings)
     except (OSError, ValueError, KeyError, RecursionError) as error:
         raise ValueError(f"{path}, the flags of the run to resume, cannot be read ({error})") from error
     now = json.loads(json.dumps(settings))

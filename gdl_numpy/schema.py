@@ -6,13 +6,20 @@ import inspect
 import json
 import reprlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 # What annotations are made of; a module may import these for its type checker alone.
 TYPES = {"Sequence": Sequence, "Literal": Literal, "Path": Path}
+# Arguments that earlier versions did not have, and with which value the later ones do as those did.
+LATER = {"ngrams": 1, "ratio": False, "power": 1.0, "zero_embedding": False}
+
+
+def completed(saved: Mapping[str, Any], wanted: Collection[str]) -> dict[str, Any]:
+    """Arguments that a file may have from an earlier version, and those of `wanted` that came later."""
+    return {name: value for name, value in LATER.items() if name in wanted} | dict(saved)
 
 
 def fault(values: Mapping[str, Any], schema: Mapping[str, Any]) -> str | None:

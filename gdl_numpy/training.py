@@ -35,7 +35,7 @@ from gdl_numpy.history import History
 from gdl_numpy.messages import counted
 from gdl_numpy.nn.checks import state_dict_faults
 from gdl_numpy.progress import Bar
-from gdl_numpy.schema import same_json
+from gdl_numpy.schema import completed, same_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -300,8 +300,9 @@ class _Run:
             raise CheckpointError(
                 f"{path} holds a model, but no training to resume: give a training checkpoint"
             )
-        if metadata["training"] != self._settings():
-            raise CheckpointError(f"{path} was trained with {metadata['training']}, not {self._settings()}")
+        before, now = completed(metadata["training"], self._settings()), self._settings()
+        if before != now:
+            raise CheckpointError(f"{path} was trained with {before}, not {now}")
         vocabulary = describe_model(self.model, self.vocabulary).get("vocabulary")
         if not same_json(metadata.get("vocabulary"), vocabulary):
             raise CheckpointError(

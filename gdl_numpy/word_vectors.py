@@ -17,6 +17,7 @@ import numpy as np
 
 from gdl_numpy.checkpoint import load_model, load_vocabulary
 from gdl_numpy.data.documents import words_of
+from gdl_numpy.files import naming, replacing
 from gdl_numpy.models import FillInTheBlank, SentimentClassifier
 from gdl_numpy.nn import EmbeddingBag
 
@@ -150,6 +151,28 @@ class WordVectors:
             Neighbour(self.vocabulary.tokens[id_], score)
             for id_, score in zip(ids, scores.tolist(), strict=True)
         ]
+
+    def save(self, path: str | Path) -> None:
+        """Writes the vectors in word2vec's text format, which other tools read: gensim, fastText, spaCy.
+
+        In the first line is how many words there are and how long their vectors; then there is a line for
+        each, its word and the vector's numbers, with spaces between. The unknown word is left out.
+
+        Raises:
+            ValueError: the file cannot be written, or a word cannot be: the format has no quotes.
+        """
+        names = self.vocabulary.tokens[self.vocabulary.unknown :]
+        wrong = next((name for name in names if name.split() != [name]), None)
+        if wrong is not None:
+            raise ValueError(
+                f"word2vec's text format cannot hold the word {wrong!r}, with white space or empty"
+            )
+        digits = np.finfo(self.vectors.dtype).precision + 3  # so many tell apart all numbers of the dtype
+        rows = self.vectors[self.vocabulary.unknown :].tolist()
+        with naming(path), replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+            file.write(f"{len(names)} {self.vectors.shape[1]}\n")
+            for name, row in zip(names, rows, strict=True):
+                file.write(f"{name} {' '.join(f'{number:.{digits}g}' for number in row)}\n")
 
     def of_documents(self, documents: Documents) -> Float[np.ndarray, "documents dim"]:
         """Returns a vector for each text: the mean of its words', all scaled to length 1 beforehand.

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from gdl_numpy.checkpoint import CannotBuildError, CheckpointError, build_model, cannot_read
-from gdl_numpy.schema import arguments_fault, fault
+from gdl_numpy.schema import arguments_fault, completed, fault
 from gdl_torch.models import MODELS
 
 if TYPE_CHECKING:
@@ -190,6 +190,7 @@ def shared_arguments(model_class: type, hparams: Mapping[str, Any]) -> dict[str,
     """
     parameters = inspect.signature(model_class).parameters.values()
     names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    hparams = completed(hparams, names)
     if missing := [name for name in names if name not in hparams]:
         raise CannotBuildError(f"its hyper_parameters lack {', '.join(missing)}")
     return {name: hparams[name] for name in names}

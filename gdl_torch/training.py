@@ -14,7 +14,7 @@ from pytorch_lightning.callbacks import Callback, Checkpoint, TQDMProgressBar
 
 from gdl_numpy.checkpoint import CheckpointError
 from gdl_numpy.history import History
-from gdl_numpy.schema import fault
+from gdl_numpy.schema import completed, fault
 from gdl_torch.checkpoint import path_of, read_checkpoint
 from gdl_torch.checkpoint_io import ReplacingCheckpointIO
 from gdl_torch.interrupts import plain_ctrl_c
@@ -36,7 +36,7 @@ LOGGED_AS = {"accuracy": "acc"}
 # What decides the batches of a data module, of those it has.
 SETTINGS = (
     *("dataset", "batch_size", "chunk", "seed", "held_out_fraction", "max_words", "distinct", "window"),
-    *("negatives", "subsample", "count", "labelled", "patch_size"),
+    *("negatives", "subsample", "power", "ngrams", "ratio", "count", "labelled", "patch_size"),
 )
 
 
@@ -246,14 +246,16 @@ def _take_back(
     kind = saved["hyper_parameters"].get("_class_path")
     if kind != path_of(type(model)):
         raise CheckpointError(f"{path} holds a {kind}, not a {path_of(type(model))}: give another checkpoint")
-    arguments = {name: saved["hyper_parameters"].get(name) for name in model.hparams}
+    hparams = completed(saved["hyper_parameters"], model.hparams)
+    arguments = {name: hparams.get(name) for name in model.hparams}
     if arguments != dict(model.hparams):
         raise CheckpointError(
             f"{path} holds a model with {arguments}, not with {dict(model.hparams)}: "
             "give the same arguments, or another checkpoint"
         )
-    if recorded.get("settings", settings) != settings:  # which older checkpoints do not have
-        raise CheckpointError(f"{path} was trained with {recorded['settings']}, not {settings}")
+    before = completed(recorded.get("settings", settings), settings)  # which the oldest checkpoints lack
+    if before != settings:
+        raise CheckpointError(f"{path} was trained with {before}, not {settings}")
     check_resumable(path, saved, len(recorded["rows"]))
     try:
         _check_groups(saved["optimizer_states"][0]["param_groups"], optimizer)

@@ -6,6 +6,7 @@ pytest --device cuda --dtype float32 --parity-json report.json
 from __future__ import annotations
 
 import json
+import os
 import typing
 from pathlib import Path
 
@@ -88,7 +89,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Long tests run only when asked for by name of their marker, and then with many more examples."""
+    """Long tests run only when asked for by name of their marker, and then with many more examples.
+
+    Those that fork come first: pytest-xdist gives each of its processes a stretch of the whole, and only one
+    has to import everything for its forks.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("forks") is None)
+    if os.name == "nt":
+        for item in items:
+            if item.get_closest_marker("forks"):
+                item.add_marker(pytest.mark.skip(reason="forks and kills processes as POSIX has it"))
     if config.getoption("-m") == "long":
         settings.load_profile("long")
         return

@@ -34,21 +34,18 @@ seeds = st.integers(0, 2**32 - 1)
 DTYPES = ("float32", "float64")
 
 
-@given(sizes, sizes, sizes, seeds)
-def test_cells(batch: int, inputs: int, hidden: int, seed: int) -> None:
-    """One step from a state and from none, with all gradients and two steps of learning, against torch's."""
+@pytest.mark.parametrize("name", ["RNNCell", "LSTMCell"])
+@given(sizes, sizes, sizes, st.booleans(), seeds)
+def test_cells(
+    name: str, dtype: str, batch: int, inputs: int, hidden: int, from_state: bool, seed: int
+) -> None:
+    """One step from a state or from none, with all gradients and two steps of learning, against torch's."""
     rng = np.random.default_rng(seed)
     x, h, c = (rng.standard_normal((batch, n)) for n in (inputs, hidden, hidden))
-    pairs: list[tuple[type[autograd.Module], Any, Any]] = [
-        (autograd.RNNCell, torch.nn.RNNCell, h),
-        (autograd.LSTMCell, torch.nn.LSTMCell, (h, c)),
-    ]
-    for own, other, state in pairs:
-        for arguments in ((x, state), (x,)):
-            cell: Any = own(inputs, hidden, rng=seed)  # type: ignore[call-arg]
-            for dtype in DTYPES:
-                report = check(Recorded(cell), other(inputs, hidden), arguments, dtype=dtype)
-                report.raise_if_different()
+    cell = getattr(autograd, name)(inputs, hidden, rng=seed)
+    state = [(h, c) if name == "LSTMCell" else h] if from_state else []
+    report = check(Recorded(cell), getattr(torch.nn, name)(inputs, hidden), (x, *state), dtype=dtype)
+    report.raise_if_different()
 
 
 @given(st.booleans(), sizes, sizes, seeds)

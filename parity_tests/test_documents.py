@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import numpy as np
 import pytest
 from hypothesis import assume, example, given
@@ -10,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 
 from gdl_numpy import data
 from gdl_numpy.data import Documents, LabelledTexts, Vocabulary, hold_out, words_of
-from gdl_numpy.data.documents import paragraphs
+from gdl_numpy.data.documents import paragraphs, split_words
 from gdl_numpy.data.sets.python_docs_topics import OBJECTS, STATEMENTS
 from gdl_numpy.data.words import bag_of_words
 from parity_tests.support import bags_in, small_reviews
@@ -41,6 +43,20 @@ def test_words_are_in_lower_case_with_marks_set_off() -> None:
         "10 / 10 _ titanic _ ' twas rock'n'roll , the boys '"
     )
     assert words_of(" \n ") == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a cafe\u0301, cafe\u0301s", "a cafe\u0301 , cafe\u0301s"),
+        ("हिन्दी फ़िल्म।", "हिन्दी फ़िल्म ।"),
+        ("l'e\u0301te\u0301 d'e", "l'e\u0301te\u0301 d'e"),
+        ("\u0301a !\u0301 _\u0301", "\u0301 a !\u0301 _ \u0301"),
+    ],
+)
+def test_combining_marks_belong_to_their_letter(text: str, words: str) -> None:
+    assert words_of(text) == words
+    assert split_words(unicodedata.normalize("NFD", "Amélie")) == [unicodedata.normalize("NFD", "amélie")]
 
 
 @given(text=any_text)

@@ -5,6 +5,8 @@ Parity of the layer is proved in `test_layers.py`.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -102,7 +104,7 @@ def test_repeated_ids_that_overwrite_each_other_are_caught(monkeypatch: pytest.M
     """The mistake that NumPy invites: of several rows with one id, `a[ids] += rows` adds one."""
 
     def overwriting(
-        ids: np.ndarray, rows: np.ndarray, sources: np.ndarray, shape: tuple[int, int]
+        ids: np.ndarray, rows: np.ndarray, sources: np.ndarray, shape: tuple[int, int], factors: Any
     ) -> nn.SparseRows:
         table = np.zeros(shape, rows.dtype)
         table[ids] += rows[sources]
@@ -138,15 +140,16 @@ def test_no_bags_at_all() -> None:
 
 
 @pytest.mark.parametrize("given", [2, 40, 400])  # many takers of few rows, or each its own
-def test_rows_add_up_however_they_repeat(given: int) -> None:
+@pytest.mark.parametrize("weighed", [False, True])
+def test_rows_add_up_however_they_repeat(given: int, weighed: bool) -> None:
     """Both ways in which rows are added, against adding one after the other."""
     rng = np.random.default_rng(given)
     ids, sources = rng.integers(0, 30, 400) ** 2 // 30, rng.integers(0, given, 400)
-    rows = rng.standard_normal((given, 5))
-    grad = nn.SparseRows.sum_of(ids, rows, sources, (50, 5))
+    rows, factors = rng.standard_normal((given, 5)), rng.standard_normal(400) if weighed else np.ones(400)
+    grad = nn.SparseRows.sum_of(ids, rows, sources, (50, 5), factors if weighed else None)
     expected = np.zeros((50, 5))
-    for i, source in zip(ids, sources, strict=True):
-        expected[i] += rows[source]
+    for i, source, factor in zip(ids, sources, factors, strict=True):
+        expected[i] += factor * rows[source]
     np.testing.assert_array_equal(grad.indices, np.unique(ids))
     np.testing.assert_allclose(grad.to_dense(), expected, rtol=1e-13, atol=1e-13)
 

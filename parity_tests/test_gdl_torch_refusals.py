@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,11 +10,11 @@ import torch
 
 from gdl_numpy.data import available
 from parity_tests.support import QUIET, digits_checkpoint, gdl_torch
+from parity_tests.support.forks import needs_forks, start
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-ROOT = Path(__file__).parents[1]
+    from pathlib import Path
 
 
 @pytest.fixture(scope="module")
@@ -140,29 +137,16 @@ def test_weights_of_another_model_are_refused(
     assert "size mismatch for layers.1.weight" in capsys.readouterr().err
 
 
+@needs_forks
 def test_a_gpu_that_is_not_there(tmp_path: Path) -> None:
     """What a person sees who asks for one: a single line, and no traceback."""
-    command = [
-        sys.executable,
-        "-m",
-        "gdl_torch",
-        "fit",
-        "--model",
-        "MLP",
-        "--data",
-        "DigitsDataModule",
-        "--trainer.accelerator",
-        "gpu",
-    ]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""}
-    result = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert result.returncode == 2
-    assert result.stderr == (
+    line = "-m gdl_torch fit --model MLP --data DigitsDataModule --trainer.accelerator gpu"
+    process, said = start(line.split(), tmp_path, CUDA_VISIBLE_DEVICES="")
+    process.join(60)
+    assert process.exitcode == 2
+    assert said.read_text() == (
         "error: this machine cannot do what the --trainer flags ask for: No supported gpu backend found!\n"
     )
-    assert not result.stdout
 
 
 # What a crafted checkpoint may say its model is, in the place of what it was; and how that is refused.

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FEW = 3  # reviews in a folder
+SPLIT, VERSION, CACHE = imdb.WORDS["imdb"]
 
 
 def text_of(part: str, label: str, number: int) -> str:
@@ -92,7 +93,7 @@ def flip_a_bit(path: Path) -> None:
 )
 def test_what_is_kept_is_made_anew_when_it_is_not_right(damage: Callable[[Path], object], root: Path) -> None:
     first = imdb.read(root)
-    damage(root / imdb.CACHE)
+    damage(root / CACHE)
     same(first, imdb.read(root))
     same(first, imdb.read(root))
 
@@ -110,24 +111,36 @@ def test_reviews_are_read_again_when_words_are_told_apart_in_another_way(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     imdb.read(root)
-    monkeypatch.setattr(imdb, "WORDS_VERSION", "2")
+    monkeypatch.setitem(imdb.WORDS, "imdb", (SPLIT, f"{VERSION}, in another way", CACHE))
     monkeypatch.setattr(imdb, "_texts", not_read)
     with pytest.raises(AssertionError, match="the reviews were read"):
         imdb.read(root)
+
+
+def test_words_as_the_chapter_has_them(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stands between spaces; kept beside the other words of the same reviews."""
+    others = imdb.read(root)
+    between_spaces = imdb.read(root, "imdb_spaces")
+    assert between_spaces.name == "imdb_spaces"
+    assert between_spaces.train.texts[0] == "review 9<br /><br />of train, pos: it’s fine, isn't it?"
+    assert {"9<br", "/><br", "/>of", "it’s", "it?"} <= set(between_spaces.vocabulary().tokens)
+    monkeypatch.setattr(imdb, "_texts", not_read)
+    same(others, imdb.read(root))
+    same(between_spaces, imdb.read(root, "imdb_spaces"))
 
 
 def test_where_the_data_cannot_be_written_to_the_users_cache_will_do(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A folder in the file's place stops the superuser too."""
-    (root / imdb.CACHE).mkdir()
+    (root / CACHE).mkdir()
     first = imdb.read(root)
-    assert (tmp_path / "user/gdl-parity" / imdb.CACHE).is_file()
+    assert (tmp_path / "user/gdl-parity" / CACHE).is_file()
     with monkeypatch.context() as patch:
         patch.setattr(imdb, "_texts", not_read)
         same(first, imdb.read(root))
-    (tmp_path / "user/gdl-parity" / imdb.CACHE).unlink()
-    (tmp_path / "user/gdl-parity" / imdb.CACHE).mkdir()
+    (tmp_path / "user/gdl-parity" / CACHE).unlink()
+    (tmp_path / "user/gdl-parity" / CACHE).mkdir()
     same(first, imdb.read(root))
 
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +26,7 @@ from parity_tests.support import (
     nothing,
     truncated,
 )
+from parity_tests.support.forks import needs_forks, start
 
 ROOT = Path(__file__).parents[1]
 
@@ -72,8 +70,8 @@ def test_devices_share_each_batch(devices: int) -> None:
 
 def two_processes(folder: Path, strategy: str, *arguments: str) -> list[State]:
     """What each of two processes on the CPU saw in 5 steps of `fit`, in float64; they meet by gloo."""
-    command = [
-        sys.executable, "-m", "gdl_torch", "fit", *arguments,
+    words = [
+        "-m", "gdl_torch", "fit", *arguments,
         "--trainer.accelerator", "cpu", "--trainer.devices", "2", "--trainer.strategy", strategy,
         "--trainer.precision", "64-true", "--trainer.limit_train_batches", "5",
         "--trainer.limit_val_batches", "0", "--trainer.logger", "false",
@@ -81,14 +79,10 @@ def two_processes(folder: Path, strategy: str, *arguments: str) -> list[State]:
         "--trainer.callbacks", "parity_tests.support.SeenByEachDevice",
         "--trainer.callbacks.folder", str(folder),
     ]  # fmt: skip
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    for variable in ("PL_GLOBAL_SEED", "PL_SEED_WORKERS"):
-        environment.pop(variable, None)
-    result = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert result.returncode == 0, result.stderr
-    assert "distributed_backend=gloo" in result.stderr
+    process, said = start(words, folder, daemon=False, PYTHONPATH=str(ROOT))
+    process.join(120)
+    assert process.exitcode == 0, said.read_text()
+    assert "distributed_backend=gloo" in said.read_text()
     return [dict(np.load(folder / f"rank{rank}.npz")) for rank in range(2)]
 
 
@@ -104,6 +98,7 @@ def same_end(ranks: list[State]) -> State:
     return end
 
 
+@needs_forks
 def test_two_processes_are_one_with_a_batch_twice_as_large(tmp_path: Path) -> None:
     """`--trainer.devices 2 --trainer.strategy ddp`, by flags alone.
 
@@ -128,6 +123,7 @@ def test_two_processes_are_one_with_a_batch_twice_as_large(tmp_path: Path) -> No
     assert_within([same_end(ranks)], expected, bounds)
 
 
+@needs_forks
 def test_two_processes_read_streams_of_their_own(tmp_path: Path) -> None:
     """Each has 3 of 6 streams, its own state for them, and half of the gradient of one process with all 6.
 

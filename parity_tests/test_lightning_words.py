@@ -43,6 +43,16 @@ PAIRS: list[tuple[Any, Any]] = [
         ),
     ),
     (
+        PythonDocsTopicsDataModule(BATCH, seed=SEED, max_words=2 * WORDS, ngrams=2, ratio=True),
+        lambda: numpy_data.BagsDataModule(
+            load("python_docs_topics"), BATCH, 0.1, SEED, 2 * WORDS, ngrams=2, ratio=True
+        ),
+    ),
+    (
+        PythonDocsBlanksDataModule(BATCH, seed=SEED, max_words=WORDS, power=0.75),
+        lambda: numpy_data.BlanksDataModule(load("python_docs"), BATCH, 0.1, SEED, WORDS, power=0.75),
+    ),
+    (
         PythonDocsBlanksDataModule(BATCH, seed=SEED, max_words=WORDS, window=3, negatives=2, subsample=1e-2),
         lambda: numpy_data.BlanksDataModule(load("python_docs"), BATCH, 0.1, SEED, WORDS, 3, 2, 1e-2),
     ),

@@ -10,15 +10,26 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from gdl_numpy.checkpoint import load_checkpoint, load_model, load_vocabulary
-from gdl_torch.checkpoint import read_checkpoint
+from gdl_numpy.checkpoint import (
+    check_model,
+    load_checkpoint,
+    load_model,
+    load_vocabulary,
+    save_checkpoint,
+    save_model,
+)
+from gdl_numpy.models import SentimentClassifier
+from gdl_numpy.run_folder import CHECKPOINTS
+from gdl_torch.checkpoint import read_checkpoint, shared_arguments
 from gdl_torch.export import export_checkpoint
 from gdl_torch.export import load_model as load_torch_model
+from gdl_torch.models import SentimentClassifier as TorchSentimentClassifier
 from parity_tests.support.train_script import assert_rounded_alike, both_backends, train, weights
 
 RUNS = Path(__file__).parent / "data" / "written_before_tasks"
@@ -71,3 +82,48 @@ def test_a_run_goes_on_as_if_never_stopped(backend: str, tmp_path: Path) -> None
         for folder, rows in zip((old, new), histories[1:], strict=True)
     ]
     assert_rounded_alike(new, {}, *results)
+
+
+@both_backends
+def test_options_that_came_later(backend: str, tmp_path: Path) -> None:
+    """A run that does not say that it samples words as often as they are in the text goes on doing so."""
+    (tmp_path / "story.txt").write_text("to be or not to be " * 100)
+    line = f"FillInTheBlank --embedding-dim 3 --batch-size 50 --backend {backend} --device cpu"
+    words: list[Any] = [
+        line,
+        "--negatives",
+        2,
+        "--data",
+        tmp_path / "story.txt",
+        "--out",
+        tmp_path / "run",
+        "--epochs",
+    ]
+    assert train(*words, 1) == 0
+    settings = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert settings.pop("power") == 1
+    (tmp_path / "run" / "run.json").write_text(json.dumps(settings))
+    path = tmp_path / "run" / CHECKPOINTS[backend]
+    if backend == "numpy":
+        tensors, metadata = load_checkpoint(path)
+        del metadata["training"]["power"]
+        save_checkpoint(path, tensors, metadata)
+    else:
+        saved = torch.load(path, weights_only=True)
+        del saved["callbacks"]["_Recorder"]["settings"]["power"]
+        torch.save(saved, path)
+    assert train(*words, 2, "--resume") == 0
+    assert train(*words, 3, "--resume", "--power", 0.75) == 2
+
+
+def test_arguments_that_came_later(tmp_path: Path) -> None:
+    """A model that does not say how its vectors began is one whose vectors were drawn."""
+    model = SentimentClassifier(4, 3, rng=0)
+    save_model(tmp_path / "model.safetensors", model)
+    tensors, metadata = load_checkpoint(tmp_path / "model.safetensors")
+    del metadata["hparams"]["zero_embedding"]
+    check_model("model.safetensors", metadata, model)
+    save_checkpoint(tmp_path / "old.safetensors", tensors, metadata)
+    assert load_torch_model(tmp_path / "old.safetensors").hparams["zero_embedding"] is False
+    saved = {name: value for name, value in model.hparams.items() if name != "zero_embedding"}
+    assert shared_arguments(TorchSentimentClassifier, saved) == model.hparams

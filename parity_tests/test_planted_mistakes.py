@@ -373,3 +373,38 @@ def test_a_mistake_in_images_of_many_channels() -> None:
     report = check(layer, torch.nn.Conv2d(9, 33, 3), x)
     assert report.first_disagreement is not None
     assert report.first_disagreement.tensor == "output"
+
+
+@pytest.mark.usefixtures("unchecked_types")
+@pytest.mark.parametrize(
+    ("tensor", "old", "new"),
+    [
+        ("output", "rows *= weights[:, None]", "pass"),
+        ("output", "weights[start:end]", "weights[:length]"),
+        ("output", "weights[counted]", "weights[::-1][counted]"),
+        ("grad weight", "bag_of, weights)", "bag_of, None)"),
+        ("grad_input", "rows.take(bag_of, axis=0)", "rows.take(0 * bag_of, axis=0)"),
+        ("grad_input", "table.take(ids, axis=0))", "table.take(0 * ids, axis=0))"),
+        ("grad_input", "grad[counted] = grad_weights", "grad[: len(grad_weights)] = grad_weights"),
+    ],
+)
+def test_a_mistake_in_weighed_bags(tensor: str, old: str, new: str) -> None:
+    """In sums of long and of short bags, with padding."""
+    rng = np.random.default_rng(0)
+    long = "start:end" in old
+    ids, offsets = rng.integers(0, 5, 300 if long else 15), np.array([0, 3, 3, 8])
+    layer, twin = (
+        nn.EmbeddingBag(5, 4, "sum", 2, rng=0),
+        torch.nn.EmbeddingBag(5, 4, mode="sum", padding_idx=2),
+    )
+    inputs = ids, offsets, rng.standard_normal(len(ids))
+    assert check(layer, twin, inputs).ok
+    function = next(
+        name
+        for name in ("_sums", "forward", "backward")
+        if old in inspect.getsource(getattr(nn.EmbeddingBag, name))
+    )
+    plant(layer, Plant("weights", "EmbeddingBag", function, old, new))
+    report = check(layer, twin, inputs)
+    assert report.first_disagreement is not None
+    assert report.first_disagreement.tensor.startswith(tensor)

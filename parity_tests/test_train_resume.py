@@ -6,15 +6,14 @@ import json
 import os
 import shlex
 import signal
-import subprocess
 import sys
 import time
-from functools import partial
 from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from parity_tests.support.forks import needs_forks, start
 from parity_tests.support.train_script import (
     SCRIPT,
     SMALL_TEXT,
@@ -109,42 +108,39 @@ def test_a_language_model_goes_on_as_if_never_stopped(
         ("torch", signal.SIGTERM, 143),
     ],
 )
-@pytest.mark.skipif(os.name == "nt", reason="sends signals")
+@needs_forks
 def test_a_signal_and_the_command_that_goes_on(
     backend: str, number: signal.Signals, exit_code: int, tmp_path: Path
 ) -> None:
     """A command that works as printed, and in the end the weights of a run left in peace."""
-    line = f"CNN --channels 8,8 --backend {backend} --device cpu --epochs 12"
-    command = [sys.executable, str(SCRIPT), *line.split(), "--out", str(tmp_path / "run")]
-    # As many threads as this process has: another number sums in another order, and not to the same bits.
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    # A job in the background ignores SIGINT, and its children with it.
-    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env, preexec_fn=heed)
+    line = f"CNN --channels 8,8 --backend {backend} --device cpu --epochs 6"
+    words = [str(SCRIPT), *line.split(), "--out", str(tmp_path / "run")]
+    process, error = start(words, tmp_path)
     history = tmp_path / "run" / "history.json"
-    while process.poll() is None and not (history.exists() and json.loads(history.read_text())):
+    while process.is_alive() and not (history.exists() and json.loads(history.read_text())):
         time.sleep(0.01)
-    process.send_signal(number)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == exit_code, err
+    assert process.pid is not None
+    os.kill(process.pid, number)
+    process.join(60)
+    err = error.read_text()
+    assert process.exitcode == exit_code, err
     *_, said, printed = err.splitlines()
     assert "Traceback" not in err
     epochs = len(json.loads(history.read_text()))
-    assert 0 < epochs < 12
+    assert 0 < epochs < 6
     assert said == f"Interrupted; whole epochs saved in {tmp_path / 'run'}: {epochs}. To go on:"
     assert len(saved_history(backend, tmp_path / "run")) == epochs
-    words = shlex.split(printed)
-    assert words == [*command, "--resume"]
-    if backend == "numpy":
-        subprocess.run(words, check=True, capture_output=True, timeout=60, env=env)
-    else:  # importing torch again takes long
-        assert train(*words[2:]) == 0
+    python, *again = shlex.split(printed)
+    assert (python, again) == (sys.executable, [*words, "--resume"])
+    process, _ = start(again, tmp_path)
+    process.join(60)
+    assert process.exitcode == 0
     assert train(line, "--out", tmp_path / "whole") == 0
     assert_same_weights(tmp_path / "run", tmp_path / "whole")
 
 
 @pytest.mark.parametrize("backend", ["numpy", pytest.param("torch", marks=pytest.mark.long)])
-@pytest.mark.skipif(os.name == "nt", reason="limits the size of files as POSIX does")
+@needs_forks
 def test_a_full_disk_costs_one_epoch(backend: str, tmp_path: Path) -> None:
     """The first file that does not fit is named, and what is saved; with room again, the run goes on."""
     out = tmp_path / "run"
@@ -158,12 +154,12 @@ def test_a_full_disk_costs_one_epoch(backend: str, tmp_path: Path) -> None:
         runpy.run_path(sys.argv[0], run_name="__main__")
         """)
     )
-    script = str(tmp_path / "on_a_full_disk.py")
-    command = [sys.executable, script, str(SCRIPT), *line.split(), "3", "--resume"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert ended.returncode == 2
-    assert "Traceback" not in ended.stderr
-    *_, said, _, error = ended.stderr.splitlines()
+    words = [str(tmp_path / "on_a_full_disk.py"), str(SCRIPT), *line.split(), "3", "--resume"]
+    process, err = start(words, tmp_path)
+    process.join(60)
+    assert process.exitcode == 2
+    assert "Traceback" not in err.read_text()
+    *_, said, _, error = err.read_text().splitlines()
     assert said == f"Interrupted; whole epochs saved in {out}: 1. To go on:"
     (checkpoint,) = out.glob("checkpoint.*")
     assert error == f"train.py: {checkpoint}: File too large"

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.neighbors import NearestNeighbors
 
+from gdl_numpy.analogies import Score, answer, read_questions
 from gdl_numpy.checkpoint import save_model
 from gdl_numpy.data import Documents, Vocabulary
 from gdl_numpy.data.words import bag_of_words
@@ -225,3 +226,58 @@ def test_log_odds_are_counts_of_texts() -> None:
     np.testing.assert_allclose(deviations[1:], (odds / np.sqrt(1 / positive + 1 / negative))[1:])
     flipped, _ = log_odds(documents, 1 - labels)
     np.testing.assert_allclose(flipped, -odds, rtol=1e-12)
+
+
+def test_vectors_are_written_as_word2vec_does(dtype: str, tmp_path: Path) -> None:
+    """Read back, they are the same numbers, to the last bit; the unknown word is not a word."""
+    table = (
+        np.random.default_rng(0).standard_normal((4, 3)) * 10.0 ** np.arange(-9, 3).reshape(4, 3)
+    ).astype(dtype)
+    WordVectors(table, Vocabulary(("\ufffd", "'", "naïve", "a_b"), "spaces")).save(tmp_path / "v.txt")
+    head, *lines = (tmp_path / "v.txt").read_text(encoding="utf-8").splitlines()
+    assert head == "3 3"
+    assert [line.split(" ")[0] for line in lines] == ["'", "naïve", "a_b"]
+    read = np.array([line.split(" ")[1:] for line in lines]).astype(dtype)
+    np.testing.assert_array_equal(read, table[1:])
+    with pytest.raises(ValueError, match=r"cannot hold the word 'a\\tb', with white space or empty"):
+        WordVectors(table[:2], Vocabulary(("\ufffd", "a\tb"), "spaces")).save(tmp_path / "w.txt")
+    assert not (tmp_path / "w.txt").exists()
+
+
+def test_the_questions_are_pairs_and_each_is_asked_both_ways() -> None:
+    """A table in which each answer is exact answers all; one in which one is not, all but its own."""
+    kinds = read_questions()
+    assert sum(len(pairs) * (len(pairs) - 1) for pairs in kinds.values()) > 500
+    for pairs in kinds.values():
+        assert len(set(pairs)) == len(pairs) > 1
+    pairs = kinds["he and she"]
+    words = sorted({word for pair in pairs for word in pair})
+    vocabulary = Vocabulary(("\ufffd", *words), "spaces")
+    rng = np.random.default_rng(0)
+    table = np.zeros((len(vocabulary), 40))
+    for i, (he, she) in enumerate(pairs):
+        base = 10 * np.eye(40)[i]
+        table[vocabulary.encode(he)[0]], table[vocabulary.encode(she)[0]] = base, base + np.eye(40)[39]
+    table[0] = rng.standard_normal(40)
+    for metric in ("cosine", "euclidean"):
+        score = answer(WordVectors(table, vocabulary), {"k": pairs}, 2, metric)["k"]
+        assert score == Score(len(pairs) * (len(pairs) - 1), score.asked, score.asked, 0)
+    # One that is where nobody looks for it: as an answer it is missed, every other answer is found.
+    table[vocabulary.encode(pairs[0][1])[0]] = rng.standard_normal(40)
+    score = answer(WordVectors(table, vocabulary), {"k": pairs}, 1)["k"]
+    assert score.first == score.asked - (len(pairs) - 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a b\n", "line 1: expected ': KIND', or two words after one; got 'a b'"),
+        (": kind\n\na b c\n", "line 3: expected ': KIND', or two words"),
+        (": kind\na b\n", "expected at least two pairs of words of a kind"),
+        ("", "expected at least two pairs"),
+    ],
+)
+def test_other_questions_are_refused(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "q.txt").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_questions(tmp_path / "q.txt")

@@ -104,9 +104,9 @@ def test_blanks_are_each_word_once_with_those_around_it(
 
 def test_words_to_choose_from_are_drawn_as_often_as_they_occur() -> None:
     """Within five standard deviations of the binomial distribution."""
-    documents = Documents.of(["a " * 70 + "b " * 25 + "c " * 5])
+    documents = Documents.of(["a " * 70 + "b " * 25 + "c " * 5] * 20)
     draws = np.concatenate(
-        [candidates[:, 1:] for (_, _, candidates), _ in Blanks(documents, 16, negatives=50)]
+        [candidates[:, 1:] for (_, _, candidates), _ in Blanks(documents, 16, negatives=3)]
     )
     n = draws.size
     for id_, fraction in zip((1, 2, 3), (0.7, 0.25, 0.05), strict=True):
@@ -114,17 +114,28 @@ def test_words_to_choose_from_are_drawn_as_often_as_they_occur() -> None:
         assert abs(np.count_nonzero(draws == id_) - n * fraction) < 5 * deviation
 
 
+def test_words_are_drawn_by_a_power_of_their_frequency() -> None:
+    """word2vec's table: of two words, one 16 times as frequent, the other is drawn an eighth as often."""
+    documents = Documents.of(["a " * 16 + "b c"] * 40)
+    known = documents.translate(Vocabulary((UNKNOWN, "a", "b"), "spaces"))
+    loader = Blanks(known, 64, negatives=1, power=0.75)
+    drawn = np.concatenate([inputs[2][:, 1] for (inputs, _) in loader])
+    a, b = np.count_nonzero(drawn == 1), np.count_nonzero(drawn == 2)
+    assert a + b == len(drawn)
+    n, p = len(drawn), 1 / 9
+    assert abs(b - n * p) < 5 * np.sqrt(n * p * (1 - p))
+    assert loader.describe()["power"] == 0.75
+
+
 def test_frequent_words_are_thinned_out_as_the_paper_says() -> None:
     documents = Documents.of(["a " * 9000 + "b " * 900 + "c " * 100])
-    loader = Blanks(documents, 1000, subsample=0.04)
+    loader = Blanks(documents, 1000, negatives=3, subsample=0.04)
     counts = Counter(np.concatenate([candidates[:, 0] for (_, _, candidates), _ in loader]).tolist())
     assert counts[3] == 100
     for id_, n, fraction in ((1, 9000, 0.9), (2, 900, 0.09)):
         stays = np.sqrt(0.04 / fraction)
         assert abs(counts[id_] - n * stays) < 5 * np.sqrt(n * stays * (1 - stays))
     assert len(list(loader)) == len(loader)
-    with pytest.raises(ValueError, match=r"Blanks: subsample must be more than 0, or None, got 0"):
-        Blanks(documents, 1000, subsample=0.0)
 
 
 # --- masks and sentences -----------------------------------------------------------------------------------
@@ -179,18 +190,23 @@ def test_sentences_can_be_put_in_order_by_their_targets() -> None:
 # --- what all loaders promise ------------------------------------------------------------------------------
 
 
+LOADERS = ["Bags", "Blanks", "weighed Bags", "Blanks by power", "MaskedWords", "ShuffledSentences"]
+
+
 def loaders(
-    documents: Documents, batch_size: int = 2, seed: int | None = 6, **devices: int
+    documents: Documents, batch_size: int = 2, seed: int | None = 6, **devices: Any
 ) -> list[ExampleLoader]:
     return [
         Bags(documents, LABELS, batch_size, seed, True, **devices),
-        Blanks(documents, batch_size, seed=seed, **devices),
+        Blanks(documents, batch_size, negatives=4, seed=seed, **devices),
+        Bags(documents, LABELS, batch_size, seed, True, np.arange(6, dtype=np.float32), **devices),
+        Blanks(documents, batch_size, negatives=2, seed=seed, power=0.75, **devices),
         MaskedWords(documents, batch_size, seed=seed, **devices),
         ShuffledSentences(documents, np.zeros(7, np.int64), batch_size, seed, **devices),
     ]
 
 
-@pytest.mark.parametrize("which", range(4), ids=["Bags", "Blanks", "MaskedWords", "ShuffledSentences"])
+@pytest.mark.parametrize("which", range(6), ids=LOADERS)
 def test_a_batch_depends_on_seed_epoch_and_place_alone(documents: Documents, which: int) -> None:
     """A resumed run, and the torch side, get the same whichever batches were looked at before."""
     loader, other = loaders(documents)[which], loaders(documents)[which]
@@ -228,7 +244,7 @@ def test_each_batch_of_each_epoch_has_random_numbers_of_its_own(documents: Docum
     assert len(set(drawn)) == len(drawn) == 24
 
 
-@pytest.mark.parametrize("which", range(4), ids=["Bags", "Blanks", "MaskedWords", "ShuffledSentences"])
+@pytest.mark.parametrize("which", range(6), ids=LOADERS)
 @pytest.mark.parametrize("devices", [2, 3])
 def test_devices_share_the_batch_that_one_would_take(documents: Documents, which: int, devices: int) -> None:
     """Row by row in turn, what is drawn included; where they cannot, some of the first come again."""
@@ -258,6 +274,14 @@ def test_devices_share_the_batch_that_one_would_take(documents: Documents, which
         (lambda d: Blanks(d, 2, window=0), "Blanks: window must be at least 1, got 0"),
         (lambda d: Blanks(d, 2, window=-1), "Blanks: window must be at least 1, got -1"),
         (lambda d: Blanks(d, 2, negatives=0), "Blanks: negatives must be at least 1, got 0"),
+        (lambda d: Bags(d, LABELS, 2, weights=np.ones(5, np.float32)), "Bags: 5 weights but 6 words"),
+        (
+            lambda d: Blanks(d, 2, negatives=6),
+            "Blanks: negatives must be at most 5, the number of words, got 6",
+        ),
+        (lambda d: Blanks(d, 2, power=-1), "Blanks: power must be 0 or more, and finite, got -1"),
+        (lambda d: Blanks(d, 2, power=np.inf), "Blanks: power must be 0 or more, and finite, got inf"),
+        (lambda d: Blanks(d, 2, subsample=0), "Blanks: subsample must be more than 0, or None, got 0"),
         (lambda d: Blanks(d.select(np.array([1, 2, 3])), 2), "Blanks: no document has two words"),
         (lambda d: MaskedWords(d, 2, window=0), "MaskedWords: window must be at least 1, got 0"),
         (lambda d: MaskedWords(d.select(np.array([1, 2])), 2), "MaskedWords: the text has no word"),

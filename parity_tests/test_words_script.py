@@ -177,6 +177,9 @@ def test_the_most_telling_take_turns() -> None:
         (["plot", "--out", "words.txt"], "--out must end in a picture's suffix, such as .png"),
         (["plot", "--out", "words"], "--out must end in a picture's suffix, such as .png"),
         (["plot", "--out", "/dev/null/words.png"], "cannot write to /dev/null/words.png (Not a directory)"),
+        (["similar", "class"], "--data is needed, such as imdb: no"),
+        (["questions", "/dev/null/none.txt"], "cannot read the questions in /dev/null/none.txt"),
+        (["save", "/dev/null/vectors.txt"], "cannot write /dev/null/vectors.txt (Not a directory)"),
         (["neerest"], "No such command 'neerest'"),
         ([], "Missing command"),
     ],
@@ -199,7 +202,17 @@ def test_other_checkpoints_are_refused(
     save_model(tmp_path / "blanks.safetensors", build(FillInTheBlank, vocabulary), vocabulary)
     for path, arguments, message in (
         (tmp_path / "none.safetensors", ["nearest", "class"], "none.safetensors"),
-        (tmp_path / "mlp.safetensors", ["nearest", "class"], "no vocabulary"),
+        (
+            tmp_path / "mlp.safetensors",
+            ["nearest", "class"],
+            "holds a MLP, which has no word vectors: give the",
+        ),
+        (
+            tmp_path / "mlp.safetensors",
+            ["similar", "class", *TOPICS],
+            "holds a MLP, which has no word vectors",
+        ),
+        (tmp_path / "mlp.safetensors", ["plot", *TOPICS], "holds a MLP, which has no word vectors"),
         (tmp_path / "mlp.safetensors", ["predict", "class"], "MLP predicts no sentiment"),
         (tmp_path / "blanks.safetensors", ["predict", "class"], "FillInTheBlank predicts no sentiment"),
     ):
@@ -207,6 +220,70 @@ def test_other_checkpoints_are_refused(
         err = capsys.readouterr().err
         assert message in err
         assert err.count("\n") == 1
+
+
+def test_reviews_are_those_that_the_model_learned_from(
+    either: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the run.json beside it; where there is none, or one of other data, --data is asked for."""
+    assert run(either, "similar", "the class of an object", *TOPICS) == 0
+    expected = capsys.readouterr().out
+    settings = either.parent / "run.json"
+    settings.write_text('{"data": "python_docs_topics"}')
+    assert run(either, "similar", "the class of an object") == 0
+    assert capsys.readouterr().out == expected
+    assert run(either, "plot", "--out", either.parent / "p.png") == 0
+    settings.write_text('{"data": "python_docs"}')
+    capsys.readouterr()
+    assert run(either, "similar", "class") == 2
+    message = "python_docs, which the model learned from, has no labelled texts: choose other --data"
+    assert message in capsys.readouterr().err
+    for damaged in ("{", "[]", "{}", '{"data": 3}', "\x00"):
+        settings.write_text(damaged)
+        assert run(either, "similar", "class") == 2
+        assert "--data is needed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["nearest", "questions", "save", "plot"])
+def test_help_needs_no_checkpoint(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is the command's own; without it, what comes first is said."""
+    assert run(command, "--help") == 0
+    assert f" {{checkpoint}} {command} [OPTIONS]" in capsys.readouterr().out
+    assert run(command, "class") == 2
+    assert capsys.readouterr().err == f"words.py: the checkpoint comes first: words.py FILE {command} …\n"
+
+
+def test_questions_are_asked_of_the_vectors(
+    sentiment: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "q.txt").write_text(
+        ": kinds\nclass method\nfunction module\n\n: others\nclass qwertzu\na the\n"
+    )
+    assert run(sentiment, "questions", tmp_path / "q.txt", "-n", 3) == 0
+    words = WordVectors.load(sentiment)
+    asked = [(["method", "function"], "class", "module"), (["module", "class"], "function", "method")]
+    nearest = [[near.word for near in words.analogy(plus, [minus], 3)] for plus, minus, _ in asked]
+    first = sum(found[0] == d for found, (*_, d) in zip(nearest, asked, strict=True))
+    among = sum(d in found for found, (*_, d) in zip(nearest, asked, strict=True))
+    counts = ["2", f"{first / 2:.1%}", f"{among / 2:.1%}"]
+    assert cells(capsys.readouterr().out) == [
+        ["kinds", *counts, "0"],
+        ["others", "0", "", "", "2"],
+        ["all", *counts, "2"],
+    ]
+    (tmp_path / "q.txt").write_text(": kinds\nqwertzu a\na qwertzu\n")
+    assert run(sentiment, "questions", tmp_path / "q.txt") == 2
+    assert "has the four words of no question" in capsys.readouterr().err
+
+
+def test_pairs_of_words_are_read_in_texts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    vocabulary = Vocabulary(("\ufffd", "good", "not", "not_good"), "spaces")
+    model = build(SentimentClassifier, vocabulary)
+    save_model(tmp_path / "m.safetensors", model, vocabulary)
+    assert run(tmp_path / "m.safetensors", "predict", "not good") == 0
+    out = capsys.readouterr().out
+    assert f"(logit {model(np.array([1, 2, 3]), np.array([0]))[0]:+.2f})" in out
+    assert sorted(row[0] for row in cells(out)) == ["good", "not", "not_good"]
 
 
 def test_no_torch_is_needed(sentiment: Path) -> None:

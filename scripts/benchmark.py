@@ -177,6 +177,10 @@ def main(
     for kind, table in TABLES.items():
         if of_kind := [result for result in results if ROWS[result.row].kind == kind]:
             print_table(console, table(of_kind))
+    for r in results:
+        if unit := ROWS[r.row].unit:
+            rates = (f"{side} {ROWS[r.row].batch / r.seconds(side):,.0f}" for side in ("numpy", "torch"))
+            console.print(f"{ROWS[r.row].about}: {unit} a second: {', '.join(rates)}")
     kernels = {
         info.get("architecture", "?") for info in threadpool_info() if info["internal_api"] == "openblas"
     }

@@ -68,7 +68,7 @@ def train(model_name: str, given: Mapping[str, Any]) -> None:
     with holding(out, run.settings, resume=flags.resume, overwrite=flags.overwrite):
         try:
             history, test = run.on_torch() if flags.backend is Backend.torch else run.on_numpy()
-            save_model(out / "model.safetensors", run.task.model, run.data.vocabulary)
+            save_model(out / "model.safetensors", run.data.finished(run.task.model), run.data.vocabulary)
         except (KeyboardInterrupt, Terminated, OSError) as stop:
             saved = run.saved_history()
             say_how_to_go_on(out, saved)

@@ -2,9 +2,11 @@
 
     python scripts/words.py runs/blanks/model.safetensors nearest beautiful terrible
     python scripts/words.py runs/blanks/model.safetensors analogy terrible good --minus bad
+    python scripts/words.py runs/blanks/model.safetensors questions
     python scripts/words.py runs/sentiment/model.safetensors predict "A beautiful, touching film."
-    python scripts/words.py runs/sentiment/model.safetensors similar --review 7 --data imdb
+    python scripts/words.py runs/sentiment/model.safetensors similar --review 7
     python scripts/words.py runs/sentiment/model.safetensors plot
+    python scripts/words.py runs/sentiment/model.safetensors save vectors.txt
 
 The checkpoint is a SentimentClassifier's or a FillInTheBlank's, as train.py writes it and gdl_torch exports
 it; no torch is needed. Exit code 2, and one line that says why, for bad usage and words that are not known.
@@ -17,8 +19,10 @@ if __name__ == "__main__":
 
     exit_on_ctrl_c()
 
+import json
 import sys
 import textwrap
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,12 +34,14 @@ from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
 from rich.table import Column, Table
 
+from gdl_numpy.analogies import QUESTIONS, Score, answer, read_questions
 from gdl_numpy.checkpoint import load_model, load_vocabulary
 from gdl_numpy.command_line import make_console, run
-from gdl_numpy.data import BagsDataModule, Documents, ReviewDataset, load, words_of
+from gdl_numpy.data import BagsDataModule, Documents, ReviewDataset, load_or_read, words_of
+from gdl_numpy.data.ngrams import has_ngrams, ngrams_in
 from gdl_numpy.files import check_file, naming, save_figure
 from gdl_numpy.messages import literal
-from gdl_numpy.models import SentimentClassifier
+from gdl_numpy.models import FillInTheBlank, SentimentClassifier
 from gdl_numpy.nn import Sigmoid
 from gdl_numpy.tables import print_table
 from gdl_numpy.tasks import BinaryClassification
@@ -54,7 +60,12 @@ Count = Annotated[int, typer.Option("--count", "-n", min=1, help="How many to sh
 Near = Annotated[
     Literal["cosine", "euclidean"], typer.Option("--metric", help="What is near; the book's is euclidean.")
 ]
-Data = Annotated[str, typer.Option(help="Data set, of reviews with labels.")]
+Data = Annotated[
+    str | None,
+    typer.Option(
+        help="Data set, of reviews with labels.", show_default="what the model learned from, by its run.json"
+    ),
+]
 DataDir = Annotated[Path | None, typer.Option(help="Its folder; else $GDL_DATA, else the user's cache.")]
 
 
@@ -70,11 +81,45 @@ class Checkpoint:
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
+        if not isinstance(self.model, SentimentClassifier | FillInTheBlank):
+            raise ValueError(
+                f"{self.path} holds a {type(self.model).__name__}, which has no word vectors: "
+                "give the file of a SentimentClassifier or a FillInTheBlank"
+            )
         return load_vocabulary(self.path)
 
     @cached_property
     def vectors(self) -> WordVectors:
         return WordVectors.of(self.model, self.vocabulary)
+
+    @cached_property
+    def data(self) -> str:
+        """What the model learned from, as the run's folder has it.
+
+        Raises:
+            ValueError: it does not say.
+        """
+        settings = self.path.parent / "run.json"
+        with suppress(OSError, ValueError, TypeError, KeyError):
+            name = json.loads(settings.read_text(encoding="utf-8"))["data"]
+            if isinstance(name, str):
+                return name
+        raise ValueError(f"--data is needed, such as imdb: no {settings} says what the model learned from")
+
+    def reviews(self, data: str | None, data_dir: Path | None) -> ReviewDataset:
+        """The data set that was named, or else the one that the model learned from.
+
+        Raises:
+            ValueError: it has no labels.
+        """
+        dataset: Any = load_or_read(data or self.data, data_dir)
+        if not BagsDataModule.accepts(dataset):
+            learned = "" if data else ", which the model learned from,"
+            raise ValueError(
+                f"{dataset.name}{learned} has no labelled texts: choose other --data, such as imdb"
+            )
+        found: ReviewDataset = dataset
+        return found
 
     def read(self, text: str) -> Documents:
         """The words of a text that the model knows, as the one document; on stderr, those it does not know.
@@ -83,8 +128,12 @@ class Checkpoint:
             ValueError: it knows none.
         """
         words = words_of(text)
-        documents = Documents.of([text]).translate(self.vocabulary)
-        documents = documents.keep(documents.is_known)
+        documents = Documents.of([text])
+        if has_ngrams(self.vocabulary):
+            documents = ngrams_in(documents, self.vocabulary)
+        else:
+            documents = documents.translate(self.vocabulary)
+            documents = documents.keep(documents.is_known)
         if not len(documents.ids):
             raise ValueError(f"{words[:SHOWN]!r} has no word that the model knows: give another text")
         if missing := self.vocabulary.unknown_in(words):
@@ -124,6 +173,38 @@ def analogy(
     """Show the words nearest to a sum of words: `analogy king woman --minus man`."""
     title = " − ".join([" + ".join(plus), *(minus or [])])
     print_neighbours({title: context.obj.vectors.analogy(plus, minus or [], n, metric)}, metric)
+
+
+@app.command()
+def questions(
+    context: typer.Context,
+    file: Annotated[
+        Path, typer.Argument(help="Pairs of words under lines ': KIND'.", show_default="ours")
+    ] = QUESTIONS,
+    n: Annotated[int, typer.Option("--count", "-n", min=1, help="Among so many an answer is near.")] = 5,
+    metric: Near = "cosine",
+) -> None:
+    """Ask questions: which word is to woman as king is to man? Show how many are answered."""
+    kinds = read_questions(file)
+    scores = answer(context.obj.vectors, kinds, n, metric)
+    scores["all"] = sum(scores.values(), Score(0, 0, 0, 0))
+    if not scores["all"].asked:
+        raise ValueError(f"{file}: the vocabulary has the four words of no question")
+    columns = ("questions", "nearest", f"among {n}", "not known")
+    table = Table("kind", *(Column(name, justify="right") for name in columns))
+    for kind, score in scores.items():
+        parts = (f"{right / score.asked:.1%}" if score.asked else "" for right in (score.first, score.among))
+        table.add_row(kind, str(score.asked), *parts, str(score.unknown))
+    print_table(make_console(110), table)
+
+
+@app.command()
+def save(
+    context: typer.Context, file: Annotated[Path, typer.Argument(dir_okay=False, help="Where to write them.")]
+) -> None:
+    """Write the vectors in word2vec's text format, which other tools read."""
+    context.obj.vectors.save(file)
+    typer.echo(f"saved in {file}")
 
 
 def print_neighbours(columns: dict[str, list[Neighbour]], metric: Metric) -> None:
@@ -172,7 +253,7 @@ def similar(
     ] = None,
     n: Count = 5,
     metric: Near = "cosine",
-    data: Data = "imdb",
+    data: Data = None,
     data_dir: DataDir = None,
 ) -> None:
     """Show the training reviews most like a text: those with the nearest mean of their words' vectors."""
@@ -180,7 +261,7 @@ def similar(
         raise ValueError("similar: give either a text or --review")
     vectors: WordVectors = context.obj.vectors
     query = None if text is None else context.obj.read(text)
-    train = load_reviews(data, data_dir).train
+    train = context.obj.reviews(data, data_dir).train
     if review is not None:
         if review >= len(train):
             raise ValueError(f"--review must be less than {len(train)}, the number of reviews; got {review}")
@@ -206,7 +287,7 @@ def beginning(documents: Documents, document: int) -> str:
 def plot(
     context: typer.Context,
     n: Annotated[int, typer.Option("--count", "-n", min=3, help="Words, those that tell the most.")] = 400,
-    data: Data = "imdb",
+    data: Data = None,
     data_dir: DataDir = None,
     out: Annotated[
         Path, typer.Option(metavar="FILE", dir_okay=False, help="Where the picture goes; or a .svg or .pdf.")
@@ -226,9 +307,10 @@ def plot(
         sentiment = telling = word_sentiment(model)[:size]
         meaning = "what the word alone adds to the logit"
     else:
-        train = load_reviews(data, data_dir).train
+        reviews = context.obj.reviews(data, data_dir)
+        train = reviews.train
         sentiment, telling = log_odds(train.documents.translate(vectors.vocabulary), train.labels)
-        meaning = f"log odds of the word in {data}'s positive reviews"
+        meaning = f"log odds of the word in {reviews.name}'s positive reviews"
     unknown = int(vectors.vocabulary.unknown)
     chosen = unknown + most_telling(telling[unknown:], n)
     figure = Figure((10, 8), layout="constrained")
@@ -242,20 +324,16 @@ def plot(
     typer.echo(f"drawn in {out}")
 
 
-def load_reviews(name: str, data_dir: Path | None) -> ReviewDataset:
-    """A data set of reviews.
-
-    Raises:
-        ValueError: it is none.
-    """
-    dataset: ReviewDataset = load(name, data_dir)
-    if not BagsDataModule.accepts(dataset):
-        raise ValueError(f"{dataset.name} has no labelled texts: choose other --data, such as imdb")
-    return dataset
-
-
 def main(arguments: list[str]) -> int:
     """Runs the command line; returns the exit code."""
+    commands = [
+        command.name or command.callback.__name__ for command in app.registered_commands if command.callback
+    ]
+    if arguments and arguments[0] in commands and not Path(arguments[0]).exists():
+        if "--help" not in arguments:
+            typer.echo(f"words.py: the checkpoint comes first: words.py FILE {arguments[0]} …", err=True)
+            return 2
+        arguments = ["FILE", *arguments]  # --help needs none
     return run(app, "words.py", arguments)
 
 

@@ -8,6 +8,7 @@ ids, offsets = known.gather(np.array([1, 0]))
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,13 +18,30 @@ import numpy as np
 from gdl_numpy.data.vocabulary import UNKNOWN, Vocabulary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from jaxtyping import Bool, Int64
 
 LINE_BREAK = re.compile(r"<br\s*/?>")
-# A word, to which the apostrophes inside it belong, or a mark.
-WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*|[^\w\s]|_")
+
+
+def combining_marks() -> str:
+    """Returns what Unicode combines with the letter before it, as ranges for a regular expression."""
+    ranges: list[list[int]] = []
+    for code in range(0x20000):  # the planes of scripts: to look through all takes ten times as long
+        if unicodedata.category(chr(code))[0] != "M":
+            continue
+        if ranges and ranges[-1][1] == code - 1:
+            ranges[-1][1] = code
+        else:
+            ranges.append([code, code])
+    return "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last in ranges)
+
+
+MARKS = combining_marks()
+LETTERS = rf"[^\W_]+(?:[{MARKS}]+[^\W_]*)*"
+# A word, to which the apostrophes inside it belong, or a punctuation mark; combining marks belong to both.
+WORD = re.compile(rf"{LETTERS}(?:'{LETTERS})*|[^\w\s][{MARKS}]*|_")
 
 BLANK_LINES = re.compile(r"\n(?:[^\S\n]*\n)+")
 SENTENCE_ENDS = (".", "!", "?")
@@ -32,6 +50,7 @@ SENTENCE_ENDS = (".", "!", "?")
 def split_words(text: str) -> list[str]:
     """Returns a text's words in lower case, and its punctuation marks as words of their own.
 
+    What is combined with a letter, as accents can be, and vowel signs are in Indian scripts, belongs to it.
     HTML's line breaks, which IMDB's reviews have, count as white space, and ’ is the apostrophe ' that it
     looks like.
     """
@@ -77,13 +96,18 @@ class Documents:
             )
 
     @classmethod
-    def of(cls, texts: Iterable[str]) -> Documents:
-        """Returns the texts, in the vocabulary of all their words, which are sorted by code points."""
+    def of(cls, texts: Iterable[str], split: Callable[[str], list[str]] = split_words) -> Documents:
+        """Returns the texts, in the vocabulary of all their words, which are sorted by code points.
+
+        Args:
+            texts: each a document.
+            split: finds the words of a text, in none of which is a space.
+        """
         places: defaultdict[str, int] = defaultdict(lambda: len(places))  # each word's, as they first appear
         places[UNKNOWN] = 0
         pieces, lengths = [np.zeros(0, np.int32)], [0]
         for text in texts:
-            words = split_words(text)
+            words = split(text)
             pieces.append(np.fromiter(map(places.__getitem__, words), np.int32, len(words)))
             lengths.append(len(words))
         first, *others = places

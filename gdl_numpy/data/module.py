@@ -15,6 +15,8 @@ from abc import ABC, abstractmethod
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from gdl_numpy.data.ngrams import LONGEST
+
 if TYPE_CHECKING:
     from gdl_numpy.data.batches import DataLoader
     from gdl_numpy.data.dataset import Part
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
 # The smallest values of the arguments that are counts or seeds.
 LEAST = {"seed": 0, "ahead": 0} | dict.fromkeys(
-    ("batch_size", "chunk", "count", "window", "negatives", "longest"), 1
+    ("batch_size", "chunk", "count", "window", "negatives", "longest", "ngrams"), 1
 )
 
 
@@ -41,6 +43,8 @@ def check_arguments(owner: str, **arguments: Any) -> None:
         if least is not None and value < least:
             wanted = "0 or more" if least == 0 else f"at least {least}"
             raise ValueError(f"{owner}: {name} must be {wanted}, got {value}")
+        if name == "ngrams" and value > LONGEST:
+            raise ValueError(f"{owner}: ngrams must be at most {LONGEST}, got {value}")
         if name == "validation" and not 0 <= value < 1:
             raise ValueError(f"{owner}: validation must be a fraction in [0, 1), got {value}")
         if name == "max_words" and value is not None and value < 2:
@@ -133,6 +137,10 @@ class DataModule(ABC):
     def has(self, part: Part) -> bool:
         """Returns whether there is anything in this part."""
         return True
+
+    def finished(self, model: Any) -> Any:
+        """Returns a model that was trained on these batches as it reads data that does not come from here."""
+        return model
 
     def seed_of(self, part: Part) -> int | None:
         """Returns the seed of a part's batches: those to learn from are shuffled."""

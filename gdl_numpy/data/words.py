@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from gdl_numpy.data.batches import ExampleLoader
 from gdl_numpy.data.corpus import Corpus
 from gdl_numpy.data.dataset import ReviewDataset, SentenceDataset, TextDataset, hold_out
 from gdl_numpy.data.module import VocabularyDataModule
+from gdl_numpy.data.ngrams import check_both, frequent_ngrams, log_count_ratio, ngrams_in
 
 if TYPE_CHECKING:
     from jaxtyping import Float32, Int64
@@ -43,11 +45,13 @@ class Bags(ExampleLoader):
         batch_size: documents in a batch, on each device.
         seed: shuffles them, differently in each epoch; None keeps their order.
         distinct: take each word of a document once, as the book does.
+        weights: of each word of the vocabulary in the sum; None for ones.
         num_replicas: number of devices; see `ExampleLoader`.
         rank: which of them this one is.
 
     Raises:
-        ValueError: there is not one label for each document, or an argument is out of its range.
+        ValueError: there is not one label for each document, not one weight for each word, or an argument is
+            out of its range.
     """
 
     def __init__(
@@ -57,34 +61,40 @@ class Bags(ExampleLoader):
         batch_size: int,
         seed: int | None = None,
         distinct: bool = True,
+        weights: Float32[np.ndarray, " vocab_size"] | None = None,
         num_replicas: int = 1,
         rank: int = 0,
     ) -> None:
         super().__init__(len(labels), batch_size, seed, num_replicas, rank)
         if len(documents) != len(labels):
             raise ValueError(f"Bags: {len(documents)} documents but {len(labels)} labels")
+        if weights is not None and len(weights) != len(documents.vocabulary):
+            raise ValueError(f"Bags: {len(weights)} weights but {len(documents.vocabulary)} words")
         known = documents.keep(documents.is_known)
         self.documents = known.distinct() if distinct else known
         self.targets = labels.astype(np.float32)
         self.distinct = distinct
+        self.weights = weights
 
     def describe(self) -> dict[str, Any]:
-        return super().describe() | {"distinct": self.distinct}
+        described = super().describe() | {"distinct": self.distinct}
+        return described if self.weights is None else described | {"weighted": True}
 
     def batch(
         self, rows: Int64[np.ndarray, " batch"], number: int
-    ) -> tuple[
-        tuple[Int64[np.ndarray, " words"], Int64[np.ndarray, " batch"]], Float32[np.ndarray, " batch"]
-    ]:
-        """Returns the ids of the documents' words and where each document begins; and the labels."""
-        return self.documents.gather(rows), self.targets[rows]
+    ) -> tuple[tuple[np.ndarray, ...], Float32[np.ndarray, " batch"]]:
+        """Returns the ids of the documents' words, where each begins, any weights of words; and labels."""
+        ids, offsets = self.documents.gather(rows)
+        weights = () if self.weights is None else (self.weights.take(ids),)
+        return (ids, offsets, *weights), self.targets[rows]
 
 
 class Blanks(ExampleLoader):
     """Which word was left out? The words around it, and what might stand there: the word, then some others.
 
     Every word that has others in its document is the blank of one example. The others to choose from are
-    drawn from the running text, so each as often as it occurs; now and then one is the word itself.
+    drawn from the running text, as in the book, so each as often as it occurs; or with `power` p each in
+    proportion to the p-th power of that, word2vec's table. Now and then one is the word itself.
 
     Words that the vocabulary lacks are taken out of the text beforehand, and so are, with `subsample`, some
     of the frequent ones: a word that makes up the fraction f of the text stays with probability √(t / f), if
@@ -99,6 +109,7 @@ class Blanks(ExampleLoader):
         seed: shuffles the blanks, and draws words, differently in each epoch; None keeps the order of the
             text, and draws the same words each time.
         subsample: t, such as 1e-4; None for the whole text.
+        power: p, such as word2vec's 0.75.
         num_replicas: number of devices; see `ExampleLoader`.
         rank: which of them this one is.
 
@@ -114,9 +125,12 @@ class Blanks(ExampleLoader):
         negatives: int = 5,
         seed: int | None = 0,
         subsample: float | None = None,
+        power: float = 1.0,
         num_replicas: int = 1,
         rank: int = 0,
     ) -> None:
+        if not 0 <= power < np.inf:
+            raise ValueError(f"Blanks: power must be 0 or more, and finite, got {power}")
         text = documents.keep(documents.is_known)
         if subsample is not None:
             text = _thinned(text, subsample, 0 if seed is None else seed)
@@ -126,9 +140,19 @@ class Blanks(ExampleLoader):
         self._check_at_least(1, window=window, negatives=negatives)
         if not self.n:
             raise ValueError("Blanks: no document has two words of the vocabulary: take a longer text")
+        known = len(text.vocabulary) - text.vocabulary.unknown
+        if negatives > known:
+            raise ValueError(
+                f"Blanks: negatives must be at most {known}, the number of words, got {negatives}"
+            )
         self.negatives = negatives
+        self.power = power
+        if power != 1:
+            counts = np.bincount(self.row[self.places])
+            self.table = np.cumsum(counts**power * (counts > 0))
+            self.table /= self.table[-1]
         self.around = np.concatenate([np.arange(-window, 0), np.arange(1, window + 1)])
-        self.settings = {"window": window, "negatives": negatives, "subsample": subsample}
+        self.settings = {"window": window, "negatives": negatives, "subsample": subsample, "power": power}
 
     def describe(self) -> dict[str, Any]:
         return super().describe() | self.settings
@@ -148,15 +172,26 @@ class Blanks(ExampleLoader):
         ends = np.cumsum(is_word.sum(axis=1))
         offsets = np.concatenate([[0], ends[:-1]])
 
-        everywhere = self.num_replicas * len(rows), self.negatives
-        drawn = self.generator(number).integers(self.n, size=everywhere)[self.rank :: self.num_replicas]
         candidates = np.empty((len(rows), 1 + self.negatives), np.int64)
         candidates[:, 0] = self.row[places]
-        candidates[:, 1:] = self.row[self.places[drawn]]
+        candidates[:, 1:] = self._draw(number, len(rows))
 
         targets = np.zeros(candidates.shape, np.float32)
         targets[:, 0] = 1
         return (context[is_word], offsets, candidates), targets
+
+    def _draw(self, number: int, count: int) -> Int64[np.ndarray, "batch negatives"]:
+        """The words to choose from beside the right one: this device's share of those of all devices."""
+        everywhere, share = (
+            (self.num_replicas * count, self.negatives),
+            slice(self.rank, None, self.num_replicas),
+        )
+        rng = self.generator(number)
+        if self.power == 1:
+            drawn: np.ndarray = self.row[self.places[rng.integers(self.n, size=everywhere)[share]]]
+        else:
+            drawn = np.searchsorted(self.table, rng.random(everywhere)[share], side="right")
+        return drawn
 
 
 def _thinned(text: Documents, t: float, seed: int) -> Documents:
@@ -224,9 +259,12 @@ class BagsDataModule(VocabularyDataModule):
         seed: decides which are held out, and the order of the others.
         max_words: keep only so many words, the most frequent ones, the unknown one included; None for all.
         distinct: take each word of a text once, as the book does.
+        ngrams: take up to so many words in a row for words of their own, too: 2 for pairs, at most 3.
+        ratio: weight words by their log-count ratio, how much more often they are in positive texts (Wang and
+            Manning 2012).
 
     Raises:
-        ValueError: an argument is out of its range, or nothing is left to learn from.
+        ValueError: an argument is out of its range, nothing is left to learn from, or only one class.
     """
 
     takes = (ReviewDataset,)
@@ -241,29 +279,63 @@ class BagsDataModule(VocabularyDataModule):
         seed: int = 0,
         max_words: int | None = None,
         distinct: bool = True,
+        ngrams: int = 1,
+        ratio: bool = False,
     ) -> None:
-        super().__init__(dataset, batch_size, validation=validation, seed=seed, max_words=max_words)
+        super().__init__(
+            dataset, batch_size, validation=validation, seed=seed, max_words=max_words, ngrams=ngrams
+        )
         self.max_words = max_words
         self.distinct = distinct
+        self.ngrams = ngrams
+        self.ratio = ratio
         train, held_out = hold_out(dataset.train, validation, seed)
+        check_both(train.labels)
         self.texts: dict[Part, LabelledTexts] = {
             "train": train,
             "validation": held_out,
             "test": dataset.test,
         }
+        self._documents: dict[Part, Documents] = {}
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
+        if self.ngrams > 1:
+            return frequent_ngrams(self.dataset.train.documents, self.ngrams, self.max_words)
         found: Vocabulary = self.dataset.vocabulary(self.max_words)
         return found
+
+    @cached_property
+    def weights(self) -> Float32[np.ndarray, " vocab_size"] | None:
+        """Of words in the sum: with `ratio` their log-count ratio in the texts to learn from, else None."""
+        if not self.ratio:
+            return None
+        return log_count_ratio(self.documents("train"), self.texts["train"].labels)
+
+    def finished(self, model: Any) -> Any:
+        """Returns a copy whose vectors have the weights in them: it reads texts without this data module."""
+        if self.weights is None:
+            return model
+        model = deepcopy(model)
+        model.embedding.weight.data *= self.weights[:, None]
+        return model
 
     def has(self, part: Part) -> bool:
         return len(self.texts[part]) > 0
 
+    def documents(self, part: Part) -> Documents:
+        """Returns the texts of a part in the vocabulary."""
+        if part not in self._documents:
+            texts = self.texts[part].documents
+            self._documents[part] = (
+                ngrams_in(texts, self.vocabulary) if self.ngrams > 1 else texts.translate(self.vocabulary)
+            )
+        return self._documents[part]
+
     def batches(self, part: Part, num_replicas: int = 1, rank: int = 0) -> Bags:
-        texts, seed = self.texts[part], self.seed_of(part)
-        documents = texts.documents.translate(self.vocabulary)
-        return Bags(documents, texts.labels, self.batch_size, seed, self.distinct, num_replicas, rank)
+        labels, seed = self.texts[part].labels, self.seed_of(part)
+        documents = self.documents(part)
+        return Bags(documents, labels, self.batch_size, seed, self.distinct, self.weights, num_replicas, rank)
 
 
 class BlanksDataModule(WordDataModule):
@@ -278,6 +350,7 @@ class BlanksDataModule(WordDataModule):
         window: the most words to either side of a blank.
         negatives: how many words to draw for each blank.
         subsample: leaves out some of the frequent words of the texts to learn from; see `Blanks`.
+        power: draws words in proportion to this power of their frequency: 1 as the book, 0.75 as word2vec.
 
     Raises:
         ValueError: an argument is out of its range; by the batches, for a part that is too short.
@@ -296,15 +369,20 @@ class BlanksDataModule(WordDataModule):
         window: int = 2,
         negatives: int = 5,
         subsample: float | None = None,
+        power: float = 1.0,
     ) -> None:
         super().__init__(dataset, batch_size, validation, seed, max_words, window=window, negatives=negatives)
         self.window = window
         self.negatives = negatives
         self.subsample = subsample
+        self.power = power
 
     def batches(self, part: Part, num_replicas: int = 1, rank: int = 0) -> Blanks:
-        documents, seed = self.corpus.documents(part), self.seed_of(part)
-        thinned = self.subsample if part == "train" else None
-        return Blanks(
-            documents, self.batch_size, self.window, self.negatives, seed, thinned, num_replicas, rank
+        settings = (
+            self.window,
+            self.negatives,
+            self.seed_of(part),
+            self.subsample if part == "train" else None,
         )
+        documents = self.corpus.documents(part)
+        return Blanks(documents, self.batch_size, *settings, self.power, num_replicas, rank)

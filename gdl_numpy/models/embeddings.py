@@ -20,7 +20,7 @@ class SentimentClassifier(ReadsIds):
     """Is a review positive? The vectors of its words added up, an activation, and a linear layer.
 
     With E the table of vectors, logit = f(Σ_w E[w]) · v + b; the loss is the logistic one. Each word's vector
-    moves by the same gradient, wherever in the review it stands.
+    moves by the same gradient, wherever in the review it stands. Words may be given weights in the sum.
 
     Args:
         vocab_size: number of words.
@@ -28,13 +28,15 @@ class SentimentClassifier(ReadsIds):
         mode: "sum" of the vectors, as in the book, or "mean", which long reviews do not saturate.
         activation: "sigmoid" as in the book, "tanh" or "relu".
         dropout: probability that one of the activations is dropped in training.
+        zero_embedding: start the table of vectors at zero: what was seldom seen says little then.
         sparse: make gradients of the table's rows that were looked up only: plain SGD takes them, and is
             then as fast with a large vocabulary as with a small one.
         rng: where the weights come from, the table's from U(-0.1, 0.1) as in the book, and the dropout masks.
         dtype: of the parameters.
 
     Raises:
-        ValueError: sizes below 1, an unknown mode or activation, or a dropout outside [0, 1].
+        ValueError: sizes below 1, an unknown mode or activation, a dropout outside [0, 1], or a table of
+            zeros before "relu", which has no slope there.
     """
 
     task = BinaryClassification
@@ -46,6 +48,7 @@ class SentimentClassifier(ReadsIds):
         mode: Literal["sum", "mean"] = "sum",
         activation: str = "sigmoid",
         dropout: float = 0.0,
+        zero_embedding: bool = False,
         sparse: bool = True,
         *,
         rng: np.random.Generator | int | None = None,
@@ -57,32 +60,57 @@ class SentimentClassifier(ReadsIds):
             "mode": mode,
             "activation": activation,
             "dropout": dropout,
+            "zero_embedding": zero_embedding,
             "sparse": sparse,
         }
+        check_learns(zero_embedding, activation)
         rng = np.random.default_rng(rng)
         self.embedding = EmbeddingBag(vocab_size, embedding_dim, mode, sparse=sparse, rng=rng, dtype=dtype)
         self.embedding.weight.data[...] = rng.uniform(-0.1, 0.1, (vocab_size, embedding_dim))
+        if zero_embedding:
+            self.embedding.weight.data[...] = 0
         self.activation = lookup("activation", activation, ACTIVATIONS)()
         self.dropout = Dropout(dropout, rng=rng)
         self.classifier = Linear(embedding_dim, 1, rng=rng, dtype=dtype)
 
     def forward(
-        self, ids: Int[np.ndarray, " words"], offsets: Int[np.ndarray, " batch"]
+        self,
+        ids: Int[np.ndarray, " words"],
+        offsets: Int[np.ndarray, " batch"],
+        weights: Float[np.ndarray, " words"] | None = None,
     ) -> Float[np.ndarray, " batch"]:
         """Logits: positive where a review is thought to be.
 
         Args:
             ids: the words of all reviews, one review after the other, in [0, vocab_size).
             offsets: where each review begins.
+            weights: of the words in the sum; None for ones.
+
+        Raises:
+            ValueError: weights for a mean.
         """
-        hidden = self.dropout(self.activation(self.embedding(ids, offsets)))
+        if weights is not None and self.embedding.mode != "sum":
+            raise ValueError(
+                "SentimentClassifier: weights of words (--ratio) are for the mode 'sum', not 'mean'"
+            )
+        hidden = self.dropout(self.activation(self.embedding(ids, offsets, weights)))
         logits: np.ndarray = self.classifier(hidden)[:, 0]
         return logits
 
-    def backward(self, grad_output: Float[np.ndarray, " batch"]) -> None:
+    def backward(self, grad_output: Float[np.ndarray, " batch"]) -> Float[np.ndarray, " words"] | None:
+        """Adds to the gradients; returns that of the weights, if there are any."""
         grad: Any = self.classifier.backward(grad_output[:, None])
         grad = self.dropout.backward(grad)
-        self.embedding.backward(self.activation.backward(grad))
+        grad_weights: np.ndarray | None = self.embedding.backward(self.activation.backward(grad))
+        return grad_weights
+
+
+def check_learns(zero_embedding: bool, activation: str) -> None:
+    """Raises ValueError for sums that start at zero, where "relu" has no slope."""
+    if zero_embedding and activation.casefold() == "relu":
+        raise ValueError(
+            "SentimentClassifier: zero_embedding is for sigmoid and tanh, relu would never learn"
+        )
 
 
 class FillInTheBlank(ReadsIds):

@@ -69,12 +69,14 @@ class Table(Module):
         ids: Int[np.ndarray, " many"],
         rows: Float[np.ndarray, "given embedding_dim"],
         sources: Int[np.ndarray, " many"],
+        factors: Float[np.ndarray, " many"] | None = None,
     ) -> None:
-        """Adds `rows[sources[k]]` to the gradient of row `ids[k]`, for all k."""
+        """Adds `factors[k] · rows[sources[k]]` to the gradient of row `ids[k]`, for all k; None for ones."""
         if self.padding_idx is not None:
             counted = ids != self.padding_idx
             ids, sources = ids[counted], sources[counted]
-        grad = SparseRows.sum_of(ids, rows, sources, self.weight.data.shape)
+            factors = None if factors is None else factors[counted]
+        grad = SparseRows.sum_of(ids, rows, sources, self.weight.data.shape, factors)
         self.weight.accumulate(grad if self.sparse else grad.to_dense())
 
     def extra_repr(self) -> str:

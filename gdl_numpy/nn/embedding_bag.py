@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import DTypeLike
 
-from gdl_numpy.nn.checks import check_class_ids, check_grad_output
+from gdl_numpy.nn.checks import check_class_ids, check_floating, check_grad_output
 from gdl_numpy.nn.embedding import Table
-from gdl_numpy.nn.linear import sum_rows
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -22,10 +21,11 @@ class EmbeddingBag(Table):
 
     The ids of all bags lie one after the other; bag b is ids[offsets[b]:offsets[b + 1]]. With n its length:
 
-        y[b] = s_b · Σ W[id]        dL/dW[r] = Σ s_b · dL/dy[b], over every place in a bag b that names r
+        y[b] = s_b · Σ_k a_k W[id_k]        dL/dW[r] = Σ s_b a_k · dL/dy[b], over every place k that names r
 
-    where s_b is 1 for a sum, 1/n for a mean. A bag of no ids gives zeros. Places that name `padding_idx`
-    count neither in the sum nor in n.
+    where s_b is 1 for a sum, 1/n for a mean, and a_k is 1, or the weight of place k where a sum is given
+    weights; dL/da_k = dL/dy[b] · W[id_k]. A bag of no ids gives zeros. Places that name `padding_idx` count
+    neither in the sum nor in n.
 
     Attributes:
         weight: W, (num_embeddings, embedding_dim)
@@ -53,36 +53,61 @@ class EmbeddingBag(Table):
         self.mode = mode
 
     def forward(
-        self, ids: Int[np.ndarray, " n"], offsets: Int[np.ndarray, " bags"]
+        self,
+        ids: Int[np.ndarray, " n"],
+        offsets: Int[np.ndarray, " bags"],
+        per_sample_weights: Float[np.ndarray, " n"] | None = None,
     ) -> Float[np.ndarray, "bags embedding_dim"]:
-        """Raises IndexError for an id out of range, ValueError for other dtypes, dimensions or offsets."""
+        """The vector of each bag.
+
+        Args:
+            ids: those of all bags, one bag after the other.
+            offsets: where each bag begins.
+            per_sample_weights: a_k, where the mode is "sum".
+
+        Raises:
+            IndexError: an id out of range.
+            ValueError: other dtypes, dimensions or offsets, or weights for a mean.
+        """
         check_class_ids(self, ids, self.num_embeddings)
         self._check_bags(ids, offsets)
-        starts = offsets
+        weights = per_sample_weights
+        if weights is not None:
+            self._check_weights(ids, weights)
+        counted, starts = None, offsets
         if self.padding_idx is not None:
             counted = ids != self.padding_idx
             starts = np.concatenate([[0], np.cumsum(counted)])[offsets]
-            ids = ids[counted]
+            ids, weights = ids[counted], None if weights is None else weights[counted]
         lengths = np.diff(starts, append=len(ids))
-        y = self._sums(ids, starts, lengths)
+        y = self._sums(ids, starts, lengths, weights)
         divisor = np.maximum(lengths, 1).astype(y.dtype)[:, None]
         if self.mode == "mean":
             y /= divisor
-        self.save_for_backward(ids, lengths, divisor)
+        self.save_for_backward(ids, lengths, divisor, weights, counted)
         return y
 
-    def _sums(self, ids: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-        """The sum of each bag's rows."""
-        weight = self.weight.data
-        y = np.zeros((len(starts), self.embedding_dim), weight.dtype)
+    def _sums(
+        self, ids: np.ndarray, starts: np.ndarray, lengths: np.ndarray, weights: np.ndarray | None
+    ) -> np.ndarray:
+        """The sum of each bag's rows, each times its weight."""
+        table = self.weight.data
+        y = np.zeros((len(starts), self.embedding_dim), table.dtype)
         if len(ids) <= LONG * len(starts):
+            rows = table.take(ids, axis=0)
+            if weights is not None:
+                rows *= weights[:, None]
             filled = lengths > 0  # of a bag without ids, reduceat would make its neighbour's first
-            y[filled] = np.add.reduceat(weight.take(ids, axis=0), starts[filled], axis=0)
+            y[filled] = np.add.reduceat(rows, starts[filled], axis=0)
             return y
-        # A product with ones adds up several times faster, and the rows of one bag fit the cache: if bags are
-        # long, that is worth a loop over them.
-        for bag, (start, length) in enumerate(zip(starts, lengths, strict=True)):
-            y[bag] = sum_rows(weight.take(ids[start : start + length], axis=0))
+        # A product with the weights adds up several times faster, and the rows of one bag fit the cache: if
+        # bags are long, that is worth a loop over them.
+        factors = np.ones(lengths.max(), table.dtype)
+        for bag, (start, length) in enumerate(zip(starts.tolist(), lengths.tolist(), strict=True)):
+            end = start + length
+            y[bag] = (factors[:length] if weights is None else weights[start:end]) @ table.take(
+                ids[start:end], axis=0
+            )
         return y
 
     def _check_bags(self, ids: np.ndarray, offsets: np.ndarray) -> None:
@@ -106,13 +131,34 @@ class EmbeddingBag(Table):
                 f"of ids, got {offsets[bag]} for bag {bag}, followed by {ends[bag + 1]}"
             )
 
-    def backward(self, grad_output: Float[np.ndarray, "bags embedding_dim"]) -> None:
-        """Adds to the weight's gradient. Ids have none."""
-        ids, lengths, divisor = self.saved
-        weight = self.weight.data
-        check_grad_output(self, grad_output, (len(lengths), self.embedding_dim), weight.dtype)
+    def _check_weights(self, ids: np.ndarray, weights: np.ndarray) -> None:
+        if self.mode != "sum":
+            raise ValueError(f"{self!r} expects no per_sample_weights: they are for the mode 'sum'")
+        check_floating(self, weight=self.weight.data, per_sample_weights=weights)
+        if weights.shape != ids.shape:
+            raise ValueError(
+                f"{self!r} expects per_sample_weights of the ids' shape {ids.shape}, got {weights.shape}"
+            )
+
+    def backward(
+        self, grad_output: Float[np.ndarray, "bags embedding_dim"]
+    ) -> Float[np.ndarray, " n"] | None:
+        """Adds to the weight's gradient; returns that of per_sample_weights. Ids have none."""
+        ids, lengths, divisor, weights, counted = self.saved
+        table = self.weight.data
+        check_grad_output(self, grad_output, (len(lengths), self.embedding_dim), table.dtype)
         rows = grad_output / divisor if self.mode == "mean" else grad_output
-        self.accumulate_rows(ids, rows, np.repeat(np.arange(len(lengths)), lengths))
+        bag_of = np.repeat(np.arange(len(lengths)), lengths)
+        self.accumulate_rows(ids, rows, bag_of, weights)
+        if weights is None or not self.needs_input_grad:
+            return None
+        # dL/da_k = dL/dy[b] · W[id_k]
+        grad_weights: np.ndarray = np.einsum("kj,kj->k", rows.take(bag_of, axis=0), table.take(ids, axis=0))
+        if counted is None:
+            return grad_weights
+        grad = np.zeros(len(counted), table.dtype)
+        grad[counted] = grad_weights
+        return grad
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, mode={self.mode!r}"

@@ -38,14 +38,16 @@ class SparseRows:
         rows: Float[np.ndarray, "given columns"],
         sources: Int[np.ndarray, " many"],
         shape: tuple[int, int],
+        factors: Float[np.ndarray, " many"] | None = None,
     ) -> SparseRows:
-        """Row r is the sum of `rows[sources[k]]` over all k with `ids[k] == r`.
+        """Row r is the sum of `factors[k] · rows[sources[k]]` over all k with `ids[k] == r`.
 
         Args:
             ids: which row of the whole each k goes to.
             rows: what is added up.
             sources: which of `rows` each k takes; many may take the same.
             shape: of the whole.
+            factors: None for ones.
         """
         indices, places = distinct(ids, shape[0])
 
@@ -55,8 +57,11 @@ class SparseRows:
         copied = np.empty(len(indices), np.int64)
         copied[places] = occurrences
         sums = rows.take(sources.take(copied), axis=0)
+        if factors is not None:
+            sums *= factors.take(copied)[:, None]
         others = np.flatnonzero(copied.take(places) != occurrences)
-        add_rows(sums, places.take(others), rows, sources.take(others))
+        more = None if factors is None else factors.take(others)
+        add_rows(sums, places.take(others), rows, sources.take(others), more)
         return cls(indices, sums, shape)
 
     def to_dense(self) -> Float[np.ndarray, "rows columns"]:
@@ -96,18 +101,24 @@ def add_rows(
     places: Int[np.ndarray, " many"],
     rows: Float[np.ndarray, "given columns"],
     sources: Int[np.ndarray, " many"],
+    factors: Float[np.ndarray, " many"] | None = None,
 ) -> None:
-    """Adds `rows[sources[k]]` to `sums[places[k]]` for all k, repeated places several times."""
+    """Adds `factors[k] · rows[sources[k]]` to `sums[places[k]]` for all k, repeated places several times."""
     repeated, targets = distinct(places, len(sums))
     columns = rows.shape[1]
     if len(repeated) * len(rows) <= COUNTS_PER_ROW * len(places) and np.isfinite(rows).all():
-        # counts[p, s]: how often place p takes source s. Their product with the rows is faster than adding
-        # row by row, as long as few sources are taken often. (Of an infinite row, 0 times would be nan.)
+        # counts[p, s]: how often place p takes source s, or what its factors then add up to. Their product
+        # with the rows is faster than adding row by row, as long as few sources are taken often. (Of an
+        # infinite row, 0 times would be nan.)
         counts = np.zeros((len(repeated), len(rows)), rows.dtype)
-        np.add.at(counts.reshape(-1), targets * len(rows) + sources, rows.dtype.type(1))
+        once = rows.dtype.type(1) if factors is None else factors
+        np.add.at(counts.reshape(-1), targets * len(rows) + sources, once)
         sums[repeated] += counts @ rows
     else:
         # np.add.at adds repeated indices up, where `sums[places] += …` would keep one of them; on flat
         # indices it is several times faster than on rows.
         flat = places.reshape(-1, 1) * columns + np.arange(columns)
-        np.add.at(sums.reshape(-1), flat.reshape(-1), rows.take(sources, axis=0).reshape(-1))
+        added = rows.take(sources, axis=0)
+        if factors is not None:
+            added *= factors[:, None]
+        np.add.at(sums.reshape(-1), flat.reshape(-1), added.reshape(-1))

@@ -57,9 +57,13 @@ class BagsDataModule(WordDataModule):
         seed: decides which are held out, and the order of the others.
         max_words: keep only so many words, the most frequent ones, the unknown one included; None for all.
         distinct: take each word of a text once, as the book does.
+        ngrams: take up to so many words in a row for words of their own, too: 2 for pairs, at most 3.
+        ratio: weight words by their log-count ratio, how much more often they are in positive texts (Wang and
+            Manning 2012). The weights are not in Lightning's checkpoints: `train.py` puts them into the
+            vectors in the end.
 
     Raises:
-        ValueError: as WordDataModule.
+        ValueError: as WordDataModule, or ngrams below 1.
     """
 
     twin = numpy_words.BagsDataModule
@@ -72,13 +76,24 @@ class BagsDataModule(WordDataModule):
         seed: int = 0,
         max_words: int | None = None,
         distinct: bool = True,
+        ngrams: int = 1,
+        ratio: bool = False,
     ) -> None:
-        super().__init__(batch_size, data_dir, validation, seed, max_words)
+        super().__init__(batch_size, data_dir, validation, seed, max_words, ngrams=ngrams)
         self.distinct = distinct
+        self.ngrams = ngrams
+        self.ratio = ratio
 
     def make(self, dataset: ReviewDataset) -> numpy_words.BagsDataModule:
         return numpy_words.BagsDataModule(
-            dataset, self.batch_size, self.held_out_fraction, self.seed, self.max_words, self.distinct
+            dataset,
+            self.batch_size,
+            self.held_out_fraction,
+            self.seed,
+            self.max_words,
+            self.distinct,
+            self.ngrams,
+            self.ratio,
         )
 
 
@@ -95,6 +110,7 @@ class BlanksDataModule(WordDataModule):
         window: the most words to either side of a blank.
         negatives: how many words to draw for each blank.
         subsample: leaves out some of the frequent words of the texts to learn from; see `Blanks`.
+        power: draws words in proportion to this power of their frequency: 1 as the book, 0.75 as word2vec.
 
     Raises:
         ValueError: as WordDataModule, or a window or negatives below 1; by the loaders, for a subsample that
@@ -114,6 +130,7 @@ class BlanksDataModule(WordDataModule):
         window: int = 2,
         negatives: int = 5,
         subsample: float | None = None,
+        power: float = 1.0,
     ) -> None:
         super().__init__(
             batch_size, data_dir, validation, seed, max_words, window=window, negatives=negatives
@@ -121,6 +138,7 @@ class BlanksDataModule(WordDataModule):
         self.window = window
         self.negatives = negatives
         self.subsample = subsample
+        self.power = power
 
     def make(self, dataset: Texts) -> numpy_words.BlanksDataModule:
         return numpy_words.BlanksDataModule(
@@ -132,4 +150,5 @@ class BlanksDataModule(WordDataModule):
             self.window,
             self.negatives,
             self.subsample,
+            self.power,
         )

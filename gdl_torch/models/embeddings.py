@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from torch import Tensor, nn
 
 from gdl_numpy.lookup import lookup
+from gdl_numpy.models.embeddings import check_learns
 from gdl_torch.nn import ACTIVATIONS, DotProduct
 from gdl_torch.tasks import BinaryClassification, NegativeSampling, ReadsTokens, check_sizes, check_sparse
 
@@ -23,13 +24,15 @@ class SentimentClassifier(ReadsTokens, BinaryClassification):
         mode: "sum" of the vectors, as in the book, or "mean", which long reviews do not saturate.
         activation: "sigmoid" as in the book, "tanh" or "relu".
         dropout: probability that one of the activations is dropped in training.
+        zero_embedding: start the table of vectors at zero: what was seldom seen says little then.
         sparse: make gradients of the table's rows that were looked up only; SGD and Adagrad take them.
         optimizer: name of a class in torch.optim.
         lr: learning rate.
 
     Raises:
-        ValueError: sizes below 1, an unknown mode, activation or optimizer, a dropout outside [0, 1], sparse
-            gradients for an optimizer that refuses them, or a learning rate that is negative or not finite.
+        ValueError: sizes below 1, an unknown mode, activation or optimizer, a dropout outside [0, 1], a table
+            of zeros before "relu", sparse gradients for an optimizer that refuses them, or a learning rate
+            that is negative or not finite.
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class SentimentClassifier(ReadsTokens, BinaryClassification):
         mode: Literal["sum", "mean"] = "sum",
         activation: str = "sigmoid",
         dropout: float = 0.0,
+        zero_embedding: bool = False,
         sparse: bool = True,
         *,
         optimizer: str = "SGD",
@@ -50,23 +54,37 @@ class SentimentClassifier(ReadsTokens, BinaryClassification):
         self.vocab_size = vocab_size
         if mode not in ("sum", "mean"):
             raise ValueError(f'SentimentClassifier expects mode "sum" or "mean", got {mode!r}')
+        check_learns(zero_embedding, activation)
         self.save_hyperparameters()
         self.embedding = nn.EmbeddingBag(vocab_size, embedding_dim, mode=mode, sparse=sparse)
         nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
+        if zero_embedding:
+            nn.init.zeros_(self.embedding.weight)
         self.activation = lookup("activation", activation, ACTIVATIONS)()
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(embedding_dim, 1)
 
     def forward(
-        self, ids: Int64[Tensor, " words"], offsets: Int64[Tensor, " batch"]
+        self,
+        ids: Int64[Tensor, " words"],
+        offsets: Int64[Tensor, " batch"],
+        weights: Float[Tensor, " words"] | None = None,
     ) -> Float[Tensor, " batch"]:
         """Logits: positive where a review is thought to be.
 
         Args:
             ids: the words of all reviews, one review after the other, in [0, vocab_size).
             offsets: where each review begins.
+            weights: of the words in the sum; None for ones.
+
+        Raises:
+            ValueError: weights for a mean.
         """
-        hidden = self.dropout(self.activation(self.embedding(ids, offsets)))
+        if weights is not None and self.embedding.mode != "sum":
+            raise ValueError(
+                "SentimentClassifier: weights of words (--ratio) are for the mode 'sum', not 'mean'"
+            )
+        hidden = self.dropout(self.activation(self.embedding(ids, offsets, weights)))
         logits: Tensor = self.classifier(hidden)[:, 0]
         return logits
 

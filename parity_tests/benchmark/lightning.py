@@ -64,6 +64,7 @@ class TrainerRow:
 
     kind: ClassVar[str] = "lightning"
     sides: ClassVar[tuple[str, ...]] = ("loop", "bare", "ours")
+    unit: ClassVar[str] = ""
 
     row: Row
 

@@ -41,6 +41,7 @@ class Row:
 
     kind: ClassVar[str] = "training"
     sides: ClassVar[tuple[str, ...]] = ("numpy", "torch", "products")  # methods that make a step
+    unit: ClassVar[str] = ""  # what an example is, where so many of them a second are worth a line
 
     about: str
     model: str
@@ -124,6 +125,8 @@ class ReviewRow(Row):
 @dataclass(frozen=True)
 class BlankRow(Row):
     """A training step on blanks with two words to either side, and five words beside the right one."""
+
+    unit = "words"
 
     def data(self) -> tuple[Any, np.ndarray]:
         rng = np.random.default_rng(0)

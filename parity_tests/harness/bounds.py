@@ -171,11 +171,18 @@ def embedding_bound(
 def embedding_bag_bound(
     layer: nn.EmbeddingBag, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float
 ) -> Evaluation:
-    """Sums over a bag, and over the places of a row; for a mean one division more, of terms or of the sum."""
-    size = run_torch(with_parameters(layer, torch.abs), inputs, targets, lambda _: magnitudes(grads))
+    """Sums over a bag, over the places of a row, and over a row's columns; one rounding more in each term.
+
+    For a mean that is the division, of terms or of the sum, else the product with a weight.
+    """
+    size = run_torch(
+        with_parameters(layer, torch.abs), magnitudes(inputs), targets, lambda _: magnitudes(grads)
+    )
     counting = copy.deepcopy(layer)
     counting.mode = "sum"
-    terms = run_torch(with_parameters(counting, torch.ones_like), inputs, targets, lambda _: ones(grads))
+    terms = run_torch(
+        with_parameters(counting, torch.ones_like), ones(inputs), targets, lambda _: ones(grads)
+    )
     return size.map(lambda s, n: gamma(n + 2, u) * s, terms)
 
 

@@ -40,8 +40,10 @@ def bags(hparams: Mapping[str, Any], count: int, rng: np.random.Generator) -> tu
 
 
 def reviews(hparams: Mapping[str, Any], batch: int, rng: np.random.Generator) -> Any:
-    """Bags of words, and whether each is positive."""
-    return bags(hparams, batch, rng), rng.integers(0, 2, batch).astype(np.float64)
+    """Bags of words, with weights where they are summed up, and whether each is positive."""
+    ids, offsets = bags(hparams, batch, rng)
+    weights = [rng.standard_normal(len(ids))] if hparams.get("mode", "sum") == "sum" else []
+    return (ids, offsets, *weights), rng.integers(0, 2, batch).astype(np.float64)
 
 
 def blanks(hparams: Mapping[str, Any], batch: int, rng: np.random.Generator) -> Any:

@@ -198,10 +198,11 @@ def embedding_bag(draw: Draw, rng: np.random.Generator) -> Example:
     padding = draw(st.one_of(st.none(), st.integers(-rows, rows - 1)))
     mode, sparse = draw(st.sampled_from(["mean", "sum"])), draw(st.booleans())
     lengths = np.array(draw(st.lists(st.sampled_from([0, 1, 2, 5, 40]), max_size=6)), np.int64)
+    weights = [values(draw, rng, (int(lengths.sum()),))] if mode == "sum" and draw(st.booleans()) else []
     return Example(
         nn.EmbeddingBag(rows, columns, mode, padding, sparse, rng=rng),
         torch.nn.EmbeddingBag(rows, columns, mode=mode, padding_idx=padding, sparse=sparse),
-        (rng.integers(0, rows, lengths.sum()), np.cumsum(lengths) - lengths),
+        (rng.integers(0, rows, lengths.sum()), np.cumsum(lengths) - lengths, *weights),
     )
 
 

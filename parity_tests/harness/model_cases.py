@@ -167,6 +167,8 @@ MODELS: dict[str, ModelCase] = {
                 {"vocab_size": 11, "embedding_dim": 6, "sparse": False},
                 {"vocab_size": 11, "embedding_dim": 6, "mode": "mean", "activation": "relu", "dropout": 0.3,
                  "sparse": False},
+                {"vocab_size": 11, "embedding_dim": 6, "activation": "tanh", "zero_embedding": True,
+                 "sparse": False},
             ),
         ),
         ModelCase(

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import runpy
+import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from multiprocessing.context import ForkServerProcess
     from pathlib import Path
 
@@ -30,19 +32,58 @@ IMPORTED = [
 ]
 STDOUT, STDERR = 1, 2
 
-needs_forks = pytest.mark.skipif(os.name == "nt", reason="forks and kills processes as POSIX has it")
+needs_forks = pytest.mark.forks
 
 
-def fork(target: Callable[..., object], *arguments: Any) -> ForkServerProcess:
-    """Starts `target` in a process of its own; the first call takes as long as all the imports."""
+def fork(target: Callable[..., object], *arguments: Any, daemon: bool = True) -> ForkServerProcess:
+    """Starts `target` in a process of its own; the first call takes as long as all the imports.
+
+    Args:
+        target: can be imported, as can the class of each argument.
+        arguments: its own.
+        daemon: whether it ends with this process, and starts none itself.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(IMPORTED)
     with pytest.MonkeyPatch.context() as patch:
         for variable, value in ONE_THREAD.items():
             patch.setenv(variable, value)
-        process = context.Process(target=target, args=arguments, daemon=True)
+        process = context.Process(target=target, args=arguments, daemon=daemon)
         process.start()
     return process
+
+
+def start(
+    words: Sequence[str], folder: Path, *, daemon: bool = True, **environment: str
+) -> tuple[ForkServerProcess, Path]:
+    """Starts a command line, of `python` and what comes after it, in a folder.
+
+    Args:
+        words: "-m" and a module's name, or a script; and the arguments.
+        folder: where it runs.
+        daemon: as of `fork`.
+        environment: variables of its own.
+
+    Returns:
+        the process, and the file with what it says on stderr.
+    """
+    error = folder / "stderr.txt"
+    return fork(_run, list(words), folder, environment, error, daemon=daemon), error
+
+
+def _run(words: list[str], folder: Path, environment: dict[str, str], error: Path) -> None:
+    send_output_to(error, STDERR)
+    os.chdir(folder)
+    os.environ.update(environment)
+    sys.orig_argv = [sys.executable, *words]
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which jobs in the background ignore
+    if words[0] == "-m":
+        sys.argv = words[1:]
+        sys.modules.pop(f"{words[1]}.__main__", None)  # imported already, of which runpy would warn
+        runpy.run_module(words[1], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = words
+        runpy.run_path(words[0], run_name="__main__")
 
 
 def do_imports() -> None:

@@ -25,7 +25,10 @@ def rows_of(batch: tuple[Any, np.ndarray]) -> list[Any]:
     if not isinstance(inputs, tuple):
         return list(zip(inputs.tolist(), targets.tolist(), strict=True))
     ids, offsets, *others = inputs
-    bags = bags_in(ids, offsets)
+    bags: list[Any] = bags_in(ids, offsets)
+    if others and others[0].ndim == 1:  # weights of the words
+        weights = np.split(others.pop(0), offsets[1:])
+        bags = [list(zip(bag, own.tolist(), strict=True)) for bag, own in zip(bags, weights, strict=True)]
     each = len(bags) // len(targets)
     grouped = [bags[each * row : each * (row + 1)] for row in range(len(targets))]
     return list(zip(grouped, *(other.tolist() for other in others), targets.tolist(), strict=True))

@@ -9,7 +9,8 @@
 #
 # Words as vectors. A network that learns which reviews of films are positive gives words that say the same of
 # a film similar vectors. One that learns to fill in blanks gives them to words that stand in the same places.
-# The words are the same, and so are the reviews: what similar means, the loss decides.
+# The words are the same, and so are the reviews: what similar means, the loss decides. Of the chapter's three
+# kinds of tasks the first is labelling, the second filling in; similar reviews, at the end, are linking.
 #
 # By default on a third of the reviews; with `--passes 1` on 2,000, which is enough to see how it goes; with
 # `--full` on all of them, where it takes two minutes more, and similar words are more alike.
@@ -68,7 +69,7 @@ looked_up = torch.from_numpy(rows)[torch.from_numpy(words.encode("the cat sat"))
 chapter.say(f"times a matrix {sentence[0] @ rows}, its rows looked up and added {looked_up.numpy()}")
 
 # %% [markdown]
-# ## Positive or negative? The listing as printed
+# ## Labelling: positive or negative? The listing as printed
 #
 # A review's distinct words, their vectors summed, a sigmoid, weights, a sigmoid; one review at a time. The
 # book reports about 0.84 in training and 0.85 in the test, on all 25,000 reviews, in another order and with
@@ -128,7 +129,7 @@ for word in ("beautiful", "terrible"):
     print_similar(by_sentiment, word)
 
 # %% [markdown]
-# ## Filling in blanks
+# ## Filling in: the blanks
 #
 # Which word was left out: it, or one of five others from the running text? Now no label is needed. In
 # batches, not one by one, with window 4, and frequent words thinned out: a few passes are enough then.
@@ -206,7 +207,7 @@ for positive, negative in (
     chapter.say(f"{title:28}{', '.join(near.word for near in found)}")
 
 # %% [markdown]
-# ## Similar reviews
+# ## Linking: similar reviews
 #
 # The mean of a review's word vectors is a vector of the review: those with the nearest are like it, and
 # mostly of the same opinion, which the blanks were not told.

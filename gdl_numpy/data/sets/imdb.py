@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gdl_numpy.data.dataset import LabelledTexts, ReviewDataset
-from gdl_numpy.data.documents import LINE_BREAK, WORD, Documents
+from gdl_numpy.data.documents import LINE_BREAK, WORD, Documents, split_words
 from gdl_numpy.data.sets.archive import Archive, Folder
 from gdl_numpy.data.sets.source import Source
 from gdl_numpy.data.sets.state import DataError
@@ -41,30 +42,44 @@ FOLDERS = tuple(
     for label in ("pos", "neg")
 )
 
-# Where the reviews are kept as ids of words; what is in there depends on how words are told apart, too.
-CACHE = "aclImdb/words.safetensors"
-WORDS_VERSION = f"1 {LINE_BREAK.pattern} {WORD.pattern}"
+
+def split_at_spaces(text: str) -> list[str]:
+    """Returns what stands between white space, in lower case: the words of chapter 11."""
+    return text.lower().split()
 
 
-def read(root: Path) -> ReviewDataset:
+# How the words of each data set are told apart; a name for that, which changes when it does; and where, in
+# the data's folder, the reviews are kept as ids of words.
+WORDS = {
+    "imdb": (split_words, f"1 {LINE_BREAK.pattern} {WORD.pattern}", "aclImdb/words.safetensors"),
+    "imdb_spaces": (split_at_spaces, "spaces", "aclImdb/words-between-spaces.safetensors"),
+}
+
+
+def read(root: Path, name: str = "imdb") -> ReviewDataset:
     """Returns the 25,000 training and 25,000 test reviews under `root`; label 1 is positive.
 
     Positive and negative reviews take turns, as in the book, each kind in the order of its files' numbers: so
     half of any even number of reviews in a row are positive. The words of all reviews are kept beside the
     files, or else in the user's cache folder, and are used again as long as the files stay the same.
 
+    Args:
+        root: the folder that has aclImdb.
+        name: of the data set, which says how words are told apart.
+
     Raises:
         DataError: a folder does not hold the reviews that it should, or one cannot be read.
     """
     folders = [sorted(folder.entries(root), key=_number) for folder in FOLDERS]
-    key = hashlib.sha256(repr((WORDS_VERSION, folders)).encode()).hexdigest()
-    documents = _recall(root, key)
+    split, version, cache = WORDS[name]
+    key = hashlib.sha256(repr((version, folders)).encode()).hexdigest()
+    documents = _recall(root, cache, key)
     if documents is None:
-        documents = Documents.of(_texts(root, folders))
-        _remember(root, key, documents)
+        documents = Documents.of(_texts(root, folders), split)
+        _remember(root, cache, key, documents)
     labels = np.tile([1, 0], COUNT)
     train, test = documents.split(2 * COUNT)
-    return ReviewDataset("imdb", LabelledTexts(train, labels), LabelledTexts(test, labels))
+    return ReviewDataset(name, LabelledTexts(train, labels), LabelledTexts(test, labels))
 
 
 def _number(entry: Entry) -> tuple[int, str]:
@@ -92,18 +107,18 @@ def _texts(root: Path, folders: list[list[Entry]]) -> Iterator[str]:
             ) from error
 
 
-def _caches(root: Path) -> tuple[Path, Path]:
+def _caches(root: Path, cache: str) -> tuple[Path, Path]:
     import pooch
 
-    return root / CACHE, Path(pooch.os_cache("gdl-parity")) / CACHE
+    return root / cache, Path(pooch.os_cache("gdl-parity")) / cache
 
 
-def _recall(root: Path, key: str) -> Documents | None:
+def _recall(root: Path, cache: str, key: str) -> Documents | None:
     """Returns what `_remember` kept under this key; None if it is not there as it was written."""
     # Here, since the module needs this package for vocabularies.
     from gdl_numpy.checkpoint import CheckpointError, load_checkpoint
 
-    for path in _caches(root):
+    for path in _caches(root, cache):
         try:
             tensors, metadata = load_checkpoint(path)
         except CheckpointError:
@@ -114,12 +129,12 @@ def _recall(root: Path, key: str) -> Documents | None:
     return None
 
 
-def _remember(root: Path, key: str, documents: Documents) -> None:
+def _remember(root: Path, cache: str, key: str, documents: Documents) -> None:
     """Keeps the documents in the first place that can be written to, if there is one."""
     from gdl_numpy.checkpoint import save_checkpoint
 
     tensors = {"ids": documents.ids.astype(np.int32), "offsets": documents.offsets}
-    for path in _caches(root):
+    for path in _caches(root, cache):
         try:
             save_checkpoint(path, tensors, {"key": key, "vocabulary": documents.vocabulary.to_json()})
         except OSError:
@@ -134,6 +149,14 @@ SOURCES = (
         about="50,000 reviews of films, positive or negative",
         kind=ReviewDataset,
         read=read,
+        files=FOLDERS,
+    ),
+    Source(
+        name="imdb_spaces",
+        title="IMDBSpaces",
+        about="IMDB, where a word is whatever stands between spaces, as in chapter 11",
+        kind=ReviewDataset,
+        read=partial(read, name="imdb_spaces"),
         files=FOLDERS,
     ),
 )
