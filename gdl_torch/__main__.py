@@ -52,8 +52,7 @@ PARSER_NOISE = re.compile(
 
 # How Lightning's notes begin that say nothing new: see `quiet`.
 UNASKED = re.compile(
-    "💡 Tip|Seed set to|[GT]PU available: |Restoring states from|The following callbacks returned in"
-    "|\nDetected KeyboardInterrupt"
+    "💡 Tip|Seed set to|[GT]PU available: |Restoring states from|\nDetected KeyboardInterrupt"
 )
 
 # A --ckpt_path that is no file: one that this process wrote, or is handed by a cluster.
@@ -243,9 +242,8 @@ def quiet() -> None:
     # That is what --optimizer is for.
     warnings.filterwarnings("ignore", ".*configure_optimizers` will be overridden", UserWarning)
     # Advertisements; the seed, which is kept with the run's configuration; and what the machine has, also
-    # before a run that is refused; which progress bar it is; and Ctrl-C, of which its user
-    # knows. Of a GPU that is there and not used, Lightning warns; and once a checkpoint is restored, it says
-    # so.
+    # before a run that is refused; and Ctrl-C, of which its user knows. Of a GPU that is there and not used,
+    # Lightning warns; and once a checkpoint is restored, it says so.
     for name in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.seed"):
         logging.getLogger(name).addFilter(lambda record: not UNASKED.match(record.getMessage()))
 

@@ -15,14 +15,6 @@ if TYPE_CHECKING:
 class FittingProgressBar(TQDMProgressBar):
     """What does not fit is left out as a whole; see `gdl_numpy.progress`."""
 
-    @classmethod
-    def like(cls, bar: TQDMProgressBar) -> FittingProgressBar:
-        """The same settings as those of one of Lightning's."""
-        made = cls(bar.refresh_rate, bar.process_position, bar._leave)
-        if bar.is_disabled:  # on all devices but the first
-            made.disable()
-        return made
-
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
         """Without the number of the run's folder, which is no result and comes first."""
         metrics: dict[str, Any] = super().get_metrics(trainer, pl_module)

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, Checkpoint, TQDMProgressBar
+from pytorch_lightning.callbacks import Callback, Checkpoint
 
 from gdl_numpy.checkpoint import CheckpointError
 from gdl_numpy.history import History
+from gdl_numpy.messages import counted
 from gdl_numpy.schema import completed, fault
 from gdl_torch.checkpoint import path_of, read_checkpoint
 from gdl_torch.checkpoint_io import ReplacingCheckpointIO
 from gdl_torch.interrupts import plain_ctrl_c
+from gdl_torch.progress import FittingProgressBar
 from gdl_torch.restoring import Restoring, check_resumable
 from gdl_torch.tasks import Task
 
@@ -92,7 +94,7 @@ def fit(
     history = _take_back(directory / CHECKPOINT, model, optimizer, settings) if resume else History()
     if len(history) > epochs:
         raise ValueError(
-            f"fit: {directory} has {len(history)} epochs already, more than epochs={epochs}: "
+            f"fit: {directory} has {counted(len(history), 'epoch')} already, more than epochs={epochs}: "
             "give more, or start over"
         )
     if resume and on_epoch is not None:  # a kill may have come between the last checkpoint and this
@@ -140,7 +142,7 @@ def _metrics(task: Task, logged: Mapping[str, float], stage: str) -> Metrics:
 def _trainer(
     accelerator: str, progress: bool, callbacks: list[Callback] | None = None, **arguments: Any
 ) -> pl.Trainer:
-    bars: list[Callback] = [TQDMProgressBar(refresh_rate=10, leave=True)] if progress else []
+    bars: list[Callback] = [FittingProgressBar(refresh_rate=10, leave=True)] if progress else []
     return pl.Trainer(
         accelerator=accelerator,
         devices=1,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from parity_tests.support.train_script import SCRIPT, both_backends, saved_history, train, weights
+from parity_tests.support.train_script import SCRIPT, saved_history, train, weights
 
 termios = pytest.importorskip("termios", reason="closes terminals as POSIX has them")
 ROOT = Path(__file__).parents[1]
@@ -34,7 +34,7 @@ def read_until(terminal: int, words: bytes, patience: float = 120) -> bytes:
     return shown
 
 
-@both_backends
+@pytest.mark.parametrize("backend", ["numpy", pytest.param("torch", marks=pytest.mark.long)])
 def test_a_run_whose_terminal_is_closed_can_go_on(backend: str, tmp_path: Path) -> None:
     """The last whole epoch is saved, and nothing is said to a terminal that is gone."""
     out, flags = tmp_path / "run", f"{FLAGS} --backend {backend}"

@@ -56,17 +56,14 @@ class Interrupting(torch_models.MLP):
 
 def test_lightnings_bar_ends_with_the_training(capsys: pytest.CaptureFixture[str]) -> None:
     """What is not closed by then is drawn again when Python removes it, after the last message."""
-    bar = TQDMProgressBar(refresh_rate=1, leave=True)
+    bar = FittingProgressBar(refresh_rate=1, leave=True)
     training = trainer(max_epochs=1, enable_progress_bar=True, callbacks=[bar])
     with pytest.raises(KeyboardInterrupt), plain_ctrl_c():
         training.fit(Interrupting(64, (5,)), datamodule=DigitsDataModule())
-    fitting = training.progress_bar_callback
-    assert isinstance(fitting, FittingProgressBar)
-    assert (fitting.refresh_rate, fitting._leave) == (1, True)
-    assert fitting.train_progress_bar.disable, "it is closed"
+    assert bar.train_progress_bar.disable, "it is closed"
     capsys.readouterr()
-    fitting.train_progress_bar.refresh()
-    del fitting, training
+    bar.train_progress_bar.refresh()
+    del bar, training
     assert capsys.readouterr().out == ""
 
 

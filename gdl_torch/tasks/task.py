@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, RichProgressBar, TQDMProgressBar
+from pytorch_lightning.callbacks import RichProgressBar, TQDMProgressBar
 from torch import Tensor, nn
 from torchmetrics import Metric
 
 from gdl_numpy.lookup import lookup
 from gdl_numpy.tasks import Metrics
-from gdl_torch.progress import FittingProgressBar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -150,11 +149,6 @@ class Task(pl.LightningModule):
     def totals(self, outcome: Outcome, count: Tensor | int) -> dict[str, Tensor]:
         """For each of `metric_classes`, what a batch adds to the sum that is its mean."""
         return {}
-
-    def configure_callbacks(self) -> list[Callback]:
-        """In the place of Lightning's usual progress bar, one that fits the terminal."""
-        bar = self.trainer.progress_bar_callback
-        return [FittingProgressBar.like(bar)] if type(bar) is TQDMProgressBar else []
 
     def training_step(self, batch: Sequence[Any], batch_idx: int) -> Tensor:
         loss = self.stage_step("train", batch, batch_idx)
