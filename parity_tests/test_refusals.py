@@ -148,7 +148,7 @@ INPUTS = [
     Refusal("state's dtype", lambda: nn.RNN(3, 4)(zeros(6, 2, 3), zeros(1, 2, 4, dtype="float64")),
             ValueError, "RNN(3, 4", "float64", "dtype float32"),
     Refusal("half a state", lambda: nn.LSTM(3, 4)(zeros(6, 2, 3), zeros(1, 2, 4)),
-            ValueError, "LSTM(3, 4", "got a ndarray", "a state (h0, c0)"),
+            ValueError, "LSTM(3, 4", "got an ndarray", "a state (h0, c0)"),
     Refusal("length 0", lambda: nn.RNN(3, 4)(zeros(6, 2, 3), None, ids(0, 6)),
             ValueError, "RNN(3, 4", "[0, 6]", "from 1 to 6"),
     Refusal("too long", lambda: nn.RNN(3, 4)(zeros(6, 2, 3), None, ids(7, 6)),
