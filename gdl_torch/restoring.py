@@ -102,7 +102,7 @@ def _check_complete(owner: str, values: Mapping[str, Any], schema: Mapping[str, 
         raise ValueError(f"its {owner}: {wrong}")
 
 
-def _check_remembered(optimizer: Optimizer, state: Mapping[str, Any]) -> None:
+def check_remembered(optimizer: Optimizer, state: Mapping[str, Any]) -> None:
     """Raises ValueError where an optimizer would not remember of each parameter what it does after a step.
 
     What that is, one of the same kind tells, after a step with tensors that have shapes and nothing else.
@@ -118,8 +118,10 @@ def _check_remembered(optimizer: Optimizer, state: Mapping[str, Any]) -> None:
         raise ValueError("its optimizer is one of other parameters")
     parameters = [parameter for group in groups for parameter in group["params"]]
     shadows = {parameter: torch.empty_like(parameter, device="meta") for parameter in parameters}
+    # Kernels that want a real device remember the same.
+    plain = dict.fromkeys(("foreach", "fused", "capturable"), False)
     stepped = type(optimizer)(  # type: ignore[call-arg]  # whose defaults are in the groups
-        [{**group, "params": [shadows[parameter] for parameter in group["params"]]} for group in groups]
+        [{**group, **plain, "params": [shadows[each] for each in group["params"]]} for group in groups]
     )
     for parameter, shadow in shadows.items():
         shadow.grad = torch.empty_like(shadow) if parameter.requires_grad else None
@@ -171,7 +173,7 @@ class Restoring(Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         for optimizer, state in zip(trainer.optimizers, self.optimizer_states, strict=False):
-            _check_remembered(optimizer, state)
+            check_remembered(optimizer, state)
         self.optimizer_states = []
 
     def on_train_start(self, *_: Any) -> None:

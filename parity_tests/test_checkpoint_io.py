@@ -17,7 +17,7 @@ from gdl_torch import training
 from gdl_torch.checkpoint_io import ReplacingCheckpointIO
 from gdl_torch.data import DigitsDataModule
 from gdl_torch.models import MLP
-from gdl_torch.restoring import Restoring
+from gdl_torch.restoring import Restoring, check_remembered
 from parity_tests.support import QUIET, WARNINGS_OF_LIGHTNING, gdl_torch, trainer
 
 if TYPE_CHECKING:
@@ -181,6 +181,32 @@ def test_a_memory_of_something_else(wrong: dict[str, Any], tmp_path: Path) -> No
     torch.save(saved, tmp_path / "wrong.ckpt")
     with pytest.raises(CheckpointError, match=f"{name} is not"):
         fit_with_callbacks(tmp_path, 2, tmp_path / "wrong.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments"),
+    [
+        (torch.optim.SGD, {}),
+        (torch.optim.SGD, {"momentum": 0.9, "foreach": True}),
+        (torch.optim.Adam, {"fused": True}),
+        (torch.optim.Adam, {"amsgrad": True}),
+        (torch.optim.AdamW, {"foreach": True}),
+    ],
+)
+def test_what_an_optimizer_remembers(kind: type[torch.optim.Optimizer], arguments: dict[str, Any]) -> None:
+    """Is taken up, whichever of its kernels it used; and with any part of it missing it is refused."""
+    model = MLP(64, (3,), 10)
+    optimizer: Any = kind(model.parameters(), lr=0.1, **arguments)  # type: ignore[call-arg]
+    model(torch.ones(2, 1, 8, 8)).sum().backward()
+    optimizer.step()
+    state = optimizer.state_dict()
+    check_remembered(optimizer, state)
+    for number, remembered in state["state"].items():
+        for name in [name for name, value in remembered.items() if value is not None]:
+            rest = {other: value for other, value in remembered.items() if other != name}
+            wrong = {**state, "state": {**state["state"], number: rest}}
+            with pytest.raises(ValueError, match="its optimizer remembers"):
+                check_remembered(optimizer, wrong)
 
 
 def test_a_worse_epoch_does_not_take_the_place_of_the_best(tmp_path: Path) -> None:

@@ -103,6 +103,20 @@ def test_a_wrong_value_is_named_with_its_option_and_what_is_allowed(
     assert capsys.readouterr().err == f"script.py: {option}: {expected}\n"
 
 
+def run_unread(program: str, *arguments: str) -> None:
+    """Runs a program whose stdout is closed before its `input()` returns: it ends well, and says nothing."""
+    command = [sys.executable, "-c", dedent(program), *arguments]
+    with subprocess.Popen(command, stdin=-1, stdout=-1, stderr=-1) as process:
+        assert process.stdin
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        process.stdin.write(b"go\n")
+        process.stdin.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+
+
 @pytest.mark.skipif(os.name == "nt", reason="closes a pipe as POSIX does")
 @pytest.mark.parametrize("lines", [1, 10_000])
 def test_a_script_that_nobody_reads_on_ends_quietly(lines: int) -> None:
@@ -119,15 +133,7 @@ def test_a_script_that_nobody_reads_on_ends_quietly(lines: int) -> None:
             return 0
         sys.exit(run(app, "script.py", []))
     """
-    with subprocess.Popen([sys.executable, "-c", dedent(program)], stdin=-1, stdout=-1, stderr=-1) as process:
-        assert process.stdin
-        assert process.stdout
-        assert process.stderr
-        process.stdout.close()
-        process.stdin.write(b"go\n")
-        process.stdin.close()
-        assert process.stderr.read() == b""
-    assert process.returncode == 0
+    run_unread(program)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="closes a pipe as POSIX does")
@@ -144,14 +150,5 @@ def test_what_nobody_reads_costs_no_file(tmp_path: Path) -> None:
         print("a line", flush=True)
         Path(sys.argv[1]).write_text("whole")
     """
-    command = [sys.executable, "-c", dedent(program), str(tmp_path / "found.json")]
-    with subprocess.Popen(command, stdin=-1, stdout=-1, stderr=-1) as process:
-        assert process.stdin
-        assert process.stdout
-        assert process.stderr
-        process.stdout.close()
-        process.stdin.write(b"go\n")
-        process.stdin.close()
-        assert process.stderr.read() == b""
-    assert process.returncode == 0
+    run_unread(program, str(tmp_path / "found.json"))
     assert (tmp_path / "found.json").read_text() == "whole"

@@ -205,14 +205,14 @@ def test_other_checkpoints_are_refused(
         (
             tmp_path / "mlp.safetensors",
             ["nearest", "class"],
-            "holds a MLP, which has no word vectors: give the",
+            "holds an MLP, which has no word vectors: give the",
         ),
         (
             tmp_path / "mlp.safetensors",
             ["similar", "class", *TOPICS],
-            "holds a MLP, which has no word vectors",
+            "holds an MLP, which has no word vectors",
         ),
-        (tmp_path / "mlp.safetensors", ["plot", *TOPICS], "holds a MLP, which has no word vectors"),
+        (tmp_path / "mlp.safetensors", ["plot", *TOPICS], "holds an MLP, which has no word vectors"),
         (tmp_path / "mlp.safetensors", ["predict", "class"], "MLP predicts no sentiment"),
         (tmp_path / "blanks.safetensors", ["predict", "class"], "FillInTheBlank predicts no sentiment"),
     ):

@@ -40,7 +40,7 @@ from gdl_numpy.command_line import make_console, run
 from gdl_numpy.data import BagsDataModule, Documents, ReviewDataset, load_or_read, words_of
 from gdl_numpy.data.ngrams import has_ngrams, ngrams_in
 from gdl_numpy.files import check_file, naming, save_figure
-from gdl_numpy.messages import literal
+from gdl_numpy.messages import kind_of, literal
 from gdl_numpy.models import FillInTheBlank, SentimentClassifier
 from gdl_numpy.nn import Sigmoid
 from gdl_numpy.tables import print_table
@@ -83,7 +83,7 @@ class Checkpoint:
     def vocabulary(self) -> Vocabulary:
         if not isinstance(self.model, SentimentClassifier | FillInTheBlank):
             raise ValueError(
-                f"{self.path} holds a {type(self.model).__name__}, which has no word vectors: "
+                f"{self.path} holds {kind_of(self.model)}, which has no word vectors: "
                 "give the file of a SentimentClassifier or a FillInTheBlank"
             )
         return load_vocabulary(self.path)
