@@ -19,7 +19,12 @@ U = unit_roundoff(np.float64)
 
 
 def central_differences(
-    module: Module, inputs: Any, targets: Any = None, *, rng: np.random.Generator | int | None = 0
+    module: Module,
+    inputs: Any,
+    targets: Any = None,
+    *,
+    cancelled: float = 0.0,
+    rng: np.random.Generator | int | None = 0,
 ) -> Iterator[Comparison]:
     """Holds each gradient G = dL/da of L = Σ r·output, r random, against L's slope in a random direction d.
 
@@ -27,13 +32,15 @@ def central_differences(
 
     one input or parameter a at a time. The bound has two parts. Truncation: the slope with 2h differs from
     that with h by three times the error of the latter, h²/6 L''' + …; where a kink lies between, the two
-    differ as well. Rounding: each L is off by at most γ Σ|r||output|, with the longest reduction for length,
-    each a ± h d by u|a| and so L by u Σ|G||a|; 2h divides both.
+    differ as well. Rounding: each L is off by at most γ Σ|r|(|output| + c), with the longest reduction for
+    length, each a ± h d by u|a| and so L by u Σ|G||a|; 2h divides both.
 
     Args:
         module: any module; a copy is evaluated, in float64.
         inputs: one array or a tuple of all arguments of `forward`.
         targets: arguments that get no gradient.
+        cancelled: c, of what size the numbers are whose difference an output is: 1 − cos is as far off as 1,
+            however near to 0 it comes.
         rng: for r and d.
     """
     rng = np.random.default_rng(rng)
@@ -72,7 +79,8 @@ def central_differences(
             a[...] = original
         difference = sum(float((r * (p - m)).sum()) for r, p, m in zip(probe, *ends, strict=True))
         size = sum(
-            float((np.abs(r) * (np.abs(p) + np.abs(m))).sum()) for r, p, m in zip(probe, *ends, strict=True)
+            float((np.abs(r) * (np.abs(p) + np.abs(m) + 2 * cancelled)).sum())
+            for r, p, m in zip(probe, *ends, strict=True)
         )
         return difference / (2 * h), float(gamma(length + 8, U)) * size / (2 * h)
 
