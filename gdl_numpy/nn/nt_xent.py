@@ -28,9 +28,9 @@ class NTXentLoss(Loss):
     With w_i = dL/dloss_i and Y the matrix of right answers, dL/dS = A, A_ij = w_i (P_ij - Y_ij). S_ij is made
     of two vectors, and each vector goes into a row and a column of S:
 
-        dL/dẐ = (A + Aᵀ) Ẑ / τ
+        dL/dẐ = (A Ẑ + Aᵀ Ẑ) / τ
 
-    one matrix product, as in the forward pass; what normalization makes of it is in `Normalize`.
+    What normalization makes of that is in `Normalize`.
 
     Source: Chen, Kornblith, Norouzi, Hinton 2020, https://arxiv.org/abs/2002.05709.
     """
@@ -52,7 +52,7 @@ class NTXentLoss(Loss):
         """
         check_rows(self, z1=z1, z2=z2)
         z, norm = normalize(np.concatenate([z1, z2]), 1, NORM_EPSILON)
-        scores = z @ z.T
+        scores = z @ z.T.copy()  # of z and its own view BLAS makes half, and copies that slowly to the other
         scores /= self.temperature
         np.fill_diagonal(scores, -np.inf)
         scores -= scores.max(axis=1, keepdims=True, initial=np.finfo(z.dtype).min)
@@ -78,7 +78,8 @@ class NTXentLoss(Loss):
         w = np.broadcast_to(self.grad_losses(grad_output, sums.shape, z.dtype, len(z)), sums.shape)
         a = odds * (w / sums)[:, None]
         a[self._pairs(count)] -= w
-        grad_z = (a + a.T) @ z
+        grad_z = a @ z
+        grad_z += a.T @ z  # a second product is faster than a + a.T, which goes against the order in memory
         grad_z /= self.temperature
         grad = normalize_backward(grad_z, z, norm, 1, NORM_EPSILON)
         return grad[:count], grad[count:]

@@ -94,7 +94,9 @@ class Contrastive(Task):
         """
         views = as_arguments(inputs)
         self.views, self.targets = len(views), targets
-        self.codes: Float[np.ndarray, "views_batch size"] = self.model(np.concatenate(views))
+        self.codes: Float[np.ndarray, "views_batch size"] = self.model(
+            np.concatenate(views) if len(views) > 1 else views[0]
+        )
         self.places, labels = self._compared()
         self.value = self.loss(*(self.codes[places] for places in self.places), *labels)
         return self.value
