@@ -15,7 +15,7 @@ import numpy as np
 
 from gdl_numpy.messages import kind_of, with_article
 from gdl_numpy.models import LSTMLanguageModel, RNNLanguageModel
-from gdl_numpy.nn import CrossEntropyLoss, Module, ReLU, Sigmoid
+from gdl_numpy.nn import CrossEntropyLoss, Module, ReLU, Sigmoid, no_grad
 from gdl_numpy.optim import SGD
 from gdl_numpy.tasks import LanguageModelling
 
@@ -83,9 +83,10 @@ def gradient_reach(
     exact: Any = copy.deepcopy(model).astype(np.float64).eval()
     *read, target = ids
     logits, states = np.empty(0), [None]
-    for row in read:
-        logits, state = exact(row[None], states[-1])
-        states.append(state)
+    with no_grad():
+        for row in read:
+            logits, state = exact(row[None], states[-1])
+            states.append(state)
     loss = CrossEntropyLoss(reduction="sum")  # each column's own loss, whatever the others are
     loss(logits[0], target)
     grad_logits, grad, norms = loss.backward()[None], None, []

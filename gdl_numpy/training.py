@@ -33,6 +33,7 @@ from gdl_numpy.checkpoint import (
 )
 from gdl_numpy.history import History
 from gdl_numpy.messages import counted
+from gdl_numpy.nn import evaluating, modes_kept
 from gdl_numpy.nn.checks import state_dict_faults
 from gdl_numpy.progress import Bar
 from gdl_numpy.schema import completed, same_json
@@ -84,19 +85,18 @@ def evaluate(task: Task, batches: DataLoader, *, progress: bool = False) -> Metr
     """
     check_reduction("evaluate", task)
     mean = _Mean(task.metrics_class)
-    was_training = task.training
     task = copy.copy(task)  # with the same model; a training that is under way keeps its own state
-    task.eval().begin(batches.continues)
-    try:
+    with (
+        evaluating(task),
         # Closed by `with`, also after Ctrl-C: else it would be drawn again after what is said of that.
-        with Bar(
+        Bar(
             batches, desc="evaluate", unit="step", leave=False, dynamic_ncols=True, disable=not progress
-        ) as bar:
-            for inputs, targets in bar:
-                task(inputs, targets)
-                mean.add(task.metrics, task.count)
-    finally:
-        task.train(was_training)
+        ) as bar,
+    ):
+        task.begin(batches.continues)
+        for inputs, targets in bar:
+            task(inputs, targets)
+            mean.add(task.metrics, task.count)
     return mean.metrics
 
 
@@ -201,13 +201,19 @@ def check_reduction(function: str, task: Task) -> None:
 
 @contextmanager
 def _in_training(task: Task) -> Iterator[None]:
-    """Puts a model in training mode, where it skips what only others need; at the end, back as it was."""
-    was_training, needed_input_grad = task.training, task.needs_input_grad
-    task.train().requires_input_grad_(False)
-    try:
-        yield
-    finally:
-        task.train(was_training).requires_input_grad_(needed_input_grad)
+    """Within, a model is in training mode and skips what only others need; at the end, it is as it was.
+
+    Of a model in training mode already, what its owner has put in eval mode stays there.
+    """
+    needed_input_grad = task.needs_input_grad
+    with modes_kept(task):
+        if not task.model.training:
+            task.train()
+        task.requires_input_grad_(False)
+        try:
+            yield
+        finally:
+            task.requires_input_grad_(needed_input_grad)
 
 
 def _train_epoch(

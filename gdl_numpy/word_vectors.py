@@ -19,7 +19,7 @@ from gdl_numpy.checkpoint import load_model, load_vocabulary
 from gdl_numpy.data.documents import words_of
 from gdl_numpy.files import naming, replacing
 from gdl_numpy.models import FillInTheBlank, SentimentClassifier
-from gdl_numpy.nn import EmbeddingBag
+from gdl_numpy.nn import EmbeddingBag, evaluating
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -244,9 +244,8 @@ def word_sentiment(model: SentimentClassifier) -> Float[np.ndarray, " words"]:
     """Returns how much each word alone adds to the logit of an empty review: above 0, it speaks for it."""
     ids = np.arange(model.hparams["vocab_size"])
     offsets = np.append(ids, len(ids))  # the last review is empty
-    was_training = model.training
-    logits: np.ndarray = model.eval()(ids, offsets)
-    model.train(was_training)
+    with evaluating(model):
+        logits: np.ndarray = model(ids, offsets)
     added: np.ndarray = logits[:-1] - logits[-1]
     return added
 

@@ -15,6 +15,7 @@ import torch
 
 from gdl_numpy import nn
 from gdl_numpy.nn import conv, pooling
+from gdl_numpy.nn.calls import taking_back
 from gdl_torch import nn as torch_nn
 from parity_tests.harness import check
 from parity_tests.harness.central import central_differences
@@ -211,12 +212,18 @@ def plant(layer: nn.Module, mistake: Plant) -> None:
 
     compile_into_namespace(function, mistake.old, mistake.new)
     if is_method:
-        vars(layer)[mistake.function] = MethodType(namespace[mistake.function], layer)
+        planted = namespace[mistake.function]
+        vars(layer)[mistake.function] = MethodType(
+            taking_back(planted) if mistake.function == "backward" else planted, layer
+        )
         return
     for method in ("forward", "backward", "unroll"):  # the function's callers must see its new version
         if hasattr(type(layer), method):
             compile_into_namespace(getattr(type(layer), method), "", "")
-            vars(layer)[method] = MethodType(namespace[method], layer)
+            compiled = namespace[method]
+            vars(layer)[method] = MethodType(
+                taking_back(compiled) if method == "backward" else compiled, layer
+            )
 
 
 def zoo() -> tuple[nn.Sequential, torch.nn.Sequential, np.ndarray]:

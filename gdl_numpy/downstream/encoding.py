@@ -10,6 +10,7 @@ from gdl_numpy.checkpoint import describe_model
 from gdl_numpy.messages import kind_of
 from gdl_numpy.models.contrastive import ContrastiveEncoder
 from gdl_numpy.models.trunk import HasTrunk
+from gdl_numpy.nn import evaluating
 from gdl_numpy.progress import Bar
 
 if TYPE_CHECKING:
@@ -70,12 +71,8 @@ def features_of(
     Raises:
         ValueError: no images, images of another shape, or a batch_size below 1.
     """
-    was_training = model.training
-    model.eval()
-    try:
+    with evaluating(model):
         return in_batches(model.features, images, batch_size, "features", progress)
-    finally:
-        model.train(was_training)
 
 
 def embeddings_of(

@@ -13,7 +13,7 @@ from gdl_numpy.data import Batches
 from gdl_numpy.downstream.encoding import BATCH_SIZE, features_of, in_batches
 from gdl_numpy.downstream.probe import linear_probe
 from gdl_numpy.models.trunk import HasTrunk, Trunk
-from gdl_numpy.nn import Linear
+from gdl_numpy.nn import Linear, evaluating
 from gdl_numpy.optim import Adam
 from gdl_numpy.progress import Bar
 from gdl_numpy.tasks import Classification
@@ -109,7 +109,8 @@ def fine_tune(
             progress=False,
             on_epoch=on_epoch,
         )
-    logits = in_batches(tuned.eval(), test.inputs, BATCH_SIZE, "predictions", progress)
+    with evaluating(tuned):
+        logits = in_batches(tuned, test.inputs, BATCH_SIZE, "predictions", progress)
     return float(np.mean(logits.argmax(axis=1) == test.targets))
 
 

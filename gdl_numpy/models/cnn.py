@@ -40,6 +40,7 @@ class CNN(Module):
     """
 
     task = Classification
+    input_layer = "features"
 
     def __init__(
         self,

@@ -41,6 +41,7 @@ class ContrastiveEncoder(HasTrunk):
     """
 
     task = Contrastive
+    input_layer = "trunk"
 
     def __init__(
         self,

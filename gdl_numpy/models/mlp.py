@@ -35,6 +35,7 @@ class MLP(Module):
     """
 
     task = Classification
+    input_layer = "layers"
 
     def __init__(
         self,

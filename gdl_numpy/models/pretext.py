@@ -40,6 +40,8 @@ class ImagePretext(HasTrunk):
         ValueError: an unknown activation, no layer in the trunk, or images too small.
     """
 
+    input_layer = "trunk"
+
     def __init__(
         self,
         in_shape: Sequence[int],
@@ -111,6 +113,7 @@ class PatchInpainter(ImagePretext):
     """
 
     task = Reconstruction
+    input_layer = "trunk"
 
     def __init__(
         self,
@@ -145,6 +148,7 @@ class Colorizer(ImagePretext):
     """
 
     task = Reconstruction
+    input_layer = "trunk"
 
     def __init__(
         self,

@@ -10,7 +10,8 @@ from gdl_numpy.nn.flatten import Flatten
 from gdl_numpy.nn.linear import Linear
 from gdl_numpy.nn.loss import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, Loss, MSELoss
 from gdl_numpy.nn.lstm import LSTM
-from gdl_numpy.nn.module import Module, Parameter, ReadsIds, Sequential
+from gdl_numpy.nn.calls import no_grad
+from gdl_numpy.nn.module import Module, Parameter, ReadsIds, Sequential, evaluating, modes_kept
 from gdl_numpy.nn.normalize import Normalize
 from gdl_numpy.nn.nt_xent import NTXentLoss
 from gdl_numpy.nn.pair_loss import ContrastiveLoss, CosineEmbeddingLoss, TripletMarginLoss
@@ -50,4 +51,7 @@ __all__ = [
     "SparseRows",
     "Tanh",
     "TripletMarginLoss",
+    "evaluating",
+    "modes_kept",
+    "no_grad",
 ]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
+from gdl_numpy.nn.calls import Differentiable, no_grad, thread
 from gdl_numpy.nn.checks import state_dict_faults
 from gdl_numpy.nn.sparse import SparseRows
 
@@ -46,20 +48,24 @@ class Parameter:
         return f"Parameter(shape={self.data.shape}, dtype={self.data.dtype})"
 
 
-class Module:
+class Module(Differentiable):
     """A differentiable function with parameters; the NumPy counterpart of `torch.nn.Module`.
 
     Where torch records a graph, a module here has two methods that are each other's mirror:
 
-    * `forward(x) -> y` computes the output and keeps what the gradient will need;
-    * `backward(grad_output) -> grad_input` takes dL/dy, adds dL/dp to every parameter p, returns dL/dx.
+    * `forward(x) -> y` computes the output and keeps what the gradient will need (`save_for_backward`);
+    * `backward(grad_output) -> grad_input` takes dL/dy, adds dL/dp to every parameter p, returns dL/dx. It
+      belongs to the latest forward pass that has not been taken back.
 
     Parameters and submodules are plain attributes; their order of assignment is their order everywhere.
+
+    Attributes:
+        input_layer: the child that alone gets the inputs, if a class says so beside its `forward`: then that
+            child need not compute the inputs' gradient where the module need not.
     """
 
-    training = True
+    input_layer: ClassVar[str | None] = None
     needs_input_grad = True
-    _saved: tuple[Any, ...] | None = None
 
     def forward(self, *inputs: Any) -> Any:
         raise TypeError(f"{type(self).__name__} does not define forward")
@@ -67,23 +73,14 @@ class Module:
     def backward(self, grad_output: Any) -> Any:
         raise TypeError(f"{type(self).__name__} does not define backward")
 
-    def __call__(self, *inputs: Any) -> Any:
-        return self.forward(*inputs)
-
-    def save_for_backward(self, *values: Any) -> None:
-        """Keeps what `backward` needs of the forward pass just run; the next forward pass overwrites it."""
-        self._saved = values
-
-    @property
-    def saved(self) -> tuple[Any, ...]:
-        """What `save_for_backward` kept.
-
-        Raises:
-            RuntimeError: `backward` was called before `forward`.
-        """
-        if self._saved is None:
-            raise RuntimeError(f"{self!r}: backward was called before forward")
-        return self._saved
+    def __call__(self, *inputs: Any, **named: Any) -> Any:
+        if not thread.depth:
+            thread.calls += 1
+        thread.depth += 1
+        try:
+            return self.forward(*inputs, **named)
+        finally:
+            thread.depth -= 1
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         for name, value in vars(self).items():
@@ -124,18 +121,24 @@ class Module:
         return self.train(False)
 
     def requires_input_grad_(self: M, requires_grad: bool = True) -> M:
-        """Says whether `backward` must return dL/dx; without it, it returns None and saves that product.
+        """Says whether `backward` must return dL/dx; without it, a layer returns None and saves that product.
 
         The gradient of the data itself is needed to prove a backward pass, never to train. Torch has the same
-        switch on the input tensor (`x.requires_grad_()`). Children are told too, up to the first with
-        parameters: layers before it have no use for a gradient, those after it always have.
+        switch on the input tensor (`x.requires_grad_()`). Children that get the inputs are told too, as far
+        as it is known which those are; all others need the gradient for the parameters before them.
         """
         self.needs_input_grad = requires_grad
-        for _, child in self.named_children():
+        for child in self._input_layers():
             child.requires_input_grad_(requires_grad)
-            if next(child.parameters(), None) is not None:
-                break
         return self
+
+    def _input_layers(self) -> Iterator[Module]:
+        """The children whose input depends on the module's inputs alone, on no parameter."""
+        # A subclass with a forward of its own may do anything with its base's children.
+        defining = next(cls for cls in type(self).__mro__ if "forward" in vars(cls))
+        name = vars(defining).get("input_layer")
+        if name is not None:
+            yield getattr(self, name)
 
     def astype(self: M, dtype: DTypeLike) -> M:
         """Converts all parameters in place to `dtype`, drops their gradients, and returns the module."""
@@ -208,6 +211,34 @@ class Sequential(Module):
         grad: np.ndarray | None = grad_output
         for layer in reversed(list(self)):
             if grad is None:  # no parameters come before, and nobody asked for the input's gradient
-                break
-            grad = layer.backward(grad)
+                for _, module in layer.named_modules():
+                    module.drop_saved()
+            else:
+                grad = layer.backward(grad)
         return grad
+
+    def _input_layers(self) -> Iterator[Module]:
+        if type(self).forward is Sequential.forward:
+            for layer in self:
+                yield layer
+                if next(layer.parameters(), None) is not None:
+                    return
+
+
+@contextmanager
+def modes_kept(module: Module) -> Iterator[None]:
+    """Within, `module` may be put in another mode; then each module in it is back in the mode that it had."""
+    before = [(part, part.training) for _, part in module.named_modules()]
+    try:
+        yield
+    finally:
+        for part, mode in before:
+            part.training = mode
+
+
+@contextmanager
+def evaluating(module: Module) -> Iterator[None]:
+    """Within, `module` is in eval mode and keeps nothing for backward; its modes are as before at the end."""
+    with modes_kept(module), no_grad():
+        module.eval()
+        yield

@@ -39,6 +39,7 @@ class Contrastive(Task):
 
     default_loss = NTXentLoss
     metrics_class = ClassificationMetrics
+    input_layer = "model"
 
     @classmethod
     def of(

@@ -73,6 +73,7 @@ class Task(Module):
 
     default_loss: ClassVar[type[Any] | None] = None  # of Loss, each with arguments of its own
     metrics_class: ClassVar[type[Any]] = Metrics  # of Metrics, each with arguments of its own
+    input_layer = "model"
     grad_norm = math.nan
 
     def __init__(self, model: Module, loss: Module | None = None) -> None:
