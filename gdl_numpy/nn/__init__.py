@@ -1,6 +1,7 @@
 """Layers and losses written by hand, forward and backward, with the names and meaning of `torch.nn`."""
 
 from gdl_numpy.nn.activation import LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
+from gdl_numpy.nn.calls import no_grad
 from gdl_numpy.nn.conv import Conv2d
 from gdl_numpy.nn.dot_product import DotProduct
 from gdl_numpy.nn.dropout import Dropout
@@ -10,7 +11,6 @@ from gdl_numpy.nn.flatten import Flatten
 from gdl_numpy.nn.linear import Linear
 from gdl_numpy.nn.loss import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, Loss, MSELoss
 from gdl_numpy.nn.lstm import LSTM
-from gdl_numpy.nn.calls import no_grad
 from gdl_numpy.nn.module import Module, Parameter, ReadsIds, Sequential, evaluating, modes_kept
 from gdl_numpy.nn.normalize import Normalize
 from gdl_numpy.nn.nt_xent import NTXentLoss

@@ -96,12 +96,12 @@ class Module(Differentiable):
             children = [(name, value) for name, value in vars(module).items() if isinstance(value, Module)]
             waiting += [(f"{path}.{name}" if path else name, child) for name, child in reversed(children)]
 
-    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        """Every parameter once (also one that two layers share), under the first name that leads to it."""
+    def named_parameters(self, remove_duplicate: bool = True) -> Iterator[tuple[str, Parameter]]:
+        """Every parameter once, under the first name that leads to it, or a shared one under all its names."""
         seen: set[int] = set()
         for path, module in self.named_modules():
             for name, value in vars(module).items():
-                if isinstance(value, Parameter) and id(value) not in seen:
+                if isinstance(value, Parameter) and not (remove_duplicate and id(value) in seen):
                     seen.add(id(value))
                     yield (f"{path}.{name}" if path else name), value
 
@@ -148,8 +148,8 @@ class Module(Differentiable):
         return self
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """The live arrays of all parameters, under the keys that the torch twin uses."""
-        return {name: parameter.data for name, parameter in self.named_parameters()}
+        """The live arrays of all parameters, under the keys that the torch twin uses: all of their names."""
+        return {name: parameter.data for name, parameter in self.named_parameters(remove_duplicate=False)}
 
     def load_state_dict(self, state_dict: Mapping[str, np.ndarray], strict: bool = True) -> None:
         """Copies values in, converted to each parameter's dtype.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,8 @@ from numpy.typing import DTypeLike
 from torch import nn
 
 from gdl_numpy.models.language_model import look_up_
-from gdl_numpy.nn import Module
+from gdl_numpy.messages import counted
+from gdl_numpy.nn import Loss, Module
 from gdl_numpy.tasks import Task, as_arguments
 from parity_tests.harness.bounds import DRAWS, error_bound
 from parity_tests.harness.disturbance import opposite_signs
@@ -18,7 +20,6 @@ from parity_tests.harness.evaluate import (
     Arrays,
     Evaluation,
     as_dtype,
-    dropout_choices,
     fixed_dropout,
     flatten,
     is_floating,
@@ -30,7 +31,7 @@ from parity_tests.harness.evaluate import (
 from parity_tests.harness.report import Comparison, ParityReport, compare, distance
 from parity_tests.harness.rounding import comparison_roundoff, last_rounding
 from parity_tests.harness.side import Disturbance, NumpySide, OptimizerSpec, TorchSide, TorchTask
-from parity_tests.harness.trace import leaf_layers
+from parity_tests.harness.trace import Call, Recorder, Trace, is_leaf, layers_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -134,22 +135,63 @@ class _Checker:
         self.u = comparison_roundoff(dtype)
         self.original = copy.deepcopy(numpy_module).astype(dtype)
         look_up_(self.original)
-        layers = leaf_layers(self.original)
-        torch_layers = {name for name, _ in torch_module.named_modules()}
-        if absent := [name for name in layers if name not in torch_layers]:
-            raise ValueError(f"the torch module has no layer named {', '.join(map(repr, absent))}")
+        self.layers = layers_of(self.original)
+        self.names = all_names(self.original)
         self.torch_module = torch_module
-        self.truth = NumpySide(self.original, np.float64, spec)
-        self.torch_side = TorchSide(torch_module, self.original, dtype, device, spec, list(layers))
-        self.numpy_side = None if dtype == np.float64 else NumpySide(self.original, dtype, spec)
+        theirs = self.twins()
+        self.trained = {name for name, p in torch_module.named_parameters() if p.requires_grad}
+        frozen = {name for name, p in torch_module.named_parameters() if not p.requires_grad}
+        self.truth = NumpySide(self.original, np.float64, spec, frozen)
+        self.torch_side = TorchSide(torch_module, self.original, dtype, device, spec, theirs)
+        self.numpy_side = None if dtype == np.float64 else NumpySide(self.original, dtype, spec, frozen)
         self.bounds: dict[str, Evaluation] = {}
+        self.computing: set[str] = set()
         self.disturbed: list[NumpySide] = []
-        if "" not in layers or any(self.original.parameters()):
+        if not is_leaf(self.original) or any(self.original.parameters()):
             self.disturbed = [
-                NumpySide(self.original, np.float64, spec, Disturbance(self.bounds, self.u, signs))
+                NumpySide(
+                    self.original,
+                    np.float64,
+                    spec,
+                    frozen,
+                    Disturbance(self.bounds, self.computing, self.u, signs),
+                )
                 for signs in opposite_signs(DRAWS, self.rng)
             ]
         self.probe: Arrays = []
+
+    @property
+    def root(self) -> str:
+        """The name of the model: in a task, what it trains."""
+        return "model" if self.has_loss else ""
+
+    def shown(self, name: str) -> str:
+        """The name of a layer, of its call or of a parameter as the user of `check` knows it.
+
+        That is without our wrapper, and with all the names of a layer that has several.
+        """
+        layer, call, number = name.partition(" (call ")
+        several = " = ".join(map(self.without_task, self.names.get(layer, [layer])))
+        return several + call + number
+
+    def without_task(self, name: str) -> str:
+        return name.removeprefix("model").removeprefix(".") if self.has_loss and name != "loss" else name
+
+    def twins(self) -> list[str]:
+        """The names of the layers, and of the modules with layers inside that torch's side has too.
+
+        Raises:
+            ValueError: torch's side has no such layer, or does not share it as the NumPy side does.
+        """
+        theirs = dict(self.torch_module.named_modules(remove_duplicate=False))
+        leaves = [name for name, layer in self.layers.items() if is_leaf(layer)]
+        if absent := [name for name in leaves if name not in theirs]:
+            raise ValueError(f"the torch module has no layer named {', '.join(map(repr, absent))}")
+        for first, *others in self.names.values():
+            for other in others:
+                if first in theirs and theirs.get(other) is not theirs[first]:
+                    raise ValueError(f"{first!r} and {other!r} are one module in NumPy, but not in torch")
+        return [name for name in self.layers if name in theirs]
 
     def comparisons(self, steps: int, on_step: Callable[[int], None] | None) -> Iterator[Comparison]:
         steps = steps if self.truth.optimizer else 0
@@ -164,14 +206,15 @@ class _Checker:
                 yield from alone
                 if any(c.fault for c in alone):
                     return  # shapes do not fit: there is no adding up a whole model, nor a step
-            kept = dropout_choices(self.truth.module)
-            sides = {"torch": self.torch_side.run(self.inputs, self.targets, self.grad_outputs, kept)}
+            sides = {"torch": self.torch_side.run(self.inputs, self.targets, self.grad_outputs, self.kept())}
             if self.numpy_side:
                 sides["numpy"] = self.numpy_side.run(self.inputs, self.targets, self.grad_outputs)
             moved = [side.run(self.inputs, self.targets, self.grad_outputs) for side in self.disturbed]
-            if step == 0 and "" not in self.truth.trace:
+            if step == 0 and not is_leaf(self.original):
                 yield from self.whole_model(truth, sides, moved)
             if steps:
+                if step and not is_leaf(self.original):
+                    yield from self.in_the_model(f"step {step + 1}", self.root, "outputs")
                 if self.has_loss:
                     yield from self.loss_of_step(step + 1, truth, sides, moved)
                 yield from self.after_update(step + 1)
@@ -192,91 +235,131 @@ class _Checker:
         drawn = [np.asarray(self.rng.standard_normal(np.shape(a))).astype(self.dtype) for a in arrays]
         return [a.astype(np.float64) for a in drawn]
 
-    def split(self, name: str, arguments: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    def kept(self) -> dict[str, list[np.ndarray]]:
+        """What each dropout layer kept in each of its calls."""
+        kept: dict[str, list[np.ndarray]] = {}
+        for call in self.truth.trace.values():
+            if call.kept is not None:
+                kept.setdefault(call.name, []).append(call.kept)
+        return kept
+
+    def leaf_calls(self) -> dict[str, Call]:
+        """The calls of layers that have no layers inside."""
+        return {key: c for key, c in self.truth.trace.items() if is_leaf(self.layers[c.name])}
+
+    def split(self, call: Call) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         """A layer's arguments that get a gradient, and those that do not: targets, which only a loss has."""
-        inputs = len(arguments)
-        if name == "":
+        inputs = len(call.inputs)
+        if call.name == "":
             inputs -= len(self.targets)
-        elif name == "loss":
-            inputs = self.truth.trace[name].differentiated
-        return arguments[:inputs], arguments[inputs:]
+        elif isinstance(self.layers[call.name], Loss) or (self.has_loss and call.name == "loss"):
+            inputs = call.differentiated
+        return call.inputs[:inputs], call.inputs[inputs:]
 
     def update_bounds(self) -> None:
         engine = twin(self.torch_module, self.truth.module, np.float64, "cpu")
-        for name, call in self.truth.trace.items():
-            inputs, targets = self.split(name, call.inputs)
-            self.bounds[name] = error_bound(
-                engine.get_submodule(name), inputs, targets, call.grad_outputs, self.u
-            )
+        for key, call in self.leaf_calls().items():
+            inputs, targets = self.split(call)
+            layer = engine.get_submodule(call.name)
+            grads = call.grad_outputs or [np.zeros_like(y) for y in call.outputs]
+            self.bounds[key] = error_bound(layer, inputs, targets, grads, self.u)
+        self.computing.clear()
+        self.computing |= {key for key, call in self.truth.trace.items() if call.computes}
 
     def look_for_nan(self, step: int) -> None:
         """Notes where the first nan of all appears in the forward pass just run."""
         if self.first_nan:
             return
         places = [("the input", [a for a in flatten(self.inputs) if is_floating(a)])]
-        places += [(_shown(name), call.outputs) for name, call in self.truth.trace.items()]
+        places += [(self.shown(key), call.outputs) for key, call in self.truth.trace.items()]
         where = next((place for place, arrays in places if any(np.isnan(a).any() for a in arrays)), "")
         self.first_nan = f"{where} in step {step}" if where and step > 1 else where
 
     def layer_by_layer(self) -> Iterator[Comparison]:
         """Every layer alone: forward, in the order of the forward pass, then backward in the opposite one."""
         backward = []
-        for name in self.truth.trace:
-            found = list(self.layer_alone(name))
+        for key, call in self.leaf_calls().items():
+            found = list(self.layer_alone(key, call))
             yield from (c for c in found if c.tensor == "output")
             backward.append([c for c in found if c.tensor != "output"])
         for found in reversed(backward):
             yield from found
 
-    def layer_alone(self, name: str) -> Iterator[Comparison]:
-        call = self.truth.trace[name]
-        inputs, targets = (as_dtype(a, self.dtype) for a in self.split(name, call.inputs))
+    def layer_alone(self, key: str, call: Call) -> Iterator[Comparison]:
+        inputs, targets = (as_dtype(a, self.dtype) for a in self.split(call))
         inputs64, targets64 = as_dtype(inputs, np.float64), as_dtype(targets, np.float64)
         probe64 = self.random_like(call.outputs)
         probe = as_dtype(probe64, self.dtype)
-        layer = leaf_layers(self.original)[name]
+        layer, torch_layer = self.layers[call.name], self.torch_module.get_submodule(call.name)
 
         exact = copy.deepcopy(layer).astype(np.float64).requires_input_grad_()
+        recorder = Recorder(exact)
         truth = run_numpy(exact, inputs64, targets64, lambda _: probe64)
-        engine = twin(self.torch_module.get_submodule(name), layer, np.float64, "cpu")
+        kept = recorder.trace[""].kept
+        engine = twin(torch_layer, layer, np.float64, "cpu")
         bound = error_bound(engine, inputs64, targets64, probe64, self.u)
-        torch_layer = twin(self.torch_module.get_submodule(name), layer, self.dtype, self.device)
-        with fixed_dropout(torch_layer, dropout_choices(exact)):
-            result = run_torch(torch_layer, inputs, targets, lambda _: list(probe), self.device)
-        yield from _compare_all(_shown(name), "torch", truth, result, bound, self.dtype)
+        clone = twin(torch_layer, layer, self.dtype, self.device)
+        with fixed_dropout(clone, {} if kept is None else {"": [kept]}):
+            result = run_torch(clone, inputs, targets, lambda _: list(probe), self.device)
+        yield from _compare_all(self.shown(key), "torch", truth, result, bound, self.dtype)
         if self.numpy_side:
             own = copy.deepcopy(layer).requires_input_grad_()
             result = run_numpy(own, inputs, targets, lambda _: list(probe))
-            yield from _compare_all(_shown(name), "numpy", truth, result, bound, self.dtype)
+            yield from _compare_all(self.shown(key), "numpy", truth, result, bound, self.dtype)
 
     def whole_model(
         self, truth: Evaluation, sides: dict[str, Evaluation], moved: list[Evaluation]
     ) -> Iterator[Comparison]:
         """All layers together; a fault here and in no layer alone lies in how the model connects them."""
-        traces = {"torch": self.torch_side.trace}
-        if self.numpy_side:
-            traces["numpy"] = self.numpy_side.trace
-        names = list(self.truth.trace)
-        for field, order in (("outputs", names), ("grad_outputs", names[::-1])):
-            tensor = "output in the model" if field == "outputs" else "grad_output in the model"
-            for name in order:
-                expected = getattr(self.truth.trace[name], field)
-                allowed = self.movement(
-                    expected, [getattr(side.trace[name], field) for side in self.disturbed]
-                )
-                for side, trace in traces.items():
-                    got = getattr(trace[name], field)
-                    yield from _compare_lists(
-                        (_shown(name), tensor, side), expected, got, allowed, self.dtype
-                    )
+        yield from self.calls_differ()
+        keys = [key for key, call in self.truth.trace.items() if call.name or not self.has_loss]
+        for key in keys:
+            yield from self.in_the_model(self.shown(key), key, "outputs")
+        for key in reversed(keys):
+            yield from self.in_the_model(self.shown(key), key, "grad_outputs")
         for side, result in sides.items():
             allowed = self.movement(truth.grad_inputs, [m.grad_inputs for m in moved])
             where = ("", "grad_input of the model", side)
             yield from _compare_lists(where, truth.grad_inputs, result.grad_inputs, allowed, self.dtype)
             for key, expected in truth.grad_params.items():
+                if key not in self.trained:
+                    continue
                 (bound,) = self.movement([expected], [[m.grad_params[key]] for m in moved])
-                where = (_shown(key.rpartition(".")[0]), f"grad {key.rpartition('.')[2]} in the model", side)
+                where = (
+                    self.shown(key.rpartition(".")[0]),
+                    f"grad {key.rpartition('.')[2]} in the model",
+                    side,
+                )
                 yield compare(where, expected, result.grad_params.get(key), bound, self.dtype)
+
+    def calls_differ(self) -> Iterator[Comparison]:
+        """A fault for each layer that the sides call a different number of times; not at all is no fault.
+
+        A side may use a layer's weight without calling it: what comes out of that is compared elsewhere.
+        """
+        ours = Counter(call.name for call in self.truth.trace.values())
+        theirs = Counter(call.name for call in self.torch_side.trace.values())
+        for name in ours.keys() & theirs.keys():
+            if ours[name] != theirs[name]:
+                fault = f"is called {counted(theirs[name], 'time')}, and {ours[name]} in NumPy"
+                yield Comparison(self.shown(name), "side", "torch", fault=fault)
+
+    def in_the_model(self, shown: str, key: str, field: str) -> Iterator[Comparison]:
+        """What one call gave ("outputs"), or what reached it in backward ("grad_outputs"), on each side."""
+        expected = getattr(self.truth.trace[key], field)
+        allowed = self.movement(expected, [getattr(side.trace[key], field) for side in self.disturbed])
+        of_model = "of the model" if key == self.root else "in the model"
+        for side, trace in self.traces().items():
+            if key in trace:
+                where = (shown, f"{field.removesuffix('s')} {of_model}", side)
+                yield from _compare_lists(where, expected, getattr(trace[key], field), allowed, self.dtype)
+
+    def traces(self) -> dict[str, Trace]:
+        """Those of the sides that are held against the truth."""
+        traces = {"torch": self.torch_side.trace}
+        if self.numpy_side:
+            traces["numpy"] = self.numpy_side.trace
+        return traces
 
     def movement(self, truth: Arrays, moved: list[Arrays]) -> list[np.ndarray]:
         """How far each tensor moved at most, anywhere in it: draws are few and elements many.
@@ -312,19 +395,23 @@ class _Checker:
         for key, expected in self.truth.parameters().items():
             (allowed,) = self.movement([expected], [[parameters[key]] for parameters in disturbed])
             for name, parameters in sides.items():
-                where = (f"step {step}", _shown(key), name)
+                where = (f"step {step}", self.shown(key), name)
                 yield compare(where, expected, parameters[key], allowed, self.dtype)
+
+
+def all_names(module: Module) -> dict[str, list[str]]:
+    """Under the first name of each module in one, all of its names."""
+    firsts: dict[int, str] = {}
+    names: dict[str, list[str]] = {}
+    for name, layer in module.named_modules():
+        names.setdefault(firsts.setdefault(id(layer), name), []).append(name)
+    return names
 
 
 def rounded(arguments: Any, dtype: DTypeLike) -> tuple[Any, ...]:
     """Arguments as float64 holds them after they were rounded to `dtype`."""
     exact: tuple[Any, ...] = as_dtype(as_dtype(as_arguments(arguments), dtype), np.float64)
     return exact
-
-
-def _shown(name: str) -> str:
-    """The name of a layer or parameter as the user of `check` knows it, without our wrappers."""
-    return ".".join(part for part in name.split(".") if part != "model")
 
 
 def _compare_lists(

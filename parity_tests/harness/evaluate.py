@@ -13,7 +13,7 @@ import torch
 from numpy.typing import DTypeLike
 from torch import nn
 
-from gdl_numpy.nn import Dropout, Module, SparseRows
+from gdl_numpy.nn import Module, SparseRows
 
 Arrays = list[np.ndarray]
 GradOutputs = Callable[[Arrays], Arrays]
@@ -50,9 +50,11 @@ class Evaluation:
 
 
 def flatten(value: Any) -> list[Any]:
-    """The leaves of nested tuples and lists, in order; None is no leaf."""
+    """The leaves of nested tuples, lists and dicts, in order; None is no leaf."""
     if value is None:
         return []
+    if isinstance(value, Mapping):
+        value = list(value.values())
     if isinstance(value, tuple | list):
         return [leaf for item in value for leaf in flatten(item)]
     return [value]
@@ -62,6 +64,8 @@ def unflatten(like: Any, leaves: Iterator[Any]) -> Any:
     """`leaves` nested as `like` is."""
     if like is None:
         return None
+    if isinstance(like, Mapping):
+        return {key: unflatten(item, leaves) for key, item in like.items()}
     if isinstance(like, tuple | list):
         items = [unflatten(item, leaves) for item in like]
         return type(like)(*items) if hasattr(like, "_fields") else tuple(items)
@@ -74,6 +78,11 @@ def as_dtype(value: Any, dtype: DTypeLike) -> Any:
     return unflatten(value, iter([a.astype(dtype) if is_floating(a) else a for a in arrays]))
 
 
+def copied(value: Any) -> Any:
+    """Nested arrays, each in memory of its own, so that a module may write into what it is given."""
+    return unflatten(value, iter([np.array(leaf) for leaf in flatten(value)]))
+
+
 def is_floating(array: np.ndarray) -> bool:
     return bool(np.issubdtype(array.dtype, np.floating))
 
@@ -83,9 +92,9 @@ def run_numpy(
 ) -> Evaluation:
     """Forward, then backward from the gradients that `grad_outputs` gives for the (flattened) outputs."""
     module.zero_grad()
-    output = module(*inputs, *targets)
-    outputs = [np.asarray(leaf) for leaf in flatten(output)]
-    grads = unflatten(output, iter(grad_outputs(outputs)))
+    output = module(*copied((*inputs, *targets)))
+    outputs = [np.array(leaf) for leaf in flatten(output)]
+    grads = unflatten(output, iter([np.array(grad) for grad in grad_outputs(outputs)]))
     if isinstance(output, float):  # a reduced loss
         grads = float(grads)
     grad_inputs = module.backward(*grads) if isinstance(output, tuple) else module.backward(grads)
@@ -109,7 +118,9 @@ def run_torch(
     """The same on the torch side."""
     leaves = [to_torch(leaf, device) for leaf in flatten(inputs)]
     differentiable = [leaf.requires_grad_() for leaf in leaves if leaf.is_floating_point()]
-    arguments = list(unflatten(tuple(inputs), iter(leaves)))
+    # Clones, since a leaf that needs a gradient may not be changed in place, as an activation may change it.
+    clones = iter([leaf.clone() for leaf in leaves])
+    arguments = list(unflatten(tuple(inputs), clones))
     while arguments and arguments[-1] is None:  # not given, and perhaps not known to torch's layer
         arguments.pop()
     compared = unflatten(tuple(targets), iter([to_torch(leaf, device) for leaf in flatten(targets)]))
@@ -143,29 +154,48 @@ def twin(torch_module: nn.Module, numpy_module: Module, dtype: DTypeLike, device
     """
     clone = copy.deepcopy(torch_module).to(device=device, dtype=TORCH_DTYPES[np.dtype(dtype)])
     clone.train(numpy_module.training)
-    weights = {name: torch.from_numpy(data.copy()) for name, data in numpy_module.state_dict().items()}
-    try:
-        clone.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ValueError(f"the two sides do not have the same parameters: {error}") from None
+    load_parameters_(clone, numpy_module.state_dict())
     return clone
 
 
-def dropout_choices(module: Module) -> dict[str, np.ndarray]:
-    """What each dropout layer kept (True) and dropped in the latest forward pass, under the layer's name."""
-    saved = {name: m.saved[0] for name, m in module.named_modules() if isinstance(m, Dropout)}
-    return {name: mask != 0 for name, mask in saved.items() if mask is not None}
+def load_parameters_(module: nn.Module, arrays: Mapping[str, np.ndarray]) -> None:
+    """Copies arrays into a torch module's parameters. Its buffers, such as running means, stay as they are.
+
+    Raises:
+        ValueError: other names or shapes than the parameters'.
+    """
+    own = dict(module.named_parameters(remove_duplicate=False))
+    given = {name: tuple(array.shape) for name, array in arrays.items()}
+    faults = [f"torch has no {name}" for name in given if name not in own]
+    faults += [f"NumPy has no {name}" for name in own if name not in given]
+    faults += [
+        f"{name} has shape {given[name]} in NumPy and {tuple(parameter.shape)} in torch"
+        for name, parameter in own.items()
+        if given.get(name, tuple(parameter.shape)) != tuple(parameter.shape)
+    ]
+    if faults:
+        raise ValueError(f"the two sides do not have the same parameters: {'; '.join(faults)}")
+    with torch.no_grad():
+        for name, array in arrays.items():
+            own[name].copy_(torch.from_numpy(np.array(array)))
 
 
 @contextmanager
-def fixed_dropout(module: nn.Module, choices: Mapping[str, np.ndarray]) -> Iterator[None]:
+def fixed_dropout(module: nn.Module, choices: Mapping[str, Sequence[np.ndarray]]) -> Iterator[None]:
     """Within, each dropout layer of torch keeps what it is told to instead of drawing; untold, it keeps all.
 
     Two random streams would tie the comparison to how a framework draws its numbers, which it is not about.
+
+    Args:
+        module: the layer, or has them inside.
+        choices: what each keeps (True) in each of its calls in turn, by its name.
     """
 
-    def choose(kept: np.ndarray) -> Callable[[nn.Dropout, Any, torch.Tensor], torch.Tensor]:
-        def hook(layer: nn.Dropout, inputs: tuple[torch.Tensor], _output: torch.Tensor) -> torch.Tensor:
+    def choose(masks: Iterator[np.ndarray]) -> Callable[[nn.Dropout, Any, torch.Tensor], torch.Tensor]:
+        def hook(layer: nn.Dropout, inputs: tuple[torch.Tensor], output: torch.Tensor) -> torch.Tensor:
+            kept = next(masks, None)
+            if kept is None:
+                return output
             scale = 1 / (1 - layer.p) if layer.p < 1 else 0.0
             return inputs[0] * to_torch(kept, inputs[0].device) * scale
 
@@ -173,7 +203,9 @@ def fixed_dropout(module: nn.Module, choices: Mapping[str, np.ndarray]) -> Itera
 
     dropouts = [(name, m) for name, m in module.named_modules() if isinstance(m, nn.Dropout)]
     training = [m.training for _, m in dropouts]
-    handles = [m.register_forward_hook(choose(choices[name])) for name, m in dropouts if name in choices]
+    handles = [
+        m.register_forward_hook(choose(iter(choices[name]))) for name, m in dropouts if name in choices
+    ]
     for _, m in dropouts:
         m.eval()
     try:

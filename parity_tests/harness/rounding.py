@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import DTypeLike
+
+OPERATIONS = 8  # that are not a sum: an exponential alone may be off by as many roundings
 
 
 def unit_roundoff(dtype: DTypeLike) -> float:
@@ -24,6 +28,17 @@ def gamma(operations: np.ndarray | float, u: float) -> np.ndarray:
     """
     nu = np.asarray(operations, np.float64) * u
     return np.where(nu < 1, nu / np.where(nu < 1, 1 - nu, 1), np.inf)
+
+
+def probable_gamma(terms: float, u: float) -> float:
+    """The relative error of any few operations and a sum of so many terms, but for one case in a thousand.
+
+    Rounding errors that are as often up as down add up to λ √n u and no more, with probability at least
+    1 - 2 exp(-λ²/2), which is 0.9993 for λ = 4 (Higham and Mary, *A New Approach to Probabilistic Rounding
+    Error Analysis*, 2019). It says something where γₙ no longer does: for a million terms in float32, γₙ is
+    6 % and this is 0.02 %.
+    """
+    return (OPERATIONS + 4 * math.sqrt(terms)) * u
 
 
 def last_rounding(exact: np.ndarray, u: float) -> np.ndarray:

@@ -26,10 +26,10 @@ from parity_tests.harness.evaluate import (
     twin,
 )
 from parity_tests.harness.rounding import gamma
-from parity_tests.harness.trace import Trace, disturb, record, record_torch
+from parity_tests.harness.trace import Disturber, Recorder, Trace, record_torch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping, Sequence, Set
 
     from parity_tests.harness.disturbance import Signs
 
@@ -65,9 +65,10 @@ class OptimizerSpec:
 
 @dataclass
 class Disturbance:
-    """What throws a float64 model off as rounding would: each layer's bounds, unit roundoff, random signs."""
+    """What throws a float64 model off as rounding would; see `Disturber`."""
 
     bounds: dict[str, Evaluation]
+    computing: set[str]
     u: float
     signs: Signs
 
@@ -80,14 +81,20 @@ class NumpySide:
     """A copy of a NumPy model in one dtype; in float64 and undisturbed, it is the truth."""
 
     def __init__(
-        self, module: Module, dtype: DTypeLike, spec: OptimizerSpec, disturbance: Disturbance | None = None
+        self,
+        module: Module,
+        dtype: DTypeLike,
+        spec: OptimizerSpec,
+        frozen: Set[str] = frozenset(),
+        disturbance: Disturbance | None = None,
     ) -> None:
+        """`frozen` are the names of parameters that are not trained."""
         self.module = copy.deepcopy(module).astype(dtype).requires_input_grad_()
         self.dtype, self.disturbance = dtype, disturbance
         if disturbance:
-            disturb(self.module, disturbance.bounds, disturbance.signs)
-        self.trace: Trace = record(self.module)
-        params = list(self.module.parameters())
+            Disturber(self.module, **vars(disturbance))
+        self.trace: Trace = Recorder(self.module).trace
+        params = [p for name, p in self.module.named_parameters() if name not in frozen]
         self.optimizer: Any = getattr(optim, spec.name)(params, **spec.arguments) if params else None
 
     def run(self, inputs: Sequence[Any], targets: Sequence[Any], grad_outputs: GradOutputs) -> Evaluation:
@@ -115,7 +122,7 @@ class NumpySide:
             parameter.data[...] = self.disturbance.relative(old) + self.disturbance.relative(step)
 
     def parameters(self) -> dict[str, np.ndarray]:
-        return self.module.state_dict()
+        return {name: parameter.data for name, parameter in self.module.named_parameters()}
 
 
 class TorchSide:
@@ -128,12 +135,13 @@ class TorchSide:
         dtype: DTypeLike,
         device: str,
         spec: OptimizerSpec,
-        layers: list[str],
+        layers: Sequence[str],
     ) -> None:
+        """`layers` are the names of the modules whose calls are kept."""
         self.module = twin(module, weights, dtype, device)
         self.dtype, self.device, self.layers = dtype, device, layers
         self.trace: Trace = {}
-        params = list(self.module.parameters())
+        params = [p for p in self.module.parameters() if p.requires_grad]
         self.optimizer: Any = getattr(torch.optim, spec.name)(params, **spec.arguments) if params else None
 
     def run(
@@ -141,7 +149,7 @@ class TorchSide:
         inputs: Sequence[Any],
         targets: Sequence[Any],
         grad_outputs: GradOutputs,
-        kept: Mapping[str, np.ndarray],
+        kept: Mapping[str, Sequence[np.ndarray]],
     ) -> Evaluation:
         with fixed_dropout(self.module, kept), record_torch(self.module, self.layers) as self.trace:
             return run_torch(
