@@ -115,7 +115,7 @@ def test_two_backwards_after_one_forward_add_up() -> None:
 
 
 def test_a_refused_gradient_takes_nothing_back() -> None:
-    layer = nn.Tanh()
+    layer: Any = nn.Tanh()
     layer(np.zeros(2)), layer(np.ones(3))
     with pytest.raises(ValueError, match="grad_output"):
         layer.backward(np.ones(2))
@@ -128,7 +128,8 @@ def test_a_refused_gradient_takes_nothing_back() -> None:
 
 def test_evaluation_leaves_training_alone() -> None:
     """Neither the batches of `evaluate` nor passes in eval mode are taken for training's."""
-    layer, x = nn.Tanh(), np.array([0.5])
+    x = np.array([0.5])
+    layer: Any = nn.Tanh()
     layer(x)
     slope = layer.backward(np.ones(1))
     layer.eval()(5 * x)
@@ -138,7 +139,7 @@ def test_evaluation_leaves_training_alone() -> None:
 
 
 def test_nothing_is_kept_without_gradients() -> None:
-    layer = nn.Linear(2, 3)
+    layer: Any = nn.Linear(2, 3)
     with nn.no_grad():
         layer(np.ones((1, 2), np.float32))
     with pytest.raises(RuntimeError, match="before forward"):
@@ -146,7 +147,7 @@ def test_nothing_is_kept_without_gradients() -> None:
 
 
 def test_no_grad_is_the_threads_own() -> None:
-    layer = nn.Tanh()
+    layer: Any = nn.Tanh()
     with nn.no_grad():
         other = threading.Thread(target=layer, args=(np.ones(2),))
         other.start()
@@ -156,7 +157,7 @@ def test_no_grad_is_the_threads_own() -> None:
 
 def test_what_is_never_taken_back_does_not_pile_up() -> None:
     """The last calls are kept; of the others there is no wrong gradient, but an error."""
-    layer = nn.Tanh()
+    layer: Any = nn.Tanh()
     for _ in range(KEPT + 5):
         layer(np.ones(2))
     for _ in range(KEPT):
@@ -170,14 +171,14 @@ def test_what_is_never_taken_back_does_not_pile_up() -> None:
 def test_calls_within_a_module_are_all_kept() -> None:
     class Steps(nn.Module):
         def __init__(self) -> None:
-            self.step = nn.Linear(1, 1, bias=False, rng=0, dtype="float64")
+            self.step: Any = nn.Linear(1, 1, bias=False, rng=0, dtype="float64")
 
         def forward(self, x: np.ndarray) -> np.ndarray:
             for _ in range(3 * KEPT):
                 x = self.step(x)
             return x
 
-        def backward(self, grad_output: np.ndarray) -> np.ndarray:
+        def backward(self, grad_output: Any) -> Any:
             for _ in range(3 * KEPT):
                 grad_output = self.step.backward(grad_output)
             return grad_output
@@ -233,9 +234,9 @@ class HeadFirst(nn.Module):
 
     def __init__(self) -> None:
         rng = np.random.default_rng(0)
-        self.head = nn.Linear(4, 2, rng=rng)
-        self.body = nn.Linear(3, 4, rng=rng)
-        self.shortcut = nn.Linear(3, 4, rng=rng)
+        self.head: Any = nn.Linear(4, 2, rng=rng)
+        self.body: Any = nn.Linear(3, 4, rng=rng)
+        self.shortcut: Any = nn.Linear(3, 4, rng=rng)
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         y: np.ndarray = self.head(self.body(x) + self.shortcut(x))

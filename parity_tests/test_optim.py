@@ -80,7 +80,9 @@ class History:
         u = comparison_roundoff(dtype)
         self.truth = NumpySide(weights, np.float64, spec)
         self.disturbed = [
-            NumpySide(weights, np.float64, spec, Disturbance({}, u, random_signs(seed, sign)))
+            NumpySide(
+                weights, np.float64, spec, disturbance=Disturbance({}, set(), u, random_signs(seed, sign))
+            )
             for seed in range(PAIRS)
             for sign in (1.0, -1.0)
         ]

@@ -97,7 +97,7 @@ class Module(Differentiable):
             waiting += [(f"{path}.{name}" if path else name, child) for name, child in reversed(children)]
 
     def named_parameters(self, remove_duplicate: bool = True) -> Iterator[tuple[str, Parameter]]:
-        """Every parameter once, under the first name that leads to it, or a shared one under all its names."""
+        """Every parameter, a shared one once, under the first name that leads to it, or under all names."""
         seen: set[int] = set()
         for path, module in self.named_modules():
             for name, value in vars(module).items():

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 from torch import nn
 
-from gdl_numpy.models.language_model import look_up_
 from gdl_numpy.messages import counted
+from gdl_numpy.models.language_model import look_up_
 from gdl_numpy.nn import Loss, Module
 from gdl_numpy.tasks import Task, as_arguments
+from parity_tests.harness.alone import Alone
 from parity_tests.harness.bounds import DRAWS, error_bound
 from parity_tests.harness.disturbance import opposite_signs
 from parity_tests.harness.evaluate import (
+    TORCH_DTYPES,
     Arrays,
     Evaluation,
     as_dtype,
-    fixed_dropout,
     flatten,
     is_floating,
     plain_arithmetic,
@@ -28,10 +30,10 @@ from parity_tests.harness.evaluate import (
     run_torch,
     twin,
 )
-from parity_tests.harness.report import Comparison, ParityReport, compare, distance
+from parity_tests.harness.report import Comparison, ParityReport, compare, compare_lists, distance
 from parity_tests.harness.rounding import comparison_roundoff, last_rounding
 from parity_tests.harness.side import Disturbance, NumpySide, OptimizerSpec, TorchSide, TorchTask
-from parity_tests.harness.trace import Call, Recorder, Trace, is_leaf, layers_of
+from parity_tests.harness.trace import Call, Trace, is_leaf, layers_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -80,18 +82,22 @@ def check(
         optimizer_args: its arguments, by default `{"lr": 0.1}`.
         steps: optimizer steps.
         batches: (inputs, targets) of the steps after the first; used up, they begin again with the first.
-        dtype: float32 or float64; by default that of the first floating input, else of the parameters.
+        dtype: float32 or float64; by default that of the first floating input, else of the parameters, else
+            float32.
         device: where torch computes.
         name: what to call it in the report.
         rng: for output gradients and disturbances.
         on_step: called after each step, and all that is compared in it, with its number from 1.
 
     Raises:
-        ValueError: the modules do not have the same parameters or layers.
+        ValueError: the modules do not have the same parameters or layers; another dtype; a layer draws at
+            random, and is no dropout layer of `gdl_numpy`.
     """
     if dtype is None:
         arrays = [*map(np.asarray, flatten(inputs)), *numpy_module.state_dict().values()]
-        dtype = next(a.dtype for a in arrays if is_floating(a))
+        dtype = next((a.dtype for a in arrays if is_floating(a)), np.dtype(np.float32))
+    if np.dtype(dtype) not in TORCH_DTYPES:
+        raise ValueError(f"check expects dtype float32 or float64, got {np.dtype(dtype)}")
     report = ParityReport(name or type(numpy_module).__name__, np.dtype(dtype).name, device)
     if loss is not None:
         numpy_module = Task(numpy_module, loss[0])
@@ -212,6 +218,8 @@ class _Checker:
             moved = [side.run(self.inputs, self.targets, self.grad_outputs) for side in self.disturbed]
             if step == 0 and not is_leaf(self.original):
                 yield from self.whole_model(truth, sides, moved)
+            if step == 0 and self.original.training:
+                yield from self.in_eval_mode()
             if steps:
                 if step and not is_leaf(self.original):
                     yield from self.in_the_model(f"step {step + 1}", self.root, "outputs")
@@ -280,32 +288,17 @@ class _Checker:
         backward = []
         for key, call in self.leaf_calls().items():
             found = list(self.layer_alone(key, call))
-            yield from (c for c in found if c.tensor == "output")
-            backward.append([c for c in found if c.tensor != "output"])
+            yield from (c for c in found if c.tensor.startswith("output"))
+            backward.append([c for c in found if not c.tensor.startswith("output")])
         for found in reversed(backward):
             yield from found
 
     def layer_alone(self, key: str, call: Call) -> Iterator[Comparison]:
-        inputs, targets = (as_dtype(a, self.dtype) for a in self.split(call))
-        inputs64, targets64 = as_dtype(inputs, np.float64), as_dtype(targets, np.float64)
-        probe64 = self.random_like(call.outputs)
-        probe = as_dtype(probe64, self.dtype)
+        inputs, targets = (as_dtype(as_dtype(a, self.dtype), np.float64) for a in self.split(call))
+        probe = self.random_like(call.outputs)
         layer, torch_layer = self.layers[call.name], self.torch_module.get_submodule(call.name)
-
-        exact = copy.deepcopy(layer).astype(np.float64).requires_input_grad_()
-        recorder = Recorder(exact)
-        truth = run_numpy(exact, inputs64, targets64, lambda _: probe64)
-        kept = recorder.trace[""].kept
-        engine = twin(torch_layer, layer, np.float64, "cpu")
-        bound = error_bound(engine, inputs64, targets64, probe64, self.u)
-        clone = twin(torch_layer, layer, self.dtype, self.device)
-        with fixed_dropout(clone, {} if kept is None else {"": [kept]}):
-            result = run_torch(clone, inputs, targets, lambda _: list(probe), self.device)
-        yield from _compare_all(self.shown(key), "torch", truth, result, bound, self.dtype)
-        if self.numpy_side:
-            own = copy.deepcopy(layer).requires_input_grad_()
-            result = run_numpy(own, inputs, targets, lambda _: list(probe))
-            yield from _compare_all(self.shown(key), "numpy", truth, result, bound, self.dtype)
+        alone = Alone(layer, torch_layer, inputs, targets, probe, self.dtype, self.device, self.shown(key))
+        return alone.comparisons()
 
     def whole_model(
         self, truth: Evaluation, sides: dict[str, Evaluation], moved: list[Evaluation]
@@ -320,7 +313,7 @@ class _Checker:
         for side, result in sides.items():
             allowed = self.movement(truth.grad_inputs, [m.grad_inputs for m in moved])
             where = ("", "grad_input of the model", side)
-            yield from _compare_lists(where, truth.grad_inputs, result.grad_inputs, allowed, self.dtype)
+            yield from compare_lists(where, truth.grad_inputs, result.grad_inputs, allowed, self.dtype)
             for key, expected in truth.grad_params.items():
                 if key not in self.trained:
                     continue
@@ -331,6 +324,29 @@ class _Checker:
                     side,
                 )
                 yield compare(where, expected, result.grad_params.get(key), bound, self.dtype)
+
+    def in_eval_mode(self) -> Iterator[Comparison]:
+        """The model's outputs in eval mode; all that can be compared of it, if those are other outputs."""
+        model = copy.deepcopy(getattr(self.original, self.root) if self.root else self.original).eval()
+        torch_model = self.torch_module.get_submodule(self.root)
+        call = self.truth.trace[self.root]
+        inputs, targets = self.split(call)
+        probe = self.random_like(call.outputs)
+        exact = run_numpy(copy.deepcopy(model).astype(np.float64), inputs, targets, lambda _: probe)
+        pairs = zip(exact.outputs, call.outputs, strict=True)
+        if not all(np.array_equal(a, b, equal_nan=True) for a, b in pairs):
+            report = check(
+                model, torch_model, inputs, targets or None, steps=0, dtype=self.dtype, device=self.device
+            )
+            yield from (replace(c, layer=f"{c.layer} in eval mode".lstrip()) for c in report.comparisons)
+            return
+        clone = twin(torch_model, model, self.dtype, self.device)
+        inputs, targets, probe = (as_dtype(a, self.dtype) for a in (inputs, targets, probe))
+        result = run_torch(clone, inputs, targets, lambda _: list(probe), self.device)
+        moved = [side.trace[self.root].outputs for side in self.disturbed]
+        allowed = self.movement(call.outputs, moved) if moved else self.bounds[self.root].outputs
+        where = "", "output in eval mode", "torch"
+        yield from compare_lists(where, call.outputs, result.outputs, allowed, self.dtype)
 
     def calls_differ(self) -> Iterator[Comparison]:
         """A fault for each layer that the sides call a different number of times; not at all is no fault.
@@ -351,8 +367,12 @@ class _Checker:
         of_model = "of the model" if key == self.root else "in the model"
         for side, trace in self.traces().items():
             if key in trace:
-                where = (shown, f"{field.removesuffix('s')} {of_model}", side)
-                yield from _compare_lists(where, expected, getattr(trace[key], field), allowed, self.dtype)
+                where = shown, f"{field.removesuffix('s')} {of_model}", side
+                got = getattr(trace[key], field)
+                yield from compare_lists(where, expected, got, allowed, self.dtype)
+                if len(got) > len(expected):
+                    fault = f"gives {counted(len(got), 'tensor')}, expected {len(expected)}"
+                    yield Comparison(*where, fault=fault)
 
     def traces(self) -> dict[str, Trace]:
         """Those of the sides that are held against the truth."""
@@ -412,31 +432,3 @@ def rounded(arguments: Any, dtype: DTypeLike) -> tuple[Any, ...]:
     """Arguments as float64 holds them after they were rounded to `dtype`."""
     exact: tuple[Any, ...] = as_dtype(as_dtype(as_arguments(arguments), dtype), np.float64)
     return exact
-
-
-def _compare_lists(
-    where: tuple[str, str, str], expected: Arrays, actual: Arrays, bounds: Any, dtype: np.dtype
-) -> Iterator[Comparison]:
-    """`compare` for tensors that may be several: output 0, output 1, and so on."""
-    layer, tensor, side = where
-    kind, _, rest = tensor.partition(" ")
-    for i, (truth, bound) in enumerate(zip(expected, bounds, strict=True)):
-        numbered = tensor if len(expected) == 1 else f"{kind} {i} {rest}".rstrip()
-        yield compare((layer, numbered, side), truth, actual[i] if i < len(actual) else None, bound, dtype)
-
-
-def _compare_all(
-    layer: str, side: str, truth: Evaluation, result: Evaluation, bound: Evaluation, dtype: np.dtype
-) -> Iterator[Comparison]:
-    """One layer alone. The bounds, which come from torch, say which tensors there must be, in what shape."""
-    yield from _compare_lists((layer, "output", side), truth.outputs, result.outputs, bound.outputs, dtype)
-    given, found = truth.gradients(), result.gradients()
-    for tensor, limit in bound.gradients().items():
-        if tensor not in given:
-            yield Comparison(layer, tensor, "numpy", fault="backward gave none")
-        elif given[tensor].shape != limit.shape:
-            yield Comparison(
-                layer, tensor, "numpy", fault=f"has shape {given[tensor].shape}, expected {limit.shape}"
-            )
-        else:
-            yield compare((layer, tensor, side), given[tensor], found.get(tensor), limit, dtype)

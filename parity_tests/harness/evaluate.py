@@ -94,14 +94,19 @@ def run_numpy(
     module.zero_grad()
     output = module(*copied((*inputs, *targets)))
     outputs = [np.array(leaf) for leaf in flatten(output)]
-    grads = unflatten(output, iter([np.array(grad) for grad in grad_outputs(outputs)]))
-    if isinstance(output, float):  # a reduced loss
-        grads = float(grads)
-    grad_inputs = module.backward(*grads) if isinstance(output, tuple) else module.backward(grads)
+    grad_inputs = take_back(module, output, grad_outputs(outputs))
     grad_params = {name: dense(p.grad) for name, p in module.named_parameters() if p.grad is not None}
     # A recurrent layer gives its initial state's gradient also where that state was not among the inputs.
     asked = sum(is_floating(leaf) for leaf in flatten(inputs))
     return Evaluation(outputs, flatten(grad_inputs)[:asked], grad_params)
+
+
+def take_back(module: Module, output: Any, grad_outputs: Arrays) -> Any:
+    """Backward from the gradients of the (flattened) outputs of a forward pass; gives those of its inputs."""
+    grads = unflatten(output, iter([np.array(grad) for grad in grad_outputs]))
+    if isinstance(output, float):  # a reduced loss
+        grads = float(grads)
+    return module.backward(*grads) if isinstance(output, tuple) else module.backward(grads)
 
 
 def dense(grad: np.ndarray | SparseRows) -> np.ndarray:
@@ -128,7 +133,8 @@ def run_torch(
     outputs = flatten(output)
     grads = [to_torch(grad, device) for grad in grad_outputs([to_numpy(leaf) for leaf in outputs])]
     module.zero_grad()
-    torch.autograd.backward(outputs, grads)
+    pairs = [(y, grad) for y, grad in zip(outputs, grads, strict=False) if y.requires_grad]
+    torch.autograd.backward([y for y, _ in pairs], [grad for _, grad in pairs])
     return Evaluation(
         [to_numpy(leaf) for leaf in outputs],
         [to_numpy(torch.zeros_like(x) if x.grad is None else x.grad) for x in differentiable],

@@ -235,8 +235,33 @@ def transition_written_out(
     return torch.stack(before, 1), s
 
 
+class _Packing(nn.RNNBase):
+    """Takes the arguments that the NumPy layers take besides: `Rows`, and the sequences' lengths."""
+
+    def forward(self, x: Any, state: Any = None, lengths: Tensor | None = None) -> Any:
+        if isinstance(x, tuple) and not isinstance(x, PackedSequence):
+            table, ids = x
+            x = nn.functional.embedding(ids, table)
+        if lengths is None:
+            return super().forward(x, state)
+        packed = pack_padded_sequence(x, lengths.cpu(), self.batch_first, enforce_sorted=False)
+        output, state = super().forward(packed, state)
+        time = x.shape[1 if self.batch_first else 0]
+        return pad_packed_sequence(output, self.batch_first, total_length=time)[0], state
+
+
+class PackingRNN(_Packing, nn.RNN):
+    """`nn.RNN` with the NumPy layer's arguments."""
+
+
+class PackingLSTM(_Packing, nn.LSTM):
+    """`nn.LSTM` with the NumPy layer's arguments."""
+
+
 @bound_of.register(nn.RNN)
 @bound_of.register(nn.LSTM)
+@bound_of.register(PackingRNN)
+@bound_of.register(PackingLSTM)
 @bound_of.register(Transition)
 def recurrence_bound(
     layer: Any, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float
@@ -280,26 +305,3 @@ def disturbed(
         ],
         {name: to_numpy(p.grad) for name, p in weights.items() if p.grad is not None},
     )
-
-
-class _Packing(nn.RNNBase):
-    """Takes the arguments that the NumPy layers take besides: `Rows`, and the sequences' lengths."""
-
-    def forward(self, x: Any, state: Any = None, lengths: Tensor | None = None) -> Any:
-        if isinstance(x, tuple) and not isinstance(x, PackedSequence):
-            table, ids = x
-            x = nn.functional.embedding(ids, table)
-        if lengths is None:
-            return super().forward(x, state)
-        packed = pack_padded_sequence(x, lengths.cpu(), self.batch_first, enforce_sorted=False)
-        output, state = super().forward(packed, state)
-        time = x.shape[1 if self.batch_first else 0]
-        return pad_packed_sequence(output, self.batch_first, total_length=time)[0], state
-
-
-class PackingRNN(_Packing, nn.RNN):
-    """`nn.RNN` with the NumPy layer's arguments."""
-
-
-class PackingLSTM(_Packing, nn.LSTM):
-    """`nn.LSTM` with the NumPy layer's arguments."""

@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gdl_numpy.messages import counted
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
+
+LOOSE = 1e-3  # of a tensor's largest value: a wider bound says little
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,7 @@ class Comparison:
         tensor: "output", "grad_input", "grad weight", …
         side: "numpy" or "torch".
         index, expected, actual, error, bound: of the worst element, whose error is largest for its bound.
+        scale: the largest value that is expected of any element.
         fault: what is wrong where it is not a matter of size (a shape, a dtype, a missing gradient), else "".
     """
 
@@ -33,6 +38,7 @@ class Comparison:
     error: float = 0.0
     bound: float = 0.0
     fault: str = ""
+    scale: float = 0.0
 
     @property
     def ratio(self) -> float:
@@ -44,6 +50,11 @@ class Comparison:
     @property
     def ok(self) -> bool:
         return self.ratio <= 1
+
+    @property
+    def is_loose(self) -> bool:
+        """Whether the bound is too wide to say much: wider than a thousandth of the largest value."""
+        return self.bound > LOOSE * self.scale > 0
 
     def __str__(self) -> str:
         where = f"{self.layer or 'module'}: {self.side} {self.tensor}"
@@ -82,14 +93,25 @@ class ParityReport:
         ]
         return max(chosen, key=lambda c: c.ratio, default=None)
 
+    @property
+    def loose(self) -> list[Comparison]:
+        """Those that agree within a bound too wide to say much, the widest for its values first."""
+        return sorted((c for c in self.comparisons if c.is_loose), key=lambda c: c.scale / c.bound)
+
     def __str__(self) -> str:
         where = f"{self.name} ({self.dtype}, {self.device})"
-        nan = f"; nan first appears in {self.first_nan}" if self.first_nan else ""
+        more = f"; nan first appears in {self.first_nan}" if self.first_nan else ""
+        if self.loose:
+            widest = self.loose[0]
+            more += (
+                f"; of {counted(len(self.loose), 'tensor')} the bound is more than {LOOSE:g} of the values, "
+                f"most of {widest.layer or 'module'}: {widest.tensor}"
+            )
         if self.first_disagreement is None:
-            return f"{where}: {len(self.comparisons)} tensors agree{nan}"
+            return f"{where}: {len(self.comparisons)} tensors agree{more}"
         failed = sum(not c.ok for c in self.comparisons)
         count = f"{failed} of {len(self.comparisons)} tensors disagree"
-        return f"{where}: {count}, first {self.first_disagreement}{nan}"
+        return f"{where}: {count}, first {self.first_disagreement}{more}"
 
     def raise_if_different(self) -> None:
         """Raises AssertionError with the first disagreement."""
@@ -147,9 +169,31 @@ def compare(
         ratio = np.where(error == 0, 0, error / bound)
     worst = np.unravel_index(int(np.argmax(np.where(np.isnan(ratio), np.inf, ratio))), expected.shape)
     index = tuple(int(i) for i in worst)
+    finite = np.abs(expected[np.isfinite(expected)])
     return Comparison(
-        *where, index, float(expected[index]), float(actual[index]), float(error[index]), float(bound[index])
+        *where,
+        index,
+        float(expected[index]),
+        float(actual[index]),
+        float(error[index]),
+        float(bound[index]),
+        scale=float(finite.max(initial=0)),
     )
+
+
+def compare_lists(
+    where: tuple[str, str, str],
+    expected: Sequence[np.ndarray],
+    actual: Sequence[np.ndarray],
+    bounds: Sequence[np.ndarray],
+    dtype: np.dtype,
+) -> Iterator[Comparison]:
+    """`compare` for tensors that may be several: output 0, output 1, and so on."""
+    layer, tensor, side = where
+    kind, _, rest = tensor.partition(" ")
+    for i, (truth, bound) in enumerate(zip(expected, bounds, strict=True)):
+        numbered = tensor if len(expected) == 1 else f"{kind} {i} {rest}".rstrip()
+        yield compare((layer, numbered, side), truth, actual[i] if i < len(actual) else None, bound, dtype)
 
 
 def strict_json(value: Any) -> Any:

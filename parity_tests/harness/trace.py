@@ -142,7 +142,7 @@ class Recorder:
             self.numbering = Numbering()
         key = self.numbering.call(name)
         inputs = positional(original, inputs, named)
-        call = Call(name, copied(inputs) if is_leaf(layer) else ())
+        call = Call(name, copied(inputs) if is_leaf(layer) else inputs)
         output = self.watched(call, layer, original, inputs)
         call.output, call.outputs = output, [np.array(leaf) for leaf in flatten(output)]
         if isinstance(layer, Dropout) and layer.saved[0] is not None:

@@ -10,12 +10,11 @@ import numpy as np
 
 from gdl_numpy.data import Batches
 from gdl_numpy.models import MODELS
-from gdl_numpy.nn import CrossEntropyLoss, Module
+from gdl_numpy.nn import CrossEntropyLoss, Dropout, Module
 from gdl_numpy.optim import OPTIMIZERS, Optimizer, clip_grad_norm_
 from gdl_torch.data import DigitsDataModule, ImageDataModule
 from gdl_torch.export import from_numpy
 from gdl_torch.tasks import Classification
-from parity_tests.harness.evaluate import dropout_choices
 from parity_tests.harness.rounding import gamma, unit_roundoff
 from parity_tests.support.disturbance import State, moved_by_rounding, nothing
 
@@ -107,8 +106,9 @@ class ImageRecipe:
                 disturb(model)
                 losses.append(float(loss(model(inputs), targets)))
                 model.backward(loss.backward() / self.accumulate)
-                for name, kept in dropout_choices(model).items():
-                    choices[name].append(kept)
+                for name, layer in model.named_modules():
+                    if isinstance(layer, Dropout) and layer.saved[0] is not None:
+                        choices[name].append(layer.saved[0] != 0)
                 if number % self.accumulate == 0 or number == len(batches):
                     if self.max_norm is not None:
                         clip_grad_norm_(model.parameters(), self.max_norm)

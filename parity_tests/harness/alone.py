@@ -1,0 +1,188 @@
+"""One layer by itself: is each thing that it gives what it should be, and does it keep a layer's promises?"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gdl_numpy.messages import counted
+from gdl_numpy.nn import Dropout
+from parity_tests.harness.bounds import error_bound, has_formula
+from parity_tests.harness.evaluate import (
+    Arrays,
+    Evaluation,
+    as_dtype,
+    copied,
+    dense,
+    fixed_dropout,
+    flatten,
+    run_numpy,
+    run_torch,
+    take_back,
+    twin,
+    unflatten,
+)
+from parity_tests.harness.report import Comparison, compare, compare_lists
+from parity_tests.harness.rounding import comparison_roundoff
+from parity_tests.harness.trace import Recorder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import nn
+
+    from gdl_numpy.nn import Module
+
+DOUBLE = np.dtype(np.float64)
+
+
+@dataclass(frozen=True)
+class Alone:
+    """A layer on both sides with the same data, and the gradients of its outputs.
+
+    Attributes:
+        layer: the NumPy layer.
+        torch_layer: its twin.
+        inputs, targets: arguments that get a gradient, and those that do not, in float64.
+        probe: the gradient of each output, in float64.
+        dtype: in which both are compared with the NumPy layer in float64.
+        device: where torch computes.
+        shown: the name in the report.
+    """
+
+    layer: Module
+    torch_layer: nn.Module
+    inputs: tuple[Any, ...]
+    targets: tuple[Any, ...]
+    probe: Arrays
+    dtype: np.dtype
+    device: str
+    shown: str
+
+    def comparisons(self) -> Iterator[Comparison]:
+        """Everything that the layer gives, and that it gives it again."""
+        exact = copy.deepcopy(self.layer).astype(np.float64).requires_input_grad_()
+        recorder = Recorder(exact)
+        truth = run_numpy(exact, self.inputs, self.targets, lambda _: self.probe)
+        kept = recorder.trace[""].kept
+        masks = {} if kept is None else {"": [kept]}
+        bound = self.bound(self.dtype)
+        torch = self.torch(self.dtype, self.device, masks)
+        found = list(compare_all(self.shown, "torch", truth, torch, bound, self.dtype))
+        yield from found
+        if not all(c.ok for c in found):
+            self.check_draws_nothing(exact)
+        if any(c.fault for c in found):
+            return  # shapes do not fit: what comes next could not be computed
+        if self.dtype != DOUBLE:
+            yield from compare_all(self.shown, "numpy", truth, self.numpy(), bound, self.dtype)
+            if not has_formula(self.torch_layer):
+                # There nothing hides behind a bound that is only an estimate.
+                torch = self.torch(DOUBLE, "cpu", masks)
+                for c in compare_all(self.shown, "torch", truth, torch, self.bound(DOUBLE), DOUBLE):
+                    yield replace(c, tensor=f"{c.tensor} in float64")
+        yield from self.gradients_add_up(truth, bound)
+        if kept is None:
+            yield from self.half_of_the_batch()
+
+    def check_draws_nothing(self, layer: Module) -> None:
+        """Raises ValueError for a layer that gives something else each time, and is no `Dropout`."""
+        arguments = *self.inputs, *self.targets
+        runs = [flatten(layer(*copied(arguments))) for _ in range(2)]
+        same = all(np.array_equal(a, b, equal_nan=True) for a, b in zip(*runs, strict=True))
+        if not same and not isinstance(layer, Dropout):
+            raise ValueError(
+                f"{self.shown or type(layer).__name__} draws at random, and torch's layer would draw "
+                "otherwise: derive the two from gdl_numpy.nn.Dropout and torch.nn.Dropout, which are given "
+                "the same masks, or check them in eval mode"
+            )
+
+    def bound(self, dtype: np.dtype) -> Evaluation:
+        engine = twin(self.torch_layer, self.layer, DOUBLE, "cpu")
+        return error_bound(engine, self.inputs, self.targets, self.probe, comparison_roundoff(dtype))
+
+    def torch(self, dtype: np.dtype, device: str, masks: dict[str, list[np.ndarray]]) -> Evaluation:
+        layer = twin(self.torch_layer, self.layer, dtype, device)
+        inputs, targets, probe = (as_dtype(a, dtype) for a in (self.inputs, self.targets, self.probe))
+        with fixed_dropout(layer, masks):
+            return run_torch(layer, inputs, targets, lambda _: list(probe), device)
+
+    def numpy(self) -> Evaluation:
+        layer = copy.deepcopy(self.layer).requires_input_grad_()
+        inputs, targets, probe = (as_dtype(a, self.dtype) for a in (self.inputs, self.targets, self.probe))
+        return run_numpy(layer, inputs, targets, lambda _: list(probe))
+
+    def gradients_add_up(self, truth: Evaluation, bound: Evaluation) -> Iterator[Comparison]:
+        """Parameters' gradients after a second backward of one pass, and after a second pass."""
+        if not truth.grad_params:
+            return
+        layer = copy.deepcopy(self.layer).astype(DOUBLE).requires_input_grad_()
+        parameters = dict(layer.named_parameters())
+        layer.zero_grad()
+        for after, forwards, backwards in (("a second backward", 1, 2), ("a second pass", 1, 1)):
+            for _ in range(forwards):
+                output = layer(*copied((*self.inputs, *self.targets)))
+            for _ in range(backwards):
+                take_back(layer, output, self.probe)
+            times = 2 if after == "a second backward" else 3
+            for name, once in truth.grad_params.items():
+                if name in bound.grad_params:
+                    where = self.shown, f"grad {name} after {after}", "numpy"
+                    found = parameters[name].grad
+                    got = None if found is None else dense(found)
+                    yield compare(where, times * once, got, times * bound.grad_params[name], DOUBLE)
+
+    def half_of_the_batch(self) -> Iterator[Comparison]:
+        """What a layer gives of fewer examples, after it had more: of arrays that all begin with a batch."""
+        leaves = flatten((self.inputs, self.targets))
+        sizes = {len(leaf) if leaf.ndim else 0 for leaf in leaves}
+        if len(sizes) != 1 or max(sizes) < 2:
+            return
+        half = max(sizes) // 2
+        inputs, targets = unflatten((self.inputs, self.targets), iter([leaf[:half] for leaf in leaves]))
+        probe: Arrays = []
+
+        def ones(outputs: Arrays) -> Arrays:
+            probe[:] = [np.ones_like(y) for y in outputs]
+            return probe
+
+        engine = twin(self.torch_layer, self.layer, DOUBLE, "cpu")
+        try:
+            torch = run_torch(engine, inputs, targets, ones)
+        except (RuntimeError, ValueError, IndexError):
+            return  # the first dimension is no batch: torch does not take half of it either
+        layer = copy.deepcopy(self.layer).astype(DOUBLE).requires_input_grad_()
+        run_numpy(layer, self.inputs, self.targets, lambda _: self.probe)
+        try:
+            truth = run_numpy(layer, inputs, targets, ones)
+        except (RuntimeError, ValueError, IndexError) as error:
+            fault = f"refused, and torch takes it: {error}"
+            yield Comparison(self.shown, "output of half the batch", "numpy", fault=fault)
+            return
+        bound = error_bound(engine, inputs, targets, probe, comparison_roundoff(DOUBLE))
+        for found in compare_all(self.shown, "torch", truth, torch, bound, DOUBLE):
+            yield replace(found, tensor=f"{found.tensor} of half the batch")
+
+
+def compare_all(
+    layer: str, side: str, truth: Evaluation, result: Evaluation, bound: Evaluation, dtype: np.dtype
+) -> Iterator[Comparison]:
+    """One layer alone. The bounds, which come from torch, say which tensors there must be, in what shape."""
+    if len(truth.outputs) != len(bound.outputs):
+        fault = f"gives {counted(len(truth.outputs), 'output')}, and torch {len(bound.outputs)}"
+        yield Comparison(layer, "output", "numpy", fault=fault)
+        return
+    yield from compare_lists((layer, "output", side), truth.outputs, result.outputs, bound.outputs, dtype)
+    given, found = truth.gradients(), result.gradients()
+    for tensor, limit in bound.gradients().items():
+        if tensor not in given:
+            yield Comparison(layer, tensor, "numpy", fault="backward gave none")
+        elif given[tensor].shape != limit.shape:
+            yield Comparison(
+                layer, tensor, "numpy", fault=f"has shape {given[tensor].shape}, expected {limit.shape}"
+            )
+        else:
+            yield compare((layer, tensor, side), given[tensor], found.get(tensor), limit, dtype)
