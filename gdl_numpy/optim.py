@@ -123,6 +123,7 @@ class SGD(Optimizer):
         params: Iterable[Parameter],
         lr: float = 1e-3,
         momentum: float = 0.0,
+        *,
         weight_decay: float = 0.0,
         nesterov: bool = False,
     ) -> None:
@@ -195,8 +196,8 @@ class Adam(Optimizer):
         scratch = (1 - beta1) * grad
         exp_avg *= beta1
         exp_avg += scratch
-        np.multiply(grad, grad, out=scratch)
-        scratch *= 1 - beta2
+        np.multiply(grad, 1 - beta2, out=scratch)  # first, so that g² alone need not fit the dtype
+        scratch *= grad
         exp_avg_sq *= beta2
         exp_avg_sq += scratch
 

@@ -96,7 +96,7 @@ def evaluate(task: Task, batches: DataLoader, *, progress: bool = False) -> Metr
         task.begin(batches.continues)
         for inputs, targets in bar:
             task(inputs, targets)
-            mean.add(task.metrics, task.count)
+            mean.add(task.metrics, task)
     return mean.metrics
 
 
@@ -229,8 +229,9 @@ def _train_epoch(
     for batch in batches:
         task.step(optimizer, batch, clip_norm)
         metrics = task.metrics
-        mean.add(metrics, task.count)
-        bar.set_postfix_str(str(mean.metrics), refresh=False)
+        mean.add(metrics, task)
+        if mean.count.any():
+            bar.set_postfix_str(str(mean.metrics), refresh=False)
         bar.update()
         if on_step is not None:
             on_step(optimizer.steps, metrics)
@@ -243,16 +244,18 @@ class _Mean:
     def __init__(self, kind: type[Metrics]) -> None:
         self.kind = kind
         self.total = np.zeros(len(fields(kind)))
-        self.count = 0
+        self.count = np.zeros(len(fields(kind)))
 
-    def add(self, metrics: Metrics, count: int) -> None:
-        if count:  # the mean of nothing is nan, and 0 · nan as well
+    def add(self, metrics: Metrics, task: Task) -> None:
+        """What a task has measured of its latest batch."""
+        if task.count:  # the mean of nothing is nan, and 0 · nan as well
+            count = [task.loss_count if f.name == "loss" else task.count for f in fields(self.kind)]
             self.total += np.multiply(astuple(metrics), count)
             self.count += count
 
     @property
     def metrics(self) -> Metrics:
-        if not self.count:
+        if not self.count.any():
             raise ValueError("no examples to train on or to evaluate")
         return self.kind(*(self.total / self.count).tolist())
 

@@ -185,7 +185,7 @@ class WordVectors:
         documents = documents.translate(self.vocabulary)
         known = documents.keep(documents.is_known)
         words, dim = self.unit.shape
-        bag = EmbeddingBag(words, dim, "mean", rng=0, dtype=self.unit.dtype)
+        bag = EmbeddingBag(words, dim, rng=0, dtype=self.unit.dtype)
         bag.weight.data = self.unit
         means: np.ndarray = bag(known.ids, known.offsets[:-1])
         return means

@@ -123,7 +123,7 @@ def test_repeated_ids_that_overwrite_each_other_are_caught(monkeypatch: pytest.M
 def test_bags_short_and_long(length: int, padding_idx: int | None) -> None:
     """Both ways in which bags are added up, against the plain sum; some bags are empty, one is padding."""
     rng = np.random.default_rng(0)
-    layer = nn.EmbeddingBag(9, 3, "sum", padding_idx, rng=0, dtype=np.float64)
+    layer = nn.EmbeddingBag(9, 3, mode="sum", padding_idx=padding_idx, rng=0, dtype=np.float64)
     bags = [rng.integers(0, 9, n) for n in (length, 0, 2 * length, length)]
     bags += [np.full(length, 2), np.zeros(0, np.int64)]
     starts = np.cumsum([0, *(len(bag) for bag in bags)])

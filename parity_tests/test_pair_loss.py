@@ -71,7 +71,7 @@ def test_similarities_that_overflow_without_care() -> None:
 
 def test_chance_costs_the_logarithm_of_the_others() -> None:
     """Where all are alike, each guesses among 2N - 1."""
-    loss, z = nn.NTXentLoss(0.02, "none"), np.full((4, 3), 7.0)
+    loss, z = nn.NTXentLoss(0.02, reduction="none"), np.full((4, 3), 7.0)
     np.testing.assert_allclose(loss(z, z.copy()), np.full(8, math.log(7)))
 
 

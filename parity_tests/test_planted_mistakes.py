@@ -63,12 +63,12 @@ BACKWARD_PLANTS = [
     # pooling
     Plant("dropped accumulation", "MaxPool2d", "max_along_backward", "+=", "="),
     Plant("off by one", "MaxPool2d", "max_along_backward",
-          "+= grad * (winner == position)", "+= grad * (winner == position + 1)"),
+          "+= keep_where(winner == position,", "+= keep_where(winner == position + 1,"),
     Plant("dropped accumulation", "AvgPool2d", "backward", "+=", "="),
     Plant("missing factor", "AvgPool2d", "backward", " / len(positions)", ""),
     # activations
-    Plant("missing mask", "ReLU", "backward", "grad_output * (y != 0)", "grad_output * 1"),
-    Plant("gradient at zero", "ReLU", "backward", "y != 0", "y >= 0"),
+    Plant("missing mask", "ReLU", "backward", "keep_where(np.not_equal(y, 0), grad_output)", "grad_output * 1"),
+    Plant("gradient at zero", "ReLU", "backward", "np.not_equal(y, 0)", "np.greater_equal(y, 0)"),
     Plant("missing factor", "Sigmoid", "backward", "grad_x *= y", "pass"),
     Plant("missing factor", "Tanh", "backward", "grad_x *= grad_output", "pass"),
     Plant("missing square", "Tanh", "backward", "y * y", "y * 1"),
@@ -268,7 +268,7 @@ def pairs(layer: str) -> tuple[nn.Module, torch.nn.Module, tuple[Any, ...], np.n
     """A layer for vectors or bags of ids; some vectors are of zeros, some losses are 0."""
     rng = np.random.default_rng(5)
     if layer == "EmbeddingBag":
-        own, twin = nn.EmbeddingBag(5, 4, "mean", 2, rng=rng), torch.nn.EmbeddingBag(5, 4, padding_idx=2)
+        own, twin = nn.EmbeddingBag(5, 4, padding_idx=2, rng=rng), torch.nn.EmbeddingBag(5, 4, padding_idx=2)
         return own, twin, (np.array([0, 2, 1, 1, 4, 3, 2, 0, 1]), np.array([0, 3, 3, 7])), None
     x = rng.standard_normal((3, 6, 4))
     if layer == "Normalize":
@@ -364,7 +364,7 @@ def test_a_mistake_in_windows_that_tile() -> None:
     """Side by side, pooling's windows take a branch of their own, which the zoo's overlapping ones do not."""
     layer, x = nn.MaxPool2d(2), np.random.default_rng(0).standard_normal((3, 2, 6, 8))
     assert check(layer, torch.nn.MaxPool2d(2), x).ok
-    old = "np.multiply(grad, winner == position"
+    old = "keep_where(winner == position, grad, out"
     plant(layer, Plant("wrong place", "MaxPool2d", "max_along_backward", old, old.replace("==", "!=")))
     report = check(layer, torch.nn.MaxPool2d(2), x)
     assert report.first_disagreement is not None
@@ -401,7 +401,7 @@ def test_a_mistake_in_weighed_bags(tensor: str, old: str, new: str) -> None:
     long = "start:end" in old
     ids, offsets = rng.integers(0, 5, 300 if long else 15), np.array([0, 3, 3, 8])
     layer, twin = (
-        nn.EmbeddingBag(5, 4, "sum", 2, rng=0),
+        nn.EmbeddingBag(5, 4, mode="sum", padding_idx=2, rng=0),
         torch.nn.EmbeddingBag(5, 4, mode="sum", padding_idx=2),
     )
     inputs = ids, offsets, rng.standard_normal(len(ids))

@@ -128,10 +128,10 @@ INPUTS = [
             ValueError, BAG, "got 4 for bag 1, followed by 3", "at most 3, the number of ids"),
     Refusal("weights for a mean", lambda: nn.EmbeddingBag(5, 3)(ids(1, 2), ids(0), zeros(2)),
             ValueError, BAG, "no per_sample_weights", "for the mode 'sum'"),
-    Refusal("a weight too few", lambda: nn.EmbeddingBag(5, 3, "sum")(ids(1, 2), ids(0), zeros(1)),
+    Refusal("a weight too few", lambda: nn.EmbeddingBag(5, 3, mode="sum")(ids(1, 2), ids(0), zeros(1)),
             ValueError, "EmbeddingBag(5, 3, mode='sum')", "got (1,)", "the ids' shape (2,)"),
     Refusal("weights of another dtype",
-            lambda: nn.EmbeddingBag(5, 3, "sum")(ids(1, 2), ids(0), zeros(2, dtype="float64")),
+            lambda: nn.EmbeddingBag(5, 3, mode="sum")(ids(1, 2), ids(0), zeros(2, dtype="float64")),
             ValueError, "EmbeddingBag(5, 3, mode='sum')", "per_sample_weights float64", "weight float32"),
     Refusal("no such dimension of vectors", lambda: nn.Normalize(2)(zeros(2, 3)),
             ValueError, "Normalize(dim=2", "(2, 3)", "dimension 2"),
@@ -212,7 +212,7 @@ ARGUMENTS = [
             ValueError, "RNN", "'sigmoid'", '"tanh" or "relu"'),
     Refusal("negative channels", lambda: nn.Conv2d(1, -2, 3),
             ValueError, "Conv2d", "1 and -2", "in_channels and out_channels ≥ 1"),
-    Refusal("reduction", lambda: nn.MSELoss("avg"),  # type: ignore[arg-type]
+    Refusal("reduction", lambda: nn.MSELoss(reduction="avg"),  # type: ignore[arg-type]
             ValueError, "MSELoss", "'avg'", '"mean", "sum" or "none"'),
     Refusal("activation", lambda: models.MLP(activation="tahn"),
             ValueError, "activation", "'tahn'", "'tanh'"),
@@ -220,7 +220,7 @@ ARGUMENTS = [
             ValueError, "Dropout", "got 2", "p in [0, 1]"),
     Refusal("model's kernel", lambda: models.CNN((1, 4, 4), kernel_size=5),
             ValueError, "in_shape", "(1, 4, 4)", "survive"),
-    Refusal("mode", lambda: nn.EmbeddingBag(5, 3, "max"),  # type: ignore[arg-type]
+    Refusal("mode", lambda: nn.EmbeddingBag(5, 3, mode="max"),  # type: ignore[arg-type]
             ValueError, "EmbeddingBag", "got 'max'", '"mean" or "sum"'),
     Refusal("no rows for bags", lambda: nn.EmbeddingBag(0, 3),
             ValueError, "EmbeddingBag", "got 0 and 3", "≥ 1"),
@@ -291,7 +291,7 @@ GRADIENTS = [
             ValueError, LINEAR, "got (2, 4) float64", "(2, 4) float32"),
     Refusal("of a loss", lambda: backward(nn.MSELoss(), (zeros(3), zeros(3)), zeros(3)),
             ValueError, "MSELoss(reduction='mean')", "(3,)", "one number"),
-    Refusal("of single losses", lambda: backward(nn.MSELoss("none"), (zeros(3), zeros(3)), 1.0),
+    Refusal("of single losses", lambda: backward(nn.MSELoss(reduction="none"), (zeros(3), zeros(3)), 1.0),
             ValueError, "MSELoss(reduction='none')", "got ()", "(3,) float32"),
 ]  # fmt: skip
 

@@ -64,7 +64,7 @@ FUNCTIONS: dict[str, Callable[[], Twins]] = {
     "Softmax": lambda: Twins(nn.Softmax(1), torch.nn.Softmax(1)),
     "LogSoftmax": lambda: Twins(nn.LogSoftmax(1), torch.nn.LogSoftmax(1)),
     "BCEWithLogitsLoss": lambda: Twins(
-        nn.BCEWithLogitsLoss("none"), torch.nn.BCEWithLogitsLoss(reduction="none"), (SIGNS,)
+        nn.BCEWithLogitsLoss(reduction="none"), torch.nn.BCEWithLogitsLoss(reduction="none"), (SIGNS,)
     ),
     "CrossEntropyLoss, class 0": lambda: cross_entropy(0),
     "CrossEntropyLoss, class 1": lambda: cross_entropy(1),

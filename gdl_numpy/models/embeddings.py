@@ -65,7 +65,9 @@ class SentimentClassifier(ReadsIds):
         }
         check_learns(zero_embedding, activation)
         rng = np.random.default_rng(rng)
-        self.embedding = EmbeddingBag(vocab_size, embedding_dim, mode, sparse=sparse, rng=rng, dtype=dtype)
+        self.embedding = EmbeddingBag(
+            vocab_size, embedding_dim, mode=mode, sparse=sparse, rng=rng, dtype=dtype
+        )
         self.embedding.weight.data[...] = rng.uniform(-0.1, 0.1, (vocab_size, embedding_dim))
         if zero_embedding:
             self.embedding.weight.data[...] = 0
@@ -150,7 +152,7 @@ class FillInTheBlank(ReadsIds):
             "sparse": sparse,
         }
         rng = np.random.default_rng(rng)
-        self.embedding = EmbeddingBag(vocab_size, embedding_dim, "mean", sparse=sparse, rng=rng, dtype=dtype)
+        self.embedding = EmbeddingBag(vocab_size, embedding_dim, sparse=sparse, rng=rng, dtype=dtype)
         self.embedding.weight.data[...] = rng.uniform(-0.1, 0.1, (vocab_size, embedding_dim))
         self.output = Embedding(vocab_size, embedding_dim, sparse=sparse, rng=rng, dtype=dtype)
         if zero_output:

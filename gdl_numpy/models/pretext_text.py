@@ -55,7 +55,7 @@ class SentenceOrder(ReadsIds):
             "sparse": sparse,
         }
         rng = np.random.default_rng(rng)
-        self.embedding = EmbeddingBag(vocab_size, embedding_dim, "mean", sparse=sparse, rng=rng, dtype=dtype)
+        self.embedding = EmbeddingBag(vocab_size, embedding_dim, sparse=sparse, rng=rng, dtype=dtype)
         self.layers = Sequential(
             Linear(3 * embedding_dim, hidden_features, rng=rng, dtype=dtype),
             Tanh(),

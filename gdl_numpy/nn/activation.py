@@ -11,6 +11,7 @@ import numpy as np
 
 from gdl_numpy.nn.checks import check_floating, check_grad_output
 from gdl_numpy.nn.module import Module
+from gdl_numpy.nn.select import keep_where
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -51,7 +52,7 @@ class ReLU(Module):
     def backward(self, grad_output: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"] | None:
         (y,) = self.saved
         check_grad_output(self, grad_output, y.shape, y.dtype)
-        return grad_output * (y != 0) if self.needs_input_grad else None
+        return keep_where(np.not_equal(y, 0), grad_output) if self.needs_input_grad else None
 
 
 class Sigmoid(Module):

@@ -49,8 +49,8 @@ class Conv2d(Module):
         stride: int | Pair = 1,
         padding: int | Pair = 0,
         dilation: int | Pair = 1,
-        bias: bool = True,
         *,
+        bias: bool = True,
         rng: np.random.Generator | int | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:

@@ -27,8 +27,8 @@ class Table(Module):
         num_embeddings: int,
         embedding_dim: int,
         padding_idx: int | None = None,
-        sparse: bool = False,
         *,
+        sparse: bool = False,
         rng: np.random.Generator | int | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:

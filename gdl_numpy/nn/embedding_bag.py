@@ -35,10 +35,10 @@ class EmbeddingBag(Table):
         self,
         num_embeddings: int,
         embedding_dim: int,
+        *,
         mode: Literal["mean", "sum"] = "mean",
         padding_idx: int | None = None,
         sparse: bool = False,
-        *,
         rng: np.random.Generator | int | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
@@ -49,7 +49,7 @@ class EmbeddingBag(Table):
         """
         if mode not in ("mean", "sum"):
             raise ValueError(f'EmbeddingBag expects mode "mean" or "sum", got {mode!r}')
-        super().__init__(num_embeddings, embedding_dim, padding_idx, sparse, rng=rng, dtype=dtype)
+        super().__init__(num_embeddings, embedding_dim, padding_idx, sparse=sparse, rng=rng, dtype=dtype)
         self.mode = mode
 
     def forward(

@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from gdl_numpy.nn.activation import log_softmax, sigmoid
-from gdl_numpy.nn.checks import check_class_ids, check_floating, check_grad_output, check_same_shape
+from gdl_numpy.nn.checks import (
+    FLOATS,
+    check_class_ids,
+    check_floating,
+    check_grad_output,
+    check_same_shape,
+)
 from gdl_numpy.nn.module import Module
 
 if TYPE_CHECKING:
@@ -28,7 +34,7 @@ BCE_EPSILON = float(np.float32(1e-12))
 class Loss(Module):
     """What all losses share: the reduction of the single losses to one number, forward and backward."""
 
-    def __init__(self, reduction: Reduction = "mean") -> None:
+    def __init__(self, *, reduction: Reduction = "mean") -> None:
         """Raises ValueError for another reduction than "mean", "sum" and "none"."""
         if reduction not in ("mean", "sum", "none"):
             raise ValueError(
@@ -36,7 +42,7 @@ class Loss(Module):
             )
         self.reduction = reduction
 
-    def reduce(self, losses: np.ndarray, count: int) -> float | np.ndarray:
+    def reduce(self, losses: np.ndarray, count: float) -> float | np.ndarray:
         """The mean over `count` (nan if that is 0, as in torch), the sum, or the losses as they are."""
         if self.reduction == "none":
             return losses
@@ -46,7 +52,7 @@ class Loss(Module):
         return total / count if count else float("nan")
 
     def grad_losses(
-        self, grad_output: float | np.ndarray | None, shape: tuple[int, ...], dtype: np.dtype, count: int
+        self, grad_output: float | np.ndarray | None, shape: tuple[int, ...], dtype: np.dtype, count: float
     ) -> np.ndarray:
         """dL/dlosses, of a shape that broadcasts to `shape`, from dL/d(what forward gave), by default 1."""
         if self.reduction == "none":
@@ -59,7 +65,7 @@ class Loss(Module):
             raise ValueError(
                 f"{self!r} expects grad_output like its output, one number, got shape {grad_output.shape}"
             )
-        scale = 1 / max(count, 1) if self.reduction == "mean" else 1.0
+        scale = 1 / (count or 1) if self.reduction == "mean" else 1.0
         return np.asarray(scale if grad_output is None else scale * float(grad_output), dtype)
 
     def backward(self, grad_output: Any = None) -> Any:
@@ -164,18 +170,48 @@ class CrossEntropyLoss(Loss):
 
     The gradient is the probability given to each class, less 1 for the right one.
 
+    With a weight w_i for each class, and labels smoothed by ε, which gives all C classes a share in each answer
+    (Szegedy et al. 2016), the answer is q in place of δ:
+
+        q_i = w_i ((1 - ε) δ_ic + ε / C)        l = -Σ_i q_i log_p_i        dl/dx_i = e^{log_p_i} Σ_j q_j - q_i
+
+    and a mean is Σ l / Σ w_c, the weights of the right classes.
+
     Logits are (N, C) or (N, C, d…), class ids (N,) or (N, d…) with values in [0, C). Targets equal to
     `ignore_index` count neither in the loss nor in the mean's denominator, and their gradient is 0.
+
+    Attributes:
+        count: what the latest losses' mean divides by: how many targets counted, or their weights' sum.
     """
 
-    def __init__(self, ignore_index: int = -100, reduction: Reduction = "mean") -> None:
-        super().__init__(reduction)
-        self.ignore_index = ignore_index
+    def __init__(
+        self,
+        weight: Float[np.ndarray, " classes"] | None = None,
+        *,
+        ignore_index: int = -100,
+        reduction: Reduction = "mean",
+        label_smoothing: float = 0.0,
+    ) -> None:
+        """Raises ValueError for weights that are no vector of floats, or a smoothing outside [0, 1]."""
+        super().__init__(reduction=reduction)
+        if weight is not None and (np.ndim(weight) != 1 or getattr(weight, "dtype", None) not in FLOATS):
+            got = (
+                f"{weight.dtype} of shape {weight.shape}" if isinstance(weight, np.ndarray) else repr(weight)
+            )
+            raise ValueError(f"CrossEntropyLoss expects weight to be a float for each class, got {got}")
+        if not 0 <= label_smoothing <= 1:
+            raise ValueError(f"CrossEntropyLoss expects label_smoothing in [0, 1], got {label_smoothing}")
+        self.weight, self.ignore_index, self.label_smoothing = weight, ignore_index, label_smoothing
 
     def forward(
         self, prediction: Float[np.ndarray, "batch classes *rest"], target: Int[np.ndarray, "batch *rest"]
     ) -> float | Float[np.ndarray, "batch *rest"]:
-        """Raises ValueError for other shapes or float targets, IndexError for a class id out of range."""
+        """The mean, the sum or each of the losses.
+
+        Raises:
+            ValueError: other shapes, float targets, or another number of classes than of weights.
+            IndexError: a class id out of range.
+        """
         check_floating(self, prediction=prediction)
         if prediction.ndim < 2 or np.shape(target) != (len(prediction), *prediction.shape[2:]):
             raise ValueError(
@@ -188,23 +224,49 @@ class CrossEntropyLoss(Loss):
         rows = prediction.reshape(batch, classes, math.prod(rest)).swapaxes(1, 2).reshape(-1, classes)
         ids = target.reshape(-1)
         counted = ids != self.ignore_index
-        count = int(np.count_nonzero(counted))
         chosen = np.arange(len(ids)), np.where(counted, ids, 0)
         log_p = log_softmax(rows)
-        losses = np.where(counted, -log_p[chosen], np.zeros((), log_p.dtype)).reshape(target.shape)
-        self.save_for_backward(log_p, chosen, counted, count, prediction.shape)
-        return self.reduce(losses, count)
+        q = self._answers(chosen, rows)
+        if q is None:
+            losses = -log_p[chosen]
+        else:
+            losses = -np.einsum("nc,nc->n", q, np.where(q == 0, 0, log_p))  # 0 · log 0 is 0 here
+        losses = np.where(counted, losses, np.zeros((), log_p.dtype)).reshape(target.shape)
+        weights = counted if self.weight is None else self.weight[chosen[1]] * counted
+        self.count = float(weights.sum())
+        self.save_for_backward(log_p, chosen, q, counted, self.count, prediction.shape)
+        return self.reduce(losses, self.count)
+
+    def _answers(self, chosen: tuple[np.ndarray, np.ndarray], rows: np.ndarray) -> np.ndarray | None:
+        """q, one row for each target; None where it is 1 for the right class and else 0."""
+        classes, smoothing = rows.shape[1], self.label_smoothing
+        if self.weight is None and smoothing == 0:
+            return None
+        if self.weight is not None and len(self.weight) != classes:
+            raise ValueError(f"{self!r} has {len(self.weight)} weights, got logits of {classes} classes")
+        q = np.full_like(rows, smoothing / classes)
+        q[chosen] += 1 - smoothing
+        if self.weight is not None:
+            q *= self.weight.astype(q.dtype)
+        return q
 
     def backward(
         self, grad_output: float | Float[np.ndarray, "batch *rest"] | None = None
     ) -> Float[np.ndarray, "batch classes *rest"]:
-        log_p, chosen, counted, count, (batch, classes, *rest) = self.saved
+        log_p, chosen, q, counted, count, (batch, classes, *rest) = self.saved
         scale = self.grad_losses(grad_output, (batch, *rest), log_p.dtype, count)
-        # dl/dx_i = e^{log_p_i} - δ_ic
         grad: np.ndarray = np.exp(log_p)
-        grad[chosen] -= 1
+        if q is None:
+            # dl/dx_i = e^{log_p_i} - δ_ic
+            grad[chosen] -= 1
+        else:
+            # dl/dx_i = e^{log_p_i} Σ_j q_j - q_i
+            grad *= q.sum(axis=1, keepdims=True)
+            grad -= q
         grad *= np.where(counted, scale.reshape(-1), np.zeros((), log_p.dtype))[:, None]
         return grad.reshape(batch, math.prod(rest), classes).swapaxes(1, 2).reshape(batch, classes, *rest)
 
     def extra_repr(self) -> str:
-        return f"ignore_index={self.ignore_index}, {super().extra_repr()}"
+        weight = "" if self.weight is None else f"weight of {len(self.weight)} classes, "
+        smoothing = f", label_smoothing={self.label_smoothing}" if self.label_smoothing else ""
+        return f"{weight}ignore_index={self.ignore_index}, {super().extra_repr()}{smoothing}"

@@ -24,14 +24,23 @@ class Parameter:
     """An array that training changes, and the gradient gathered for it.
 
     Attributes:
-        data: the values. Optimizers change them in place.
+        data: the values. Optimizers change them in place, so an array that is read-only, or does not lie row
+            after row in memory (a transpose, say), is copied when it is assigned.
         grad: dLoss/ddata, same shape and dtype; `SparseRows` where a layer looked up only some rows; None
             after `zero_grad`.
     """
 
     def __init__(self, data: np.ndarray) -> None:
-        self.data = np.require(data, requirements="C")
+        self.data = data
         self.grad: np.ndarray | SparseRows | None = None
+
+    @property
+    def data(self) -> np.ndarray:
+        return self._data
+
+    @data.setter
+    def data(self, data: np.ndarray) -> None:
+        self._data = np.require(data, requirements=["C", "W"])
 
     def accumulate(self, grad: np.ndarray | SparseRows) -> None:
         """Adds `grad` to `.grad`. The array becomes the parameter's: pass one that nobody else keeps."""

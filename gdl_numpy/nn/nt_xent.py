@@ -35,9 +35,9 @@ class NTXentLoss(Loss):
     Source: Chen, Kornblith, Norouzi, Hinton 2020, https://arxiv.org/abs/2002.05709.
     """
 
-    def __init__(self, temperature: float = 0.5, reduction: Reduction = "mean") -> None:
+    def __init__(self, temperature: float = 0.5, *, reduction: Reduction = "mean") -> None:
         """Raises ValueError for a temperature that is not above 0."""
-        super().__init__(reduction)
+        super().__init__(reduction=reduction)
         if not temperature > 0:
             raise ValueError(f"NTXentLoss expects temperature > 0, got {temperature}")
         self.temperature = temperature

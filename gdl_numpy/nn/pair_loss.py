@@ -34,10 +34,11 @@ class TripletMarginLoss(Loss):
         p: float = 2,
         eps: float = 1e-6,
         swap: bool = False,
+        *,
         reduction: Reduction = "mean",
     ) -> None:
         """Raises ValueError for a margin that is not above 0 (as torch), or another norm p than 1 and 2."""
-        super().__init__(reduction)
+        super().__init__(reduction=reduction)
         if not margin > 0:
             raise ValueError(f"TripletMarginLoss expects margin > 0, got {margin}")
         if p not in (1, 2):
@@ -105,9 +106,9 @@ class CosineEmbeddingLoss(Loss):
         x₂ / √(m₁ m₂) - cos x₁ / m₁
     """
 
-    def __init__(self, margin: float = 0.0, reduction: Reduction = "mean") -> None:
+    def __init__(self, margin: float = 0.0, *, reduction: Reduction = "mean") -> None:
         """Raises ValueError for a margin that is no cosine."""
-        super().__init__(reduction)
+        super().__init__(reduction=reduction)
         if not -1 <= margin <= 1:
             raise ValueError(f"CosineEmbeddingLoss expects margin in [-1, 1], got {margin}")
         self.margin = margin
@@ -157,9 +158,9 @@ class ContrastiveLoss(Loss):
     the factors ½.
     """
 
-    def __init__(self, margin: float = 1.0, reduction: Reduction = "mean") -> None:
+    def __init__(self, margin: float = 1.0, *, reduction: Reduction = "mean") -> None:
         """Raises ValueError for a margin below 0."""
-        super().__init__(reduction)
+        super().__init__(reduction=reduction)
         if not margin >= 0:
             raise ValueError(f"ContrastiveLoss expects margin ≥ 0, got {margin}")
         self.margin = margin

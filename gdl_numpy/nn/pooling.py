@@ -8,6 +8,7 @@ import numpy as np
 
 from gdl_numpy.nn.checks import check_floating, check_grad_output
 from gdl_numpy.nn.module import Module
+from gdl_numpy.nn.select import keep_where
 from gdl_numpy.nn.windows import Pair, image_blocks, output_size, pair, shifts
 
 if TYPE_CHECKING:
@@ -74,8 +75,12 @@ class MaxPool2d(_Pool2d):
         row_winner = np.empty_like(padded[:, :, :, :width], dtype=np.min_scalar_type(self.kernel_size[1]))
         column_winner = np.empty_like(y, dtype=np.min_scalar_type(self.kernel_size[0]))
         for block in self._blocks(padded):
-            row_maxima = max_along(padded[block], 3, self.kernel_size[1], self.stride[1], row_winner[block])
-            y[block] = max_along(row_maxima, 2, self.kernel_size[0], self.stride[0], column_winner[block])
+            row_maxima = max_along(
+                padded[block], 3, self.kernel_size[1], self.stride[1], self.padding[1], row_winner[block]
+            )
+            y[block] = max_along(
+                row_maxima, 2, self.kernel_size[0], self.stride[0], self.padding[0], column_winner[block]
+            )
         self.save_for_backward(padded, row_winner, column_winner)
         return y
 
@@ -142,11 +147,17 @@ def steps_along(axis: int, kernel: int, stride: int, size: int) -> list[tuple[sl
     ]
 
 
-def max_along(x: np.ndarray, axis: int, kernel: int, stride: int, winner: np.ndarray) -> np.ndarray:
-    """The maximum of each window along one axis; into `winner` goes the first position that has it."""
+def max_along(
+    x: np.ndarray, axis: int, kernel: int, stride: int, padding: int, winner: np.ndarray
+) -> np.ndarray:
+    """The maximum of each window along one axis; into `winner` goes the first position that has it.
+
+    Of the `padding`, which is -inf, no position wins: where all of a window is -inf, the first in the image.
+    """
     first, *others = steps_along(axis, kernel, stride, winner.shape[axis])
     y = x[first]
-    winner[...] = 0
+    in_image = np.maximum(padding - stride * np.arange(winner.shape[axis]), 0)
+    winner[...] = in_image.reshape(-1, *[1] * (winner.ndim - axis - 1))
     for position, step in enumerate(others, start=1):
         # The latest position that beat all before it is the largest such; a masked assignment would branch.
         np.maximum(winner, np.multiply(x[step] > y, position, dtype=winner.dtype), out=winner)
@@ -168,6 +179,6 @@ def max_along_backward(
         out[...] = 0
     for position, step in enumerate(steps_along(axis, kernel, stride, size)):
         if tiled:
-            np.multiply(grad, winner == position, out=out[step])
+            keep_where(winner == position, grad, out=out[step])
         else:
-            out[step] += grad * (winner == position)
+            out[step] += keep_where(winner == position, grad)

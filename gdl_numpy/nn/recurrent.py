@@ -84,6 +84,10 @@ class Recurrent(Module):
         starts = self._inward_states(state, batch, layout, "")
         ended = ended_of(self, lengths, steps, batch)
         layers, last, zero = [], [], np.zeros((), starts[0].dtype)
+        if ended is not None and not isinstance(y, Rows):
+            y = np.where(
+                ended.transpose(0, 2, 1), zero, y
+            )  # what stands there counts nowhere, not even a nan
         for layer in range(self.num_layers):
             start = [np.ascontiguousarray(s[layer].T) for s in starts]
             weight_hh = self.parameter("weight_hh", layer).data

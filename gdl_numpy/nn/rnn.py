@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from gdl_numpy.nn.recurrent import Recurrent
+from gdl_numpy.nn.select import keep_where
 from gdl_numpy.nn.sequence import Rows, unless_ended
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ class RNN(Recurrent):
             # dh_t += what its own output brings
             dh_t = dh + grad_h[t]
             # dz_t = dh_t ∘ f'(z_t)
-            dz_t = dh_t * (1 - h_t * h_t) if self.nonlinearity == "tanh" else dh_t * (h_t != 0)
+            dz_t = dh_t * (1 - h_t * h_t) if self.nonlinearity == "tanh" else keep_where(h_t != 0, dh_t)
             if ended is not None:
                 np.copyto(dz_t, 0, where=ended[t])
             dz[:, t] = dz_t

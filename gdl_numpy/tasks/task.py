@@ -167,6 +167,11 @@ class Task(Module):
         return int(np.size(self.targets))
 
     @property
+    def loss_count(self) -> float:
+        """What the loss's mean divides by, where that is not `count` but, say, the sum of targets' weights."""
+        return float(getattr(self.loss, "count", self.count))
+
+    @property
     def metrics(self) -> Metrics:
         """How good the latest batch's outputs were."""
         return Metrics(self.value)

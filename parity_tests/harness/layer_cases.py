@@ -120,7 +120,7 @@ def conv2d(draw: Draw, rng: np.random.Generator) -> Example:
     arguments = (inside, outside, kernel, stride, padding, dilation)
     bias = draw(st.booleans())
     return Example(
-        nn.Conv2d(*arguments, bias, rng=rng),
+        nn.Conv2d(*arguments, bias=bias, rng=rng),
         torch.nn.Conv2d(*arguments, bias=bias),
         values(draw, rng, (draw(batch_sizes()), arguments[0], height, width)),
     )
@@ -159,7 +159,10 @@ def elementwise_loss(name: str) -> LayerCase:
         if name == "BCELoss":
             prediction = np.clip(np.abs(prediction), 0, 1)
         return Example(
-            getattr(nn, name)(reduction), getattr(torch.nn, name)(reduction=reduction), prediction, target
+            getattr(nn, name)(reduction=reduction),
+            getattr(torch.nn, name)(reduction=reduction),
+            prediction,
+            target,
         )
 
     return LayerCase(name, draw_case)
@@ -172,10 +175,16 @@ def cross_entropy(draw: Draw, rng: np.random.Generator) -> Example:
     ignore_index = draw(st.sampled_from([-100, 0]))
     if draw(st.booleans()):
         target[rng.random(shape) < draw(st.sampled_from([0.3, 1.0]))] = ignore_index
-    reduction = draw(reductions())
+    options: dict[str, Any] = {
+        "ignore_index": ignore_index,
+        "reduction": draw(reductions()),
+        "label_smoothing": draw(st.sampled_from([0.0, 0.0, 0.1, 1.0])),
+    }
+    weight = rng.random(classes) + 0.1 if draw(st.booleans()) else None
+    tensor = None if weight is None else torch.from_numpy(weight)
     return Example(
-        nn.CrossEntropyLoss(ignore_index, reduction),
-        torch.nn.CrossEntropyLoss(ignore_index=ignore_index, reduction=reduction),
+        nn.CrossEntropyLoss(weight, **options),
+        torch.nn.CrossEntropyLoss(tensor, **options),
         values(draw, rng, (shape[0], classes, *shape[1:])),
         target,
     )
@@ -187,7 +196,7 @@ def embedding(draw: Draw, rng: np.random.Generator) -> Example:
     sparse = draw(st.booleans())
     shape = draw(st.sampled_from([(0,), (1,), (12,), (3, 0), (5, 4)]))
     return Example(
-        nn.Embedding(rows, columns, padding, sparse, rng=rng),
+        nn.Embedding(rows, columns, padding, sparse=sparse, rng=rng),
         torch.nn.Embedding(rows, columns, padding, sparse=sparse),
         rng.integers(0, rows, shape),
     )
@@ -200,7 +209,7 @@ def embedding_bag(draw: Draw, rng: np.random.Generator) -> Example:
     lengths = np.array(draw(st.lists(st.sampled_from([0, 1, 2, 5, 40]), max_size=6)), np.int64)
     weights = [values(draw, rng, (int(lengths.sum()),))] if mode == "sum" and draw(st.booleans()) else []
     return Example(
-        nn.EmbeddingBag(rows, columns, mode, padding, sparse, rng=rng),
+        nn.EmbeddingBag(rows, columns, mode=mode, padding_idx=padding, sparse=sparse, rng=rng),
         torch.nn.EmbeddingBag(rows, columns, mode=mode, padding_idx=padding, sparse=sparse),
         (rng.integers(0, rows, lengths.sum()), np.cumsum(lengths) - lengths, *weights),
     )
@@ -249,7 +258,7 @@ def cosine_embedding_loss(draw: Draw, rng: np.random.Generator) -> Example:
     x1, x2 = pairs(draw, rng, 2)
     target = rng.choice([1, -1], len(x1))
     return Example(
-        nn.CosineEmbeddingLoss(margin, reduction),
+        nn.CosineEmbeddingLoss(margin, reduction=reduction),
         torch.nn.CosineEmbeddingLoss(margin, reduction=reduction),
         (x1, x2),
         target if draw(st.booleans()) else target.astype(float),
@@ -261,7 +270,7 @@ def contrastive_loss(draw: Draw, rng: np.random.Generator) -> Example:
     x1, x2 = pairs(draw, rng, 2)
     alike = rng.integers(0, 2, len(x1))
     return Example(
-        nn.ContrastiveLoss(margin, reduction),
+        nn.ContrastiveLoss(margin, reduction=reduction),
         torch_nn.ContrastiveLoss(margin, reduction),
         (x1, x2),
         alike if draw(st.booleans()) else alike.astype(float),
@@ -274,7 +283,7 @@ def nt_xent_loss(draw: Draw, rng: np.random.Generator) -> Example:
     if draw(st.booleans()):  # all much alike
         z1, z2 = z1 + 100, z2 + 100
     return Example(
-        nn.NTXentLoss(temperature, reduction), torch_nn.NTXentLoss(temperature, reduction), (z1, z2)
+        nn.NTXentLoss(temperature, reduction=reduction), torch_nn.NTXentLoss(temperature, reduction), (z1, z2)
     )
 
 
