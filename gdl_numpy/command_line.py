@@ -107,10 +107,15 @@ def check_cpu(device: Device) -> None:
         raise ValueError("--device cuda is for --backend torch: the numpy backend computes on the CPU")
 
 
+def replace_what_cannot_be_said() -> None:
+    """Makes question marks of what the terminal's encoding lacks, so that no result is lost to a "≤"."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
 def run(app: typer.Typer, script: str, arguments: list[str]) -> int:
     """Runs a command line, and says in one line what was wrong with it.
-
-    What the terminal's encoding cannot say becomes a question mark, so that no result is lost to a "≤".
 
     Args:
         app: the command.
@@ -121,9 +126,7 @@ def run(app: typer.Typer, script: str, arguments: list[str]) -> int:
         the exit code: the command's own; 0 where nobody reads on, as in `| head`; 2 for bad usage and bad
         files; 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+    replace_what_cannot_be_said()
     code = 0
     try:
         with as_exceptions():
