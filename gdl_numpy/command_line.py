@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.containers import Lines
 from rich.text import Text
 
+from gdl_numpy.help_pages import fit_help_pages
 from gdl_numpy.interrupts import CTRL_C, Terminated, as_exceptions
 from gdl_numpy.messages import as_line, plain
 
@@ -127,6 +128,8 @@ def run(app: typer.Typer, script: str, arguments: list[str]) -> int:
         files; 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP.
     """
     replace_what_cannot_be_said()
+    if not arguments or "--help" in arguments:
+        fit_help_pages()
     code = 0
     try:
         with as_exceptions():
