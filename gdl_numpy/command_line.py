@@ -44,7 +44,7 @@ class PlainConsole(Console):
         super().__init__(highlight=False, markup=False, emoji=False, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        return super().render_str(plain(text), **options)
+        return super().render_str(plain(text).expandtabs(), **options)
 
     def on_broken_pipe(self) -> None:
         """Goes on where nobody reads on, as in `| head`: what goes into files is written all the same."""

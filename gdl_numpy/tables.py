@@ -107,7 +107,8 @@ def aligned(cells: Iterable[Text], widths: Sequence[int]) -> Text:
 
 
 def text_of(cell: object, style: str = "") -> Text:
-    return cell if isinstance(cell, Text) else Text(plain(str(cell)), style)
+    # Tabs are as wide as what they become, which rich does not ask before it sets a column's width.
+    return cell if isinstance(cell, Text) else Text(plain(str(cell)).expandtabs(), style)
 
 
 def width_of(cell: Text) -> int:

@@ -100,6 +100,14 @@ def test_what_a_script_prints_is_text(capsys: pytest.CaptureFixture[str]) -> Non
     assert capsys.readouterr().out == f"drawn in {NAME}\n" * 2
 
 
+@pytest.mark.parametrize("cell", ["is daniel?\tgarden\t4", Text("is daniel?      garden  4")], ids=str)
+def test_a_tab_is_as_wide_as_what_it_becomes(cell: str | Text) -> None:
+    """Words of a text may have tabs in them, as bAbI's; rich would cut them."""
+    table = Table("guessed", "n", box=None)
+    table.add_row(cell, "1")
+    assert any("is daniel?      garden  4" in line for line in printed(table, 60))
+
+
 @pytest.mark.parametrize("width", [80, 30])
 def test_a_librarys_own_tables_are_laid_out_anew(width: int) -> None:
     """As Lightning's of a model's layers, on rich's own console; grids, which are no tables, are let be."""
