@@ -211,7 +211,8 @@ class CLI(LightningCLI):
             if isinstance(callback, PredictionsFile) and subcommand == "predict":
                 callback.check_free(self.trainer)
             if isinstance(callback, ModelCheckpoint) and subcommand == "fit" and not self.trainer.loggers:
-                check_folder("--trainer.default_root_dir", Path(self.trainer.default_root_dir))
+                folder = str(callback.dirpath or self.trainer.default_root_dir)
+                check_folder("--trainer.default_root_dir", None if "://" in folder else Path(folder))
 
 
 def quiet() -> None:
