@@ -25,7 +25,7 @@ from rich.table import Table
 
 from gdl_numpy import data
 from gdl_numpy.command_line import make_console, run, say
-from gdl_numpy.files import check_file, check_folder, naming, save_figure, write_json
+from gdl_numpy.files import check_folder, check_json, naming, save_figure, write_json
 from gdl_numpy.tables import print_table, text_of
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Chapter:
     ) -> None:
         """The command line."""
         check_folder("--plot", plot)
-        check_file("--json", summary)
+        check_json(summary)
         self.chosen_passes, self.full, self.data_dir = passes, full, data_dir
         self.plot, self.summary = plot, summary
 

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.containers import Lines
 from rich.text import Text
 
+from gdl_numpy.help_pages import fit_help_pages
 from gdl_numpy.interrupts import CTRL_C, Terminated, as_exceptions
 from gdl_numpy.messages import as_line, plain
 
@@ -43,7 +44,7 @@ class PlainConsole(Console):
         super().__init__(highlight=False, markup=False, emoji=False, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        return super().render_str(plain(text), **options)
+        return super().render_str(plain(text).expandtabs(), **options)
 
     def on_broken_pipe(self) -> None:
         """Goes on where nobody reads on, as in `| head`: what goes into files is written all the same."""
@@ -107,10 +108,15 @@ def check_cpu(device: Device) -> None:
         raise ValueError("--device cuda is for --backend torch: the numpy backend computes on the CPU")
 
 
+def replace_what_cannot_be_said() -> None:
+    """Makes question marks of what the terminal's encoding lacks, so that no result is lost to a "≤"."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
 def run(app: typer.Typer, script: str, arguments: list[str]) -> int:
     """Runs a command line, and says in one line what was wrong with it.
-
-    What the terminal's encoding cannot say becomes a question mark, so that no result is lost to a "≤".
 
     Args:
         app: the command.
@@ -121,9 +127,9 @@ def run(app: typer.Typer, script: str, arguments: list[str]) -> int:
         the exit code: the command's own; 0 where nobody reads on, as in `| head`; 2 for bad usage and bad
         files; 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+    replace_what_cannot_be_said()
+    if not arguments or "--help" in arguments:
+        fit_help_pages()
     code = 0
     try:
         with as_exceptions():

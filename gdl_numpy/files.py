@@ -148,6 +148,16 @@ def check_file(option: str, path: Path | None) -> None:
                 pass
 
 
+def check_json(path: Path | None) -> None:
+    """The same for --json; where something else than JSON is there, another file was meant."""
+    check_file("--json", path)
+    if path is not None and path.is_file():
+        try:
+            json.loads(path.read_bytes() or "null")
+        except (ValueError, RecursionError):
+            raise ValueError(f"{path} is there, and is no JSON: choose another with --json") from None
+
+
 @contextmanager
 def _refusing(option: str, path: Path) -> Iterator[None]:
     try:

@@ -13,13 +13,14 @@ import json
 import os
 import warnings
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from filelock import FileLock, Timeout
 
 from gdl_numpy.files import remove_leftovers, replacing
 from gdl_numpy.history import History
-from gdl_numpy.schema import completed, conforms
+from gdl_numpy.models import MODELS
+from gdl_numpy.schema import completed, conforms, fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +32,8 @@ CHECKPOINTS = {"numpy": "checkpoint.safetensors", "torch": "checkpoint.ckpt"}  #
 # What a run has from its first epoch on, or at its end; and all that it writes.
 RESULTS = (*CHECKPOINTS.values(), "best.ckpt", "model.safetensors", "history.png")
 FILES = (SETTINGS, "history.json", "history.csv", *RESULTS)
+# What the settings of every run say.
+OF_A_RUN = {"model": str, "data": str, "backend": Literal["numpy", "torch"], "seed": int}
 # Stays, empty; what counts is which process has locked it.
 LOCK = ".run.lock"
 # What file systems say that have no locks, as some of those on networks.
@@ -117,7 +120,13 @@ def _is_of_a_run(out: Path) -> bool:
         settings = json.loads((out / SETTINGS).read_text())
     except (OSError, ValueError, RecursionError):
         return False
-    return isinstance(settings, dict) and {"model", "data", "backend"} <= settings.keys()
+    # A run.json of somebody else's may well have such names in it, but not with such values.
+    return (
+        isinstance(settings, dict)
+        and OF_A_RUN.keys() <= settings.keys()
+        and fault(settings, OF_A_RUN) is None
+        and settings["model"] in MODELS
+    )
 
 
 def _start(out: Path, settings: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from rich.console import Group
 from rich.measure import Measurement
 from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
 
 from gdl_numpy.messages import plain
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from rich.console import Console, RenderableType
-    from rich.table import Table
 
     Section: TypeAlias = tuple[Text, Sequence[Sequence[Text]]]
 
@@ -28,6 +28,22 @@ ENDLESS = 1_000_000  # characters
 def print_table(console: Console, table: Table) -> None:
     """Prints a table, as `fitted` has it."""
     console.print(fitted(console, table))
+
+
+def fit_tables(console: Console) -> None:
+    """Makes a console that a library prints its tables on lay out anew what does not fit."""
+    show = console.print
+
+    def print_fitted(*parts: Any, **options: Any) -> None:
+        show(
+            *(
+                fitted(console, each) if isinstance(each, Table) and each.show_header else each
+                for each in parts
+            ),
+            **options,
+        )
+
+    console.print = print_fitted  # type: ignore[method-assign]
 
 
 def fitted(console: Console, table: Table) -> RenderableType:
@@ -73,10 +89,9 @@ def print_sections(console: Console, heads: Sequence[str], sections: Sequence[Se
 
 def listed(heads: Sequence[Text], row: Sequence[Text]) -> RenderableType:
     """A row as a list: its first cell, and below it the others that have something in them."""
+    names = [" ".join(head.plain.split()) for head in heads]
     first, *others = [
-        Text.assemble(" ".join(head.plain.split()), ": " if head else "", cell)
-        for head, cell in zip(heads, row, strict=True)
-        if cell
+        Text.assemble(name, ": " if name else "", cell) for name, cell in zip(names, row, strict=True) if cell
     ]
     first.stylize("bold")
     return Group(first, *(Padding.indent(other, 2) for other in others))
@@ -92,7 +107,8 @@ def aligned(cells: Iterable[Text], widths: Sequence[int]) -> Text:
 
 
 def text_of(cell: object, style: str = "") -> Text:
-    return cell if isinstance(cell, Text) else Text(plain(str(cell)), style)
+    # Tabs are as wide as what they become, which rich does not ask before it sets a column's width.
+    return cell if isinstance(cell, Text) else Text(plain(str(cell)).expandtabs(), style)
 
 
 def width_of(cell: Text) -> int:

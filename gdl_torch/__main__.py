@@ -24,18 +24,22 @@ import os
 import re
 import sys
 import warnings
-from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytorch_lightning as pl
+import rich
 from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 
+from gdl_numpy.command_line import replace_what_cannot_be_said
+from gdl_numpy.files import check_folder
 from gdl_numpy.interrupts import CTRL_C, as_exceptions
 from gdl_numpy.lookup import lookup
 from gdl_numpy.messages import as_line
-from gdl_torch.checkpoint import arguments_in, model_class_in, path_of, read_checkpoint
+from gdl_numpy.tables import fit_tables
+from gdl_torch.checkpoint import model_class_in, path_of, read_checkpoint
 from gdl_torch.checkpoint_io import ReplacingCheckpointIO
 from gdl_torch.data import DATA_MODULES
 from gdl_torch.interrupts import plain_ctrl_c
@@ -43,6 +47,7 @@ from gdl_torch.models import MODELS
 from gdl_torch.predictions import PredictionsFile
 from gdl_torch.progress import FittingProgressBar
 from gdl_torch.restoring import Restoring, check_resumable
+from gdl_torch.trust import own_arguments, refusal
 
 # What the parser says about its own insides, around the sentence that helps.
 PARSER_NOISE = re.compile(
@@ -77,41 +82,6 @@ def _unknown_class(key: str, name: str) -> str:
     except ValueError as error:
         return str(error)
     return f"unknown {kind} {name!r}: did you mean {nearest.__name__!r}?"
-
-
-def refusal(hparams: Any, asked: str | None) -> str | None:
-    """What is wrong with a checkpoint's word on which model it holds: LightningCLI builds what it names.
-
-    To be built a class is imported, and no file is to choose what is imported. It may name our models, and
-    the class that the user names.
-
-    Args:
-        hparams: the checkpoint's.
-        asked: the class of --model, by its dotted path.
-    """
-    if not isinstance(hparams, dict) or names_classes(hparams):
-        return "holds arguments that are not those of a model of ours: give a checkpoint of gdl_torch"
-    saved, ours = hparams.get("_class_path"), [path_of(model) for model in MODELS.values()]
-    if asked is not None:
-        module, _, name = asked.rpartition(".")
-        asked = path_of(getattr(import_module(module), name))  # which the parser has imported already
-        if saved != asked and (saved is not None or asked in ours):  # ours always say what they are
-            held = f"holds the model {str(saved).rpartition('.')[2]}, not {name}"
-            return f"{held}: leave out --model, or give another --ckpt_path"
-    elif saved not in ours:
-        return f"holds no model of ours but {saved}: if you trust it, name it with --model"
-    return None
-
-
-def names_classes(value: Any) -> bool:
-    """Whether there is anything in nested arguments that the parser would take for a class to be built.
-
-    To the parser a key with dots is several keys, one in the other.
-    """
-    if isinstance(value, dict):
-        keys = {str(key) for key in value} - {"_class_path"}
-        return any("class_path" in key for key in keys) or names_classes(list(value.values()))
-    return isinstance(value, list | tuple) and any(map(names_classes, value))
 
 
 class Parser(LightningArgumentParser):
@@ -201,7 +171,11 @@ class CLI(LightningCLI):
             self.parser.error(f"{path} {fault}")
         if "_class_path" in hparams:
             self.parser.source = path  # type: ignore[attr-defined]  # which `Parser` has
-            chosen = {"class_path": hparams["_class_path"], "dict_kwargs": arguments_in(hparams)}
+            try:
+                arguments = own_arguments(hparams, model.init_args.as_dict() if model else {})
+            except ValueError as error:
+                self.parser.error(str(error))
+            chosen = {"class_path": hparams["_class_path"], "dict_kwargs": arguments}
             self.config = self.parser.parse_object({self.config.subcommand: {"model": chosen}}, self.config)
 
     def _parse_ckpt_path(self) -> None:
@@ -223,11 +197,22 @@ class CLI(LightningCLI):
         return trainer
 
     def _run_subcommand(self, subcommand: str) -> None:
-        for callback in self.trainer.callbacks if subcommand == "predict" else ():  # type: ignore[attr-defined]
-            if isinstance(callback, PredictionsFile):
-                callback.check_free(self.trainer)
+        self._check_places(subcommand)
         with self.restoring.blaming():
             super()._run_subcommand(subcommand)
+
+    def _check_places(self, subcommand: str) -> None:
+        """Refuses, before the work, places where its results cannot be written. Loggers see to their own.
+
+        Raises:
+            ValueError: there is one.
+        """
+        for callback in self.trainer.callbacks:  # type: ignore[attr-defined]  # which it has
+            if isinstance(callback, PredictionsFile) and subcommand == "predict":
+                callback.check_free(self.trainer)
+            if isinstance(callback, ModelCheckpoint) and subcommand == "fit" and not self.trainer.loggers:
+                folder = str(callback.dirpath or self.trainer.default_root_dir)
+                check_folder("--trainer.default_root_dir", None if "://" in folder else Path(folder))
 
 
 def quiet() -> None:
@@ -250,6 +235,8 @@ def quiet() -> None:
 
 def main() -> None:
     quiet()
+    replace_what_cannot_be_said()
+    fit_tables(rich.get_console())  # on which Lightning prints its own
     try:
         with as_exceptions(), plain_ctrl_c():
             CLI()
@@ -260,8 +247,16 @@ def main() -> None:
         is_usage = not isinstance(error, RuntimeError) or "loading state_dict" in str(error)
         if not is_usage or os.environ.get("JSONARGPARSE_DEBUG"):
             raise
-        sys.stderr.write(f"error: {one_line(str(error))}\n")
+        sys.stderr.write(f"error: {what_is_wrong(error)}\n")
         sys.exit(2)
+
+
+def what_is_wrong(error: Exception) -> str:
+    """An error on one line; of a disk that is full, also what is safe."""
+    if not (isinstance(error, OSError) and error.filename):
+        return one_line(str(error))
+    safe = "; what was saved before it is whole" if Path(error.filename).suffix == ".ckpt" else ""
+    return as_line(f"{error.filename}: {error.strerror}{safe}")
 
 
 if __name__ == "__main__":

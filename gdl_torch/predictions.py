@@ -10,7 +10,7 @@ import torch
 from pytorch_lightning.callbacks import BasePredictionWriter
 from torch import Tensor
 
-from gdl_numpy.files import replacing
+from gdl_numpy.files import check_file, replacing
 from gdl_numpy.messages import counted
 
 if TYPE_CHECKING:
@@ -30,13 +30,14 @@ class PredictionsFile(BasePredictionWriter):
         """Refuses, before the work, to replace what is there: without a logger that is the user's folder.
 
         Raises:
-            ValueError: there is a predictions.csv already.
+            ValueError: there is a predictions.csv already, or none can be written.
         """
         if (path := self.path(trainer)).exists():
             raise ValueError(
                 f"{path} is there already: move it away, or choose another folder with "
                 "--trainer.default_root_dir"
             )
+        check_file("--trainer.default_root_dir", path)
 
     def path(self, trainer: pl.Trainer) -> Path:
         return Path(trainer.log_dir or trainer.default_root_dir) / "predictions.csv"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +17,6 @@ from parity_tests.support.forks import needs_forks, start
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +116,30 @@ def test_bad_usage_is_one_line_and_exit_code_2(
     assert error.startswith("error: ")
     assert message in error
     assert error.count("\n") == 1
+
+
+@needs_forks
+def test_what_cannot_be_written_is_found_before_the_work(ckpt: Path, tmp_path: Path) -> None:
+    """Without a logger the folder is the user's own choice; what a terminal cannot say costs nothing."""
+    (tmp_path / "notes").write_text("no folder")
+    quiet = ["--data", "DigitsDataModule", *QUIET, "--trainer.logger", "false"]
+    fit, predict = ["fit", "--model", "MLP", *quiet], ["predict", "--ckpt_path", str(ckpt), *quiet]
+    for line, place in ((fit, "notes/x"), (predict, "notes/x/predictions.csv")):
+        arguments = ["-m", "gdl_torch", *line, "--trainer.default_root_dir", "notes/x"]
+        process, said = start(arguments, tmp_path)
+        process.join(60)
+        assert process.exitcode == 2
+        (error,) = [line for line in said.read_text().splitlines() if line.startswith("error: ")]
+        assert error.startswith(f"error: cannot write to {place} (Not a directory): choose another")
+        assert "Epoch" not in said.read_text()
+        said.unlink()
+    arguments = ["-m", "gdl_torch", *predict, "--trainer.default_root_dir", "ж"]
+    command = [sys.executable, *arguments]
+    environment = os.environ | {"PYTHONIOENCODING": "cp1252", "PYTHONPATH": str(Path(__file__).parents[1])}
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert b"wrote 360 predictions to ?/predictions.csv" in result.stdout
+    assert (tmp_path / "ж" / "predictions.csv").exists()
 
 
 def test_a_checkpoint_of_another_model_is_refused(
@@ -231,3 +257,49 @@ def test_a_class_of_the_users_own_is_built(
     gdl_torch(tmp_path, *arguments, "--model", "my_models.Mine")
     with pytest.raises(SystemExit, match="2"):
         gdl_torch(tmp_path, *arguments)
+
+
+MINE = """
+from collections.abc import Callable
+from typing import Any, Literal
+import torch
+from gdl_torch.models import MLP
+class Mine(MLP):
+    def __init__(
+        self, in_features: int, kind: type | None = None, module: torch.nn.Module | None = None,
+        function: Callable | None = None, any: Any = None, untyped=None, said: Literal["a", "b"] = "a",
+        **rest,
+    ) -> None:
+        super().__init__(in_features, **rest)
+"""
+EVIL = "import pathlib, torch\npathlib.Path('run').touch()\nclass Module(torch.nn.Module): ...\n"
+
+
+@pytest.mark.parametrize("value", ["evil.Module", "evil.yaml", "class_path: evil.Module", ["evil.Module"]])
+def test_a_checkpoint_chooses_no_code_for_a_class_of_the_users_own(
+    value: Any,
+    ckpt: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Nor for its arguments, where those may be something else than values; what the user gives counts."""
+    (tmp_path / "my_model.py").write_text(MINE)
+    (tmp_path / "evil.py").write_text(EVIL)
+    (tmp_path / "evil.yaml").write_text("class_path: evil.Module")
+    monkeypatch.syspath_prepend(tmp_path)
+    checkpoint = torch.load(ckpt, weights_only=True)
+    own = checkpoint["hyper_parameters"] | {"_class_path": "my_model.Mine", "said": "b"}
+    line = "validate --model my_model.Mine --data DigitsDataModule --ckpt_path own.ckpt"
+    for name in ("kind", "module", "function", "any", "untyped", "rest"):
+        checkpoint["hyper_parameters"] = own | {name: value}
+        torch.save(checkpoint, tmp_path / "own.ckpt")
+        with pytest.raises(SystemExit, match="2"):
+            gdl_torch(tmp_path, *line.split(), *QUIET)
+        (error,) = capsys.readouterr().err.splitlines()
+        assert f"own.ckpt: {name} is {value!r}" in error
+    assert not (tmp_path / "run").exists()
+    assert "evil" not in sys.modules
+    checkpoint["hyper_parameters"] = own | {"untyped": "mine"}
+    torch.save(checkpoint, tmp_path / "own.ckpt")
+    gdl_torch(tmp_path, *line.split(), "--model.untyped", "mine", *QUIET)

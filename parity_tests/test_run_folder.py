@@ -40,6 +40,22 @@ def test_a_users_own_file_is_never_written_over(name: str, overwrite: bool, tmp_
     assert contents(tmp_path) == {name: '{"model": "my own"}'}
 
 
+@pytest.mark.parametrize(
+    "other",
+    [{"model": 1}, {"model": "resnet18"}, {"data": ["a.csv"]}, {"backend": "jax"}, {"seed": None}],
+    ids=str,
+)
+def test_a_users_own_run_json_is_not_taken_for_a_runs(other: dict[str, object], tmp_path: Path) -> None:
+    """Others, too, say in it which model, data and backend they have."""
+    theirs = {"run.json": json.dumps(SETTINGS | other), "history.csv": "mine"}
+    for name, text in theirs.items():
+        (tmp_path / name).write_text(text)
+    for overwrite in (False, True):
+        with pytest.raises(ValueError, match=r"and no run\.json of a run"):
+            start(tmp_path, overwrite)
+    assert contents(tmp_path) == theirs
+
+
 def test_starting_over_takes_away_the_old_run_and_nothing_else(tmp_path: Path) -> None:
     """A model or a plot of the old run, beside the new run's history, would be taken for the new one's."""
     start(tmp_path)

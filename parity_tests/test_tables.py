@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
 from gdl_numpy.command_line import PlainConsole, make_console
 from gdl_numpy.reporting import table_of
-from gdl_numpy.tables import fitted, print_sections, print_table
+from gdl_numpy.tables import fit_tables, fitted, print_sections, print_table
 from gdl_numpy.tasks.language_modelling import LanguageMetrics
 
 WIDTHS = (110, 80, 60, 40)
@@ -97,6 +98,34 @@ def test_what_a_script_prints_is_text(capsys: pytest.CaptureFixture[str]) -> Non
     shown.print(f"drawn in {NAME}", soft_wrap=True)
     shown.print(f"drawn in {NAME}", style="bold red", soft_wrap=True)
     assert capsys.readouterr().out == f"drawn in {NAME}\n" * 2
+
+
+@pytest.mark.parametrize("cell", ["is daniel?\tgarden\t4", Text("is daniel?      garden  4")], ids=str)
+def test_a_tab_is_as_wide_as_what_it_becomes(cell: str | Text) -> None:
+    """Words of a text may have tabs in them, as bAbI's; rich would cut them."""
+    table = Table("guessed", "n", box=None)
+    table.add_row(cell, "1")
+    assert any("is daniel?      garden  4" in line for line in printed(table, 60))
+
+
+@pytest.mark.parametrize("width", [80, 30])
+def test_a_librarys_own_tables_are_laid_out_anew(width: int) -> None:
+    """As Lightning's of a model's layers, on rich's own console; grids, which are no tables, are let be."""
+    kept = io.StringIO()
+    shown = Console(width=width, file=kept)
+    fit_tables(shown)
+    table = Table(" ", "Name", "Type", "Params")
+    table.add_row("0", "loss", "CrossEntropyLoss", "7.5 K")
+    grid = Table.grid(expand=True)
+    grid.add_row("[bold]Trainable params[/]: 7.5 K")
+    shown.print(table, grid)
+    text = kept.getvalue()
+    lists = ["0", "  Name: loss", "  Type: CrossEntropyLoss", "  Params: 7.5 K"]
+    if width < 80:
+        assert [line.rstrip() for line in text.splitlines()] == [*lists, "Trainable params: 7.5 K"]
+    else:
+        assert "│ CrossEntropyLoss │" in text
+        assert "Trainable params: 7.5 K" in text
 
 
 def tables_of_scripts() -> dict[str, Table]:

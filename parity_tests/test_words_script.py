@@ -195,6 +195,23 @@ def test_what_cannot_be_is_one_line(
     assert message in err
 
 
+def test_a_file_that_is_there_is_replaced_only_if_that_is_asked_for(
+    sentiment: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And the checkpoint itself never."""
+    content, file = sentiment.read_bytes(), tmp_path / "vectors.txt"
+    for flags in ([], ["--overwrite"]):
+        assert run(sentiment, "save", sentiment, *flags) == 2
+        assert "is the checkpoint itself" in capsys.readouterr().err
+    assert sentiment.read_bytes() == content
+    file.write_text("mine")
+    assert run(sentiment, "save", file) == 2
+    assert f"{file} is there already: choose another file" in capsys.readouterr().err
+    assert file.read_text() == "mine"
+    assert run(sentiment, "save", file, "--overwrite") == 0
+    assert len(file.read_text().splitlines()) > 10
+
+
 def test_other_checkpoints_are_refused(
     tmp_path: Path, vocabulary: Vocabulary, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from gdl_numpy.checkpoint import save_model
 from gdl_numpy.data import Vocabulary, load
-from gdl_numpy.files import check_file, check_folder, naming, write_json
+from gdl_numpy.files import check_file, check_folder, check_json, naming, write_json
 from gdl_numpy.models import ContrastiveEncoder, LSTMLanguageModel
 
 if TYPE_CHECKING:
@@ -161,13 +161,13 @@ def test_a_full_disk_loses_the_json_and_no_table(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """What was in its place is kept."""
-    (tmp_path / "a.json").write_text("of the run before")
+    (tmp_path / "a.json").write_text('"of the run before"')
     monkeypatch.setattr(Path, "write_text", full)
     assert run(*words, "--json", "FOLDER/a.json") == 2
     captured = capsys.readouterr()
     assert table in captured.out
     assert captured.err == f"{words[0]}: cannot write {tmp_path / 'a.json'} (No space left on device)\n"
-    assert (tmp_path / "a.json").read_text() == "of the run before"
+    assert (tmp_path / "a.json").read_text() == '"of the run before"'
 
 
 def test_a_chapter_goes_on_without_its_picture(
@@ -244,3 +244,16 @@ def test_what_is_no_json_leaves_the_file_before(tmp_path: Path) -> None:
         write_json(path, [object()])
     assert json.loads(path.read_text()) == [1]
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_json_takes_the_place_of_json_only(tmp_path: Path) -> None:
+    """A checkpoint, or somebody's notes, given to --json are a slip of the hand."""
+    path = tmp_path / "report.json"
+    for content in (b"", b'{"rows": []}\n'):
+        path.write_bytes(content)
+        check_json(path)
+    for content in (b"notes", b"\x08\x00\x00\x00\x00\x00\x00\x00{}      ", b"[" * 100_000):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"report\.json is there, and is no JSON"):
+            check_json(path)
+        assert path.read_bytes() == content

@@ -39,7 +39,7 @@ from rich.table import Table
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from gdl_numpy.command_line import make_console, run
-from gdl_numpy.files import check_file, write_json
+from gdl_numpy.files import check_json, write_json
 from gdl_numpy.lookup import lookup
 from gdl_numpy.progress import Bar
 from gdl_numpy.tables import print_table
@@ -168,7 +168,7 @@ def main(
         environment["OMP_WAIT_POLICY"] = "passive"  # or each side would wait for the other's spinning threads
     if environment != os.environ:
         os.execve(sys.executable, [sys.executable, *sys.argv], environment)
-    check_file("--json", json_file)
+    check_json(json_file)
     chosen = [lookup("benchmark row", name, {name: name for name in ROWS}) for name in rows or ROWS]
     torch.set_num_threads(threads)
     with threadpool_limits(threads), Bar(chosen, unit="row", leave=False, disable=None) as bar:

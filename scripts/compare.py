@@ -38,7 +38,7 @@ from threadpoolctl import threadpool_limits
 from gdl_numpy.checkpoint import describe_model
 from gdl_numpy.command_line import Device, make_console, run, say
 from gdl_numpy.data import DATASETS, load
-from gdl_numpy.files import check_file, check_folder, naming, write_json
+from gdl_numpy.files import check_folder, check_json, naming, write_json
 from gdl_numpy.lookup import lookup
 from gdl_numpy.messages import counted
 from gdl_numpy.progress import Bar
@@ -153,7 +153,7 @@ def compare(
     cases = {case.name: case for case in (lookup("model", name, MODELS) for name in models or MODELS)}
     devices = devices_for(device)
     dtypes = ["float32", "float64"] if dtype is DType.both else [dtype.value]
-    check_file("--json", json_file)
+    check_json(json_file)
     check_folder("--plot", plot_dir)
     dataset = load(data, data_dir) if data else None
     left_out: list[str] = []

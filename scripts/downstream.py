@@ -35,7 +35,7 @@ from gdl_numpy import downstream
 from gdl_numpy.checkpoint import load_model
 from gdl_numpy.command_line import Backend, Device, check_cpu, make_console, run, say
 from gdl_numpy.data import DATASETS, Dataset, load
-from gdl_numpy.files import check_file, check_folder, naming, save_figure, write_json
+from gdl_numpy.files import check_folder, check_json, naming, save_figure, write_json
 from gdl_numpy.lookup import lookup
 from gdl_numpy.models import ContrastiveEncoder
 from gdl_numpy.progress import Bar
@@ -180,7 +180,7 @@ def use(
     names = ["features", "z"] if isinstance(model, ContrastiveEncoder) else ["features"]
     tasks = list(trial.tasks(parts, names))  # fractions that are too small are refused here
     models = {"trained": model, "untrained": downstream.untrained(model, seed)}
-    check_file("--json", summary)
+    check_json(summary)
     check_folder("--out", pictures)
     encoded = {name: trial.encode(on_side(model), "z" in names) for name, model in models.items()}
     results = list(try_all(tasks, encoded, trial.progress))

@@ -200,9 +200,15 @@ def questions(
 
 @app.command()
 def save(
-    context: typer.Context, file: Annotated[Path, typer.Argument(dir_okay=False, help="Where to write them.")]
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(dir_okay=False, help="Where to write them.")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace FILE, whatever it is.")] = False,
 ) -> None:
     """Write the vectors in word2vec's text format, which other tools read."""
+    if file.exists() and file.samefile(context.obj.path):
+        raise ValueError(f"{file} is the checkpoint itself: give another file to write the vectors to")
+    if file.exists() and not overwrite:
+        raise ValueError(f"{file} is there already: choose another file, or replace it with --overwrite")
     context.obj.vectors.save(file)
     typer.echo(f"saved in {file}")
 

@@ -129,10 +129,10 @@ tables = {
     "output, before": (deep_network.hidden_layer(before, lights) @ before.output, walk),
     "output, after": (deep_network.hidden_layer(after, lights) @ after.output, walk),
 }
-chapter.say("\nCorrelation with walking")
+chapter.say("\nCorrelation of each light or unit with walking")
 correlations = {name: streetlights.correlation(*data)[:, 0] for name, data in tables.items()}
-for name, values in correlations.items():
-    chapter.say(f"       {name:<16}" + "".join(f"{value:8.4f}" for value in values))
+rows = [[name, *(f"{value:.4f}" for value in values)] for name, values in correlations.items()]
+chapter.table(("", *"1234"), ([*row, *[""] * (5 - len(row))] for row in rows))
 
 # %%
 figure = Figure(figsize=(13, 4), layout="constrained")

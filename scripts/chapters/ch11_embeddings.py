@@ -122,7 +122,7 @@ by_sentiment = WordVectors(printed.E.data[ids], known)
 def print_similar(vectors: WordVectors, word: str) -> None:
     """The word and the nine nearest, with their distances, negative as the book has them."""
     found = [(word, -0.0), *((other, -score) for other, score in vectors.nearest(word, 9, "euclidean"))]
-    chapter.say(textwrap.fill(str(found), 110, subsequent_indent=" "))
+    chapter.say(found, *found)
 
 
 for word in ("beautiful", "terrible"):
@@ -184,9 +184,16 @@ for word in ("beautiful", "terrible"):
     print_similar(by_blanks, word)
 
 chapter.say("\nSide by side, by cosine")
-for word in ("beautiful", "terrible", "boring", "actor"):
-    for name, vectors in (("sentiment", by_sentiment), ("blanks", by_blanks)):
-        chapter.say(f"{word:10}{name:10} {', '.join(near.word for near in vectors.nearest(word, 8))}")
+heads = ("word", "after", "nearest")
+chapter.table(
+    heads,
+    [
+        (word, name, ", ".join(near.word for near in vectors.nearest(word, 8)))
+        for word in ("beautiful", "terrible", "boring", "actor")
+        for name, vectors in (("sentiment", by_sentiment), ("blanks", by_blanks))
+    ],
+    left=len(heads),
+)
 
 # %% [markdown]
 # ## King − man + woman
@@ -196,6 +203,7 @@ for word in ("beautiful", "terrible", "boring", "actor"):
 
 # %%
 chapter.say()
+answers = []
 for positive, negative in (
     (["terrible", "good"], ["bad"]),
     (["actor", "woman"], ["man"]),
@@ -203,8 +211,8 @@ for positive, negative in (
     (["king", "woman"], ["man"]),
 ):
     title = f"{positive[0]} − {negative[0]} + {positive[1]}"
-    found = by_blanks.analogy(positive, negative, 6)
-    chapter.say(f"{title:28}{', '.join(near.word for near in found)}")
+    answers.append((title, ", ".join(near.word for near in by_blanks.analogy(positive, negative, 6))))
+chapter.table(("analogy", "nearest"), answers, left=2)
 
 # %% [markdown]
 # ## Linking: similar reviews

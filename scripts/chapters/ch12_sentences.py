@@ -123,9 +123,14 @@ chapter.say(f"\nall sentences, as printed: {perplexity(trained):.3f}; gradient: 
 chosen = 4
 trained(sentences[chosen])
 spoken = [vocabulary[word] for word in sentences[chosen]]
-chapter.say(f"\n{'read so far':42}{'next':12}guessed")
-for k, guess in enumerate(trained.outputs.argmax(axis=1)):
-    chapter.say(f"{' '.join(spoken[:k]):42}{spoken[k]:12}{vocabulary[guess]}")
+chapter.say()
+guesses = [vocabulary[guess] for guess in trained.outputs.argmax(axis=1)]
+heads = ("read so far", "next", "guessed")
+chapter.table(
+    heads,
+    [(" ".join(spoken[:k]), *words) for k, words in enumerate(zip(spoken, guesses, strict=True))],
+    left=len(heads),
+)
 
 unit = trained.E.data / np.linalg.norm(trained.E.data, axis=1, keepdims=True)
 averages = np.array([unit[ids].mean(axis=0) for ids in sentences])
