@@ -13,6 +13,7 @@ from gdl_numpy.data.corpus import Corpus
 from gdl_numpy.data.dataset import ReviewDataset, SentenceDataset, TextDataset, hold_out
 from gdl_numpy.data.module import VocabularyDataModule
 from gdl_numpy.data.ngrams import check_both, frequent_ngrams, log_count_ratio, ngrams_in
+from gdl_numpy.messages import counted
 
 if TYPE_CHECKING:
     from jaxtyping import Float32, Int64
@@ -314,11 +315,7 @@ class BagsDataModule(VocabularyDataModule):
 
     def finished(self, model: Any) -> Any:
         """Returns a copy whose vectors have the weights in them: it reads texts without this data module."""
-        if self.weights is None:
-            return model
-        model = deepcopy(model)
-        model.embedding.weight.data *= self.weights[:, None]
-        return model
+        return model if self.weights is None else with_weights(model, self.weights)
 
     def has(self, part: Part) -> bool:
         return len(self.texts[part]) > 0
@@ -336,6 +333,22 @@ class BagsDataModule(VocabularyDataModule):
         labels, seed = self.texts[part].labels, self.seed_of(part)
         documents = self.documents(part)
         return Bags(documents, labels, self.batch_size, seed, self.distinct, self.weights, num_replicas, rank)
+
+
+def with_weights(model: Any, weights: np.ndarray) -> Any:
+    """Returns a copy of a model of bags that gives alone what the model gives with weights of words.
+
+    The weights w are in its vectors, since the sum Σ w E[word] is that of the vectors w E[word].
+
+    Raises:
+        ValueError: there is not one weight for each word.
+    """
+    vocab_size = len(model.embedding.weight.data)
+    if weights.shape != (vocab_size,):
+        raise ValueError(f"{counted(vocab_size, 'word')} need as many weights, got {weights.shape}")
+    model = deepcopy(model)
+    model.embedding.weight.data *= weights[:, None]
+    return model
 
 
 class BlanksDataModule(WordDataModule):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import torch
+from torch import Tensor
+
 from gdl_numpy.data import words as numpy_words
 from gdl_torch.data.module import VocabularyDataModule
 
@@ -59,14 +62,14 @@ class BagsDataModule(WordDataModule):
         distinct: take each word of a text once, as the book does.
         ngrams: take up to so many words in a row for words of their own, too: 2 for pairs, at most 3.
         ratio: weight words by their log-count ratio, how much more often they are in positive texts (Wang and
-            Manning 2012). The weights are not in Lightning's checkpoints: `train.py` puts them into the
-            vectors in the end.
+            Manning 2012). Checkpoints keep the weights, and exported models have them in their vectors.
 
     Raises:
         ValueError: as WordDataModule, or ngrams below 1.
     """
 
     twin = numpy_words.BagsDataModule
+    numpy: numpy_words.BagsDataModule
 
     def __init__(
         self,
@@ -83,6 +86,12 @@ class BagsDataModule(WordDataModule):
         self.distinct = distinct
         self.ngrams = ngrams
         self.ratio = ratio
+
+    @property
+    def weights(self) -> Tensor | None:
+        """Of words in the sum (vocab_size,): with `ratio` their log-count ratio, else None."""
+        weights = self.numpy.weights
+        return None if weights is None else torch.from_numpy(weights)
 
     def make(self, dataset: ReviewDataset) -> numpy_words.BagsDataModule:
         return numpy_words.BagsDataModule(
