@@ -16,6 +16,7 @@ from gdl_numpy.data import BagsDataModule, Documents, ReviewDataset, Vocabulary
 from gdl_numpy.data.ngrams import frequent_ngrams, has_ngrams, log_count_ratio, ngrams_in
 from gdl_numpy.models import SentimentClassifier
 from gdl_torch import models as torch_models
+from gdl_torch.data import PythonDocsTopicsDataModule
 from parity_tests.support import small_reviews
 
 WORDS = st.lists(st.sampled_from(["a", "b", "_", "it's", "."]), max_size=12)
@@ -79,6 +80,9 @@ def test_the_ratio_is_wang_and_mannings() -> None:
     p, q = np.array([1, 1, 2, 3, 2]), np.array([1, 3, 2, 1, 2])
     np.testing.assert_allclose(ratio, np.log(p / 9) - np.log(q / 9), rtol=1e-6)
     assert ratio.dtype == np.float32
+    ratio = log_count_ratio(documents, labels, smoothing=10)
+    p, q = np.array([10, 10, 11, 12, 11]), np.array([10, 12, 11, 10, 11])
+    np.testing.assert_allclose(ratio, np.log(p / 54) - np.log(q / 54), rtol=1e-6)
     with pytest.raises(ValueError, match="all 4 texts to learn from have the label 1: give some of both"):
         log_count_ratio(documents, np.ones(4, np.int64))
 
@@ -108,10 +112,19 @@ def test_a_finished_model_needs_no_weights() -> None:
 
 
 def test_weights_are_those_of_the_texts_to_learn_from_alone() -> None:
-    data = BagsDataModule(small_reviews(60), 4, 0.2, ngrams=2, ratio=True)
+    data = BagsDataModule(small_reviews(60), 4, 0.2, ngrams=2, ratio=True, smoothing=3.0)
     train = ngrams_in(data.texts["train"].documents, data.vocabulary)
-    np.testing.assert_array_equal(data.weights, log_count_ratio(train, data.texts["train"].labels))
+    np.testing.assert_array_equal(data.weights, log_count_ratio(train, data.texts["train"].labels, 3.0))
     assert "is_good" in data.vocabulary.tokens
+
+
+@pytest.mark.parametrize("smoothing", [0.0, -1.0, np.nan, np.inf])
+def test_a_smoothing_makes_no_logarithm_of_zero(smoothing: float) -> None:
+    message = "DataModule: smoothing must be more than 0, and finite, got"
+    with pytest.raises(ValueError, match=message):
+        BagsDataModule(small_reviews(60), ratio=True, smoothing=smoothing)
+    with pytest.raises(ValueError, match=f"PythonDocsTopics{message}"):
+        PythonDocsTopicsDataModule(ratio=True, smoothing=smoothing)
 
 
 @pytest.mark.parametrize("side", [models, torch_models], ids=["numpy", "torch"])

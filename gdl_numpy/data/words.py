@@ -263,6 +263,10 @@ class BagsDataModule(VocabularyDataModule):
         ngrams: take up to so many words in a row for words of their own, too: 2 for pairs, at most 3.
         ratio: weight words by their log-count ratio, how much more often they are in positive texts (Wang and
             Manning 2012).
+        smoothing: for the ratio, what is added to the number of texts that have a word: the more, the less
+            rare words count.
+        together: hold out so many neighbours together: reviews of one film are neighbours in IMDB, and what
+            names it tells of the one review what is known of the others.
 
     Raises:
         ValueError: an argument is out of its range, nothing is left to learn from, or only one class.
@@ -282,15 +286,19 @@ class BagsDataModule(VocabularyDataModule):
         distinct: bool = True,
         ngrams: int = 1,
         ratio: bool = False,
+        smoothing: float = 1.0,
+        together: int = 1,
     ) -> None:
+        checked: dict[str, Any] = {"ngrams": ngrams, "smoothing": smoothing, "together": together}
         super().__init__(
-            dataset, batch_size, validation=validation, seed=seed, max_words=max_words, ngrams=ngrams
+            dataset, batch_size, validation=validation, seed=seed, max_words=max_words, **checked
         )
         self.max_words = max_words
         self.distinct = distinct
         self.ngrams = ngrams
         self.ratio = ratio
-        train, held_out = hold_out(dataset.train, validation, seed)
+        self.smoothing = smoothing
+        train, held_out = hold_out(dataset.train, validation, seed, together)
         check_both(train.labels)
         self.texts: dict[Part, LabelledTexts] = {
             "train": train,
@@ -311,7 +319,7 @@ class BagsDataModule(VocabularyDataModule):
         """Of words in the sum: with `ratio` their log-count ratio in the texts to learn from, else None."""
         if not self.ratio:
             return None
-        return log_count_ratio(self.documents("train"), self.texts["train"].labels)
+        return log_count_ratio(self.documents("train"), self.texts["train"].labels, self.smoothing)
 
     def finished(self, model: Any) -> Any:
         """Returns a copy whose vectors have the weights in them: it reads texts without this data module."""
