@@ -44,7 +44,7 @@ SETTINGS = (
         "power",
         "ngrams",
         "ratio",
-        "smoothing",
+        "ratio_power",
         "together",
         "count",
         "labelled",

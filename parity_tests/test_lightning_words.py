@@ -44,7 +44,7 @@ PAIRS: list[tuple[Any, Any]] = [
     ),
     (
         PythonDocsTopicsDataModule(
-            BATCH, seed=SEED, max_words=2 * WORDS, ngrams=2, ratio=True, smoothing=3.0, together=5
+            BATCH, seed=SEED, max_words=2 * WORDS, ngrams=2, ratio=True, ratio_power=0.5, together=5
         ),
         lambda: numpy_data.BagsDataModule(
             load("python_docs_topics"),
@@ -54,7 +54,7 @@ PAIRS: list[tuple[Any, Any]] = [
             2 * WORDS,
             ngrams=2,
             ratio=True,
-            smoothing=3.0,
+            ratio_power=0.5,
             together=5,
         ),
     ),

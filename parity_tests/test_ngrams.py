@@ -80,9 +80,6 @@ def test_the_ratio_is_wang_and_mannings() -> None:
     p, q = np.array([1, 1, 2, 3, 2]), np.array([1, 3, 2, 1, 2])
     np.testing.assert_allclose(ratio, np.log(p / 9) - np.log(q / 9), rtol=1e-6)
     assert ratio.dtype == np.float32
-    ratio = log_count_ratio(documents, labels, smoothing=10)
-    p, q = np.array([10, 10, 11, 12, 11]), np.array([10, 12, 11, 10, 11])
-    np.testing.assert_allclose(ratio, np.log(p / 54) - np.log(q / 54), rtol=1e-6)
     with pytest.raises(ValueError, match="all 4 texts to learn from have the label 1: give some of both"):
         log_count_ratio(documents, np.ones(4, np.int64))
 
@@ -111,20 +108,28 @@ def test_a_finished_model_needs_no_weights() -> None:
     assert plain.finished(model) is model
 
 
-def test_weights_are_those_of_the_texts_to_learn_from_alone() -> None:
-    data = BagsDataModule(small_reviews(60), 4, 0.2, ngrams=2, ratio=True, smoothing=3.0)
+@pytest.mark.parametrize("power", [1.0, 0.5])
+def test_weights_are_those_of_the_texts_to_learn_from_alone(power: float) -> None:
+    """Each on its side of zero; the power is of its distance."""
+    data = BagsDataModule(small_reviews(60), 4, 0.2, ngrams=2, ratio=True, ratio_power=power)
     train = ngrams_in(data.texts["train"].documents, data.vocabulary)
-    np.testing.assert_array_equal(data.weights, log_count_ratio(train, data.texts["train"].labels, 3.0))
+    ratio = log_count_ratio(train, data.texts["train"].labels)
+    assert data.weights is not None
+    assert data.weights.dtype == np.float32
+    np.testing.assert_array_equal(np.sign(data.weights), np.sign(ratio))
+    assert {-1.0, 1.0} <= {*np.sign(ratio)}
+    np.testing.assert_allclose(np.abs(data.weights), np.abs(ratio) ** power, rtol=1e-6)
     assert "is_good" in data.vocabulary.tokens
 
 
-@pytest.mark.parametrize("smoothing", [0.0, -1.0, np.nan, np.inf])
-def test_a_smoothing_makes_no_logarithm_of_zero(smoothing: float) -> None:
-    message = "DataModule: smoothing must be more than 0, and finite, got"
+@pytest.mark.parametrize("power", [0.0, -1.0, np.nan, np.inf])
+def test_a_power_of_the_ratio_that_is_none_is_refused(power: float) -> None:
+    """Of 0 nothing would be left but signs, and of less, infinities."""
+    message = "DataModule: ratio_power must be more than 0, and finite, got"
     with pytest.raises(ValueError, match=message):
-        BagsDataModule(small_reviews(60), ratio=True, smoothing=smoothing)
+        BagsDataModule(small_reviews(60), ratio=True, ratio_power=power)
     with pytest.raises(ValueError, match=f"PythonDocsTopics{message}"):
-        PythonDocsTopicsDataModule(ratio=True, smoothing=smoothing)
+        PythonDocsTopicsDataModule(ratio=True, ratio_power=power)
 
 
 @pytest.mark.parametrize("side", [models, torch_models], ids=["numpy", "torch"])

@@ -46,8 +46,8 @@ def check_arguments(owner: str, **arguments: Any) -> None:
             raise ValueError(f"{owner}: {name} must be {wanted}, got {value}")
         if name == "ngrams" and value > LONGEST:
             raise ValueError(f"{owner}: ngrams must be at most {LONGEST}, got {value}")
-        if name == "smoothing" and not 0 < value < inf:
-            raise ValueError(f"{owner}: smoothing must be more than 0, and finite, got {value}")
+        if name == "ratio_power" and not 0 < value < inf:
+            raise ValueError(f"{owner}: ratio_power must be more than 0, and finite, got {value}")
         if name == "validation" and not 0 <= value < 1:
             raise ValueError(f"{owner}: validation must be a fraction in [0, 1), got {value}")
         if name == "max_words" and value is not None and value < 2:

@@ -93,21 +93,14 @@ def has_ngrams(vocabulary: Vocabulary) -> bool:
 
 
 def log_count_ratio(
-    documents: Documents, labels: Int64[np.ndarray, " documents"], smoothing: float = 1.0
+    documents: Documents, labels: Int64[np.ndarray, " documents"]
 ) -> Float32[np.ndarray, " words"]:
     """Returns by how much each word tells positive texts from negative ones.
 
         r = log (p / ‖p‖₁) − log (q / ‖q‖₁)
 
-    where p is α plus the number of positive texts that have the word, for each word, and q that of negative
-    ones. Words that tell nothing have about 0, and in a sum weighted by r they count as little. With a larger
-    α so have those that are rare: a word of three texts, all positive, has log 4 with α = 1, log 1.3 with 10,
-    and is as likely the name of an actor.
-
-    Args:
-        documents: the texts.
-        labels: the class of each, 0 or 1.
-        smoothing: α, 1 as in the paper.
+    where p is 1 plus the number of positive texts that have the word, for each word, and q that of negative
+    ones. Words that tell nothing have about 0, and in a sum weighted by r they count as little.
 
     Raises:
         ValueError: all labels are the same.
@@ -116,7 +109,7 @@ def log_count_ratio(
     distinct = documents.distinct()
     label_of = labels[distinct.document_of]
     q, p = (
-        smoothing + np.bincount(distinct.ids[label_of == label], minlength=len(documents.vocabulary))
+        1.0 + np.bincount(distinct.ids[label_of == label], minlength=len(documents.vocabulary))
         for label in (0, 1)
     )
     ratio: np.ndarray = np.log(p / p.sum()) - np.log(q / q.sum())

@@ -263,8 +263,7 @@ class BagsDataModule(VocabularyDataModule):
         ngrams: take up to so many words in a row for words of their own, too: 2 for pairs, at most 3.
         ratio: weight words by their log-count ratio, how much more often they are in positive texts (Wang and
             Manning 2012).
-        smoothing: for the ratio, what is added to the number of texts that have a word: the more, the less
-            rare words count.
+        ratio_power: take this power of the ratio, its sign kept: below 1, words weigh more alike.
         together: hold out so many neighbours together: reviews of one film are neighbours in IMDB, and what
             names it tells of the one review what is known of the others.
 
@@ -286,10 +285,10 @@ class BagsDataModule(VocabularyDataModule):
         distinct: bool = True,
         ngrams: int = 1,
         ratio: bool = False,
-        smoothing: float = 1.0,
+        ratio_power: float = 1.0,
         together: int = 1,
     ) -> None:
-        checked: dict[str, Any] = {"ngrams": ngrams, "smoothing": smoothing, "together": together}
+        checked: dict[str, Any] = {"ngrams": ngrams, "ratio_power": ratio_power, "together": together}
         super().__init__(
             dataset, batch_size, validation=validation, seed=seed, max_words=max_words, **checked
         )
@@ -297,7 +296,7 @@ class BagsDataModule(VocabularyDataModule):
         self.distinct = distinct
         self.ngrams = ngrams
         self.ratio = ratio
-        self.smoothing = smoothing
+        self.ratio_power = ratio_power
         train, held_out = hold_out(dataset.train, validation, seed, together)
         check_both(train.labels)
         self.texts: dict[Part, LabelledTexts] = {
@@ -316,10 +315,12 @@ class BagsDataModule(VocabularyDataModule):
 
     @cached_property
     def weights(self) -> Float32[np.ndarray, " vocab_size"] | None:
-        """Of words in the sum: with `ratio` their log-count ratio in the texts to learn from, else None."""
+        """Of words in the sum: with `ratio` a power of that in the texts to learn from; None for ones."""
         if not self.ratio:
             return None
-        return log_count_ratio(self.documents("train"), self.texts["train"].labels, self.smoothing)
+        ratio = log_count_ratio(self.documents("train"), self.texts["train"].labels)
+        weights: np.ndarray = np.sign(ratio) * np.abs(ratio) ** np.float32(self.ratio_power)
+        return weights
 
     def finished(self, model: Any) -> Any:
         """Returns a copy whose vectors have the weights in them: it reads texts without this data module."""

@@ -63,13 +63,12 @@ class BagsDataModule(WordDataModule):
         ngrams: take up to so many words in a row for words of their own, too: 2 for pairs, at most 3.
         ratio: weight words by their log-count ratio, how much more often they are in positive texts (Wang and
             Manning 2012). Checkpoints keep the weights, and exported models have them in their vectors.
-        smoothing: for the ratio, what is added to the number of texts that have a word: the more, the less
-            rare words count.
+        ratio_power: take this power of the ratio, its sign kept: below 1, words weigh more alike.
         together: hold out so many neighbours together: reviews of one film are neighbours in IMDB, and what
             names it tells of the one review what is known of the others.
 
     Raises:
-        ValueError: as WordDataModule, ngrams or together below 1, or a smoothing that is not more than 0.
+        ValueError: as WordDataModule, ngrams or together below 1, or a ratio_power that is not more than 0.
     """
 
     twin = numpy_words.BagsDataModule
@@ -85,15 +84,15 @@ class BagsDataModule(WordDataModule):
         distinct: bool = True,
         ngrams: int = 1,
         ratio: bool = False,
-        smoothing: float = 1.0,
+        ratio_power: float = 1.0,
         together: int = 1,
     ) -> None:
-        checked: dict[str, Any] = {"ngrams": ngrams, "smoothing": smoothing, "together": together}
+        checked: dict[str, Any] = {"ngrams": ngrams, "ratio_power": ratio_power, "together": together}
         super().__init__(batch_size, data_dir, validation, seed, max_words, **checked)
         self.distinct = distinct
         self.ngrams = ngrams
         self.ratio = ratio
-        self.smoothing = smoothing
+        self.ratio_power = ratio_power
         self.together = together
 
     @property
@@ -112,7 +111,7 @@ class BagsDataModule(WordDataModule):
             self.distinct,
             self.ngrams,
             self.ratio,
-            self.smoothing,
+            self.ratio_power,
             self.together,
         )
 

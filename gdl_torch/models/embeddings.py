@@ -120,7 +120,7 @@ class SentimentClassifier(ReadsTokens, BinaryClassification):
         if "word_weights" in vars(self) and not same_weights(self.word_weights, weights):
             raise ValueError(
                 "SentimentClassifier was trained with other weights of words than those of the data: "
-                "give the ratio (and with it the smoothing, validation and seed) that it was trained with"
+                "give the ratio (and with it its power, validation and seed) that it was trained with"
             )
         self.word_weights = weights
 
