@@ -203,9 +203,15 @@ def load_model(path: str | Path, dtype: DTypeLike | None = None) -> Module:
         dtype: of the parameters; None for that of the stored ones.
 
     Raises:
-        CheckpointError: the file cannot be used, or holds no model that is known here.
+        CheckpointError: the file cannot be used, holds no model that is known here, or is of a training whose
+            words have weights, which are the data's and not in it.
     """
     tensors, metadata = load_checkpoint(path)
+    if metadata.get("training", {}).get("weighted"):
+        raise CheckpointError(
+            f"{path} is of a training that weights its words (--ratio), and has no weights: "
+            "give the model.safetensors that train.py writes at the end"
+        )
     state = {
         name.removeprefix(MODEL_PREFIX): tensor
         for name, tensor in tensors.items()

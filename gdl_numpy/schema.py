@@ -14,7 +14,14 @@ from typing import Any, Literal, Union, get_args, get_origin
 # What annotations are made of; a module may import these for its type checker alone.
 TYPES = {"Sequence": Sequence, "Literal": Literal, "Path": Path}
 # Arguments that earlier versions did not have, and with which value the later ones do as those did.
-LATER = {"ngrams": 1, "ratio": False, "power": 1.0, "zero_embedding": False}
+LATER = {
+    "ngrams": 1,
+    "ratio": False,
+    "ratio_power": 1.0,
+    "together": 1,
+    "power": 1.0,
+    "zero_embedding": False,
+}
 
 
 def completed(saved: Mapping[str, Any], wanted: Collection[str]) -> dict[str, Any]:

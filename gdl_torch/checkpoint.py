@@ -41,6 +41,7 @@ SCHEMA = {
     "callbacks": dict[str, dict[str, Any]],
     "optimizer_states": list[dict[str, Any]],
     "lr_schedulers": list[dict[str, Any]],
+    "word_weights": Tensor | None,
 }
 # More nested values than any model's arguments are: lists of lists that are the same one soon are billions.
 MOST_ARGUMENTS = 10_000
@@ -126,7 +127,9 @@ def _builds_only_tensors(content: bytes) -> bool:
 
 def _excess(checkpoint: Mapping[str, Any], size: int) -> str | None:
     """What of a checkpoint is larger than its file says."""
-    for name, tensor in checkpoint["state_dict"].items():
+    weights = checkpoint.get("word_weights")
+    tensors = checkpoint["state_dict"] | ({} if weights is None else {"word_weights": weights})
+    for name, tensor in tensors.items():
         if tensor.layout is not torch.strided or tensor.device.type != "cpu":
             return f"its {name} is no plain tensor"
         held = tensor.untyped_storage().nbytes()

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
 import typer
+from torch import Tensor
 
 from gdl_numpy.checkpoint import (
     CheckpointError,
@@ -31,7 +32,9 @@ from gdl_numpy.checkpoint import load_model as load_numpy_model
 from gdl_numpy.checkpoint import save_model as save_numpy_model
 from gdl_numpy.command_line import run
 from gdl_numpy.data import Vocabulary
+from gdl_numpy.data.words import with_weights
 from gdl_numpy.lookup import lookup
+from gdl_numpy.models import SentimentClassifier
 from gdl_torch.checkpoint import arrays_of, model_class_in, numpy_model, read_checkpoint, shared_arguments
 from gdl_torch.models import MODELS
 from gdl_torch.tasks import ReadsTokens
@@ -52,6 +55,7 @@ def save_model(path: str | Path, model: Task) -> None:
     vocabulary = model.vocabulary if isinstance(model, ReadsTokens) else None
     arguments = shared_arguments(type(model), model.hparams)
     twin = build_model(type(model).__name__, arguments, arrays_of(model.state_dict()))
+    twin = _reading_texts_alone(twin, getattr(model, "word_weights", None))
     save_numpy_model(path, twin, vocabulary)
 
 
@@ -130,7 +134,27 @@ def _read(ckpt: str | Path) -> tuple[Module, Vocabulary | None]:
         raise CheckpointError(
             f"{ckpt} holds no vocabulary of its model ({error}): give another one"
         ) from error
-    return numpy_model(ckpt, model_class, checkpoint), vocabulary
+    twin = numpy_model(ckpt, model_class, checkpoint)
+    try:
+        return _reading_texts_alone(twin, checkpoint.get("word_weights")), vocabulary
+    except ValueError as error:
+        raise CheckpointError(
+            f"{ckpt} holds no weights of its model's words ({error}): give another checkpoint"
+        ) from error
+
+
+def _reading_texts_alone(twin: Module, weights: Tensor | None) -> Module:
+    """NumPy's twin of a model that was trained with weights of words: they are in its vectors.
+
+    Raises:
+        ValueError: there are weights of other words, or of a model that has none.
+    """
+    if weights is None:
+        return twin
+    if not isinstance(twin, SentimentClassifier):
+        raise ValueError(f"{type(twin).__name__} takes no weights of words")
+    finished: Module = with_weights(twin, arrays_of({"word_weights": weights})["word_weights"])
+    return finished
 
 
 app = typer.Typer(add_completion=False)

@@ -38,7 +38,18 @@ LOGGED_AS = {"accuracy": "acc"}
 # What decides the batches of a data module, of those it has.
 SETTINGS = (
     *("dataset", "batch_size", "chunk", "seed", "held_out_fraction", "max_words", "distinct", "window"),
-    *("negatives", "subsample", "power", "ngrams", "ratio", "count", "labelled", "patch_size"),
+    *(
+        "negatives",
+        "subsample",
+        "power",
+        "ngrams",
+        "ratio",
+        "ratio_power",
+        "together",
+        "count",
+        "labelled",
+        "patch_size",
+    ),
 )
 
 

@@ -174,6 +174,21 @@ def test_texts_and_labels_are_held_out_together() -> None:
         hold_out(train, 0.99, seed=0)
 
 
+def test_neighbours_are_held_out_together_or_not_at_all() -> None:
+    """Stretches are counted from the first text; a shorter one at the end is one, too."""
+    train = small_reviews(86).train
+    rest, held_out = hold_out(train, 0.25, seed=2, together=6)
+    numbers = [{int(text.split()[0][1:]) for text in part.texts} for part in (rest, held_out)]
+    assert numbers[0] | numbers[1] == set(range(43))
+    stretches = [{number // 6 for number in part} for part in numbers]
+    assert stretches[0].isdisjoint(stretches[1])
+    assert (len(stretches[0]), len(stretches[1])) == (6, 2)
+    module = data.BagsDataModule(small_reviews(86), 4, 0.25, seed=2, together=6)
+    assert module.texts["validation"].texts == held_out.texts
+    with pytest.raises(ValueError, match="BagsDataModule: together must be at least 1, got 0"):
+        data.BagsDataModule(small_reviews(86), together=0)
+
+
 def test_topics_have_labels_that_a_bag_of_words_can_learn() -> None:
     """Better than always saying the more frequent one, and each paragraph is there once."""
     dataset = data.load("python_docs_topics")

@@ -300,11 +300,41 @@ def test_without_its_archive_a_folder_says_what_goes_where(mirror: Mirror, tmp_p
     with pytest.raises(data.DataError) as refusal:
         data.fetch("archived", tmp_path)
     message = str(refusal.value)
-    assert message.startswith("cannot download sample.tar.gz (127.0.0.1:")
-    assert message.endswith(f"put it under {tmp_path} as sample.tar.gz")
+    assert message.startswith(
+        "sample/a is missing, sample/b is missing, and we cannot download sample.tar.gz (127.0.0.1:"
+    )
+    assert message.endswith(f"put it under {tmp_path} in its folder, or as sample.tar.gz")
     put(tmp_path / "sample.tar.gz", packed(CONTENTS))
     data.fetch("archived", tmp_path)
     assert data.available("archived", tmp_path)
+
+
+@pytest.mark.usefixtures("archived")
+@pytest.mark.parametrize(
+    ("have", "load", "fault"),
+    [
+        (["sample/b/1.txt", "sample/b/2.txt"], data.load, "sample/a is missing"),
+        (["sample/a/1.txt", "sample/a/2.txt"], data.load, "sample/b is missing"),
+        (["sample/a/1.txt", "sample/b/1.txt", "sample/b/2.txt"], data.fetch, "sample/a is damaged"),
+    ],
+    ids=["the first", "the second", "not all files"],
+)
+def test_of_a_part_of_the_folders_the_message_names_the_others(
+    have: list[str], load: Callable[..., object], fault: str, mirror: Mirror, tmp_path: Path
+) -> None:
+    """And either way out is one: the folder in its place, or the archive."""
+    mirror.files.clear()
+    for name in have:
+        put(tmp_path / name, CONTENTS[name])
+    with pytest.raises(data.DataError) as refusal:
+        load("archived", tmp_path)
+    message = str(refusal.value)
+    assert message.startswith(f"{fault}, and we cannot download sample.tar.gz (127.0.0.1:")
+    assert message.endswith(f"put it under {tmp_path} in its folder, or as sample.tar.gz")
+    assert "\n" not in message
+    for name in CONTENTS.keys() - {*have}:
+        put(tmp_path / name, CONTENTS[name])
+    assert len(data.fetch("archived", tmp_path)) == 2
 
 
 @pytest.mark.usefixtures("archived")

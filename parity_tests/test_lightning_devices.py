@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from lightning_fabric.utilities.distributed import DistributedSamplerWrapper
 from torch.utils.data import SubsetRandomSampler
 
 from gdl_numpy import models as numpy_models
-from gdl_numpy.data import epoch_order, load
+from gdl_numpy.data import BagsDataModule, BlanksDataModule, epoch_order, load
+from gdl_numpy.optim import SGD
 from gdl_torch.data import DigitsDataModule, EpochSampler, PythonDocsDataModule, TensorBatches
 from gdl_torch.export import from_numpy
 from parity_tests.harness.rounding import gamma, unit_roundoff
@@ -24,9 +26,13 @@ from parity_tests.support import (
     assert_within,
     moved_by_rounding,
     nothing,
+    rows_of,
     truncated,
 )
 from parity_tests.support.forks import needs_forks, start
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ROOT = Path(__file__).parents[1]
 
@@ -151,4 +157,67 @@ def test_two_processes_read_streams_of_their_own(tmp_path: Path) -> None:
         return truncated(model, batches, epochs=1, accumulate=1, max_norm=0.2)[-1:]
 
     relative = float(gamma(5 * 6 * 10 * 28, unit_roundoff(np.float64)))
+    assert_within([same_end(ranks)], run(nothing), moved_by_rounding(run, relative))
+
+
+WORDS, DIM = 150, 4
+# A model of words, with the flags that its batches are made by; and NumPy's, of a whole batch.
+SHARED_WORDS: dict[str, tuple[tuple[str, ...], dict[str, Any], Callable[[], Any]]] = {
+    "bags": (
+        ("SentimentClassifier", "--data", "PythonDocsTopicsDataModule"),
+        {},
+        lambda: BagsDataModule(load("python_docs_topics"), 12, seed=5, max_words=WORDS),
+    ),
+    "weighted pairs": (
+        ("SentimentClassifier", "--data", "PythonDocsTopicsDataModule", "--data.ngrams", "2",
+         "--data.ratio", "true", "--model.activation", "tanh"),
+        {"activation": "tanh"},
+        lambda: BagsDataModule(
+            load("python_docs_topics"), 12, seed=5, max_words=WORDS, ngrams=2, ratio=True
+        ),
+    ),
+    "blanks": (
+        ("FillInTheBlank", "--data", "PythonDocsBlanksDataModule", "--data.power", "0.75"),
+        {},
+        lambda: BlanksDataModule(load("python_docs"), 12, seed=5, max_words=WORDS, power=0.75),
+    ),
+}  # fmt: skip
+
+
+@needs_forks
+@pytest.mark.parametrize("name", SHARED_WORDS)
+def test_two_processes_with_sparse_gradients_are_one(name: str, tmp_path: Path) -> None:
+    """Each looks up rows of its own; the sum of their gradients has the rows of both, and some twice.
+
+    The two have half of a batch of 12 each, and both end with the weights of the NumPy loop over whole ones.
+    """
+    flags, arguments, make = SHARED_WORDS[name]
+    ranks = two_processes(
+        tmp_path, "ddp_fork", "--model", *flags, "--model.embedding_dim", str(DIM), "--model.lr", "0.3",
+        "--data.batch_size", "6", "--data.seed", "5", "--data.max_words", str(WORDS),
+    )  # fmt: skip
+    batches = list(itertools.islice(make().train, 5))
+    looked_up: list[set[int]] = [set(), set()]
+    for step, (inputs, targets) in enumerate(batches):
+        whole = [row[:-1] for row in rows_of((inputs, targets))]
+        for rank, seen in enumerate(ranks):
+            share = tuple(seen[f"batch.{step}.{place}"] for place in range(len(inputs)))
+            assert [row[:-1] for row in rows_of((share, targets[rank::2]))] == whole[rank::2]
+            looked_up[rank] |= {*share[0].tolist()}
+    assert all([looked_up[0] - looked_up[1], looked_up[1] - looked_up[0], looked_up[0] & looked_up[1]])
+
+    def run(disturb: Disturb) -> list[State]:
+        model_class: Any = numpy_models.MODELS[flags[0]]
+        model = model_class(WORDS, DIM, **arguments, dtype=np.float64)
+        model.load_state_dict(weights(ranks[0], "start"))
+        task, optimizer = model.task(model), SGD(model.parameters(), lr=0.3)
+        for (ids, offsets, *others), targets in batches:
+            others = [each if each.dtype == np.int64 else each.astype(np.float64) for each in others]
+            disturb(model)
+            task.step(optimizer, ((ids, offsets, *others), targets))
+        return [model.state_dict()]
+
+    # The longest sum of a step: the gradient of a word, if there were no other, of terms that sum over DIM.
+    words = max(len(inputs[0]) for inputs, _ in batches)
+    relative = float(gamma(DIM * words, unit_roundoff(np.float64)))
     assert_within([same_end(ranks)], run(nothing), moved_by_rounding(run, relative))

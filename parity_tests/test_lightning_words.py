@@ -43,9 +43,19 @@ PAIRS: list[tuple[Any, Any]] = [
         ),
     ),
     (
-        PythonDocsTopicsDataModule(BATCH, seed=SEED, max_words=2 * WORDS, ngrams=2, ratio=True),
+        PythonDocsTopicsDataModule(
+            BATCH, seed=SEED, max_words=2 * WORDS, ngrams=2, ratio=True, ratio_power=0.5, together=5
+        ),
         lambda: numpy_data.BagsDataModule(
-            load("python_docs_topics"), BATCH, 0.1, SEED, 2 * WORDS, ngrams=2, ratio=True
+            load("python_docs_topics"),
+            BATCH,
+            0.1,
+            SEED,
+            2 * WORDS,
+            ngrams=2,
+            ratio=True,
+            ratio_power=0.5,
+            together=5,
         ),
     ),
     (

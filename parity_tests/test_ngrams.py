@@ -16,6 +16,7 @@ from gdl_numpy.data import BagsDataModule, Documents, ReviewDataset, Vocabulary
 from gdl_numpy.data.ngrams import frequent_ngrams, has_ngrams, log_count_ratio, ngrams_in
 from gdl_numpy.models import SentimentClassifier
 from gdl_torch import models as torch_models
+from gdl_torch.data import PythonDocsTopicsDataModule
 from parity_tests.support import small_reviews
 
 WORDS = st.lists(st.sampled_from(["a", "b", "_", "it's", "."]), max_size=12)
@@ -107,11 +108,28 @@ def test_a_finished_model_needs_no_weights() -> None:
     assert plain.finished(model) is model
 
 
-def test_weights_are_those_of_the_texts_to_learn_from_alone() -> None:
-    data = BagsDataModule(small_reviews(60), 4, 0.2, ngrams=2, ratio=True)
+@pytest.mark.parametrize("power", [1.0, 0.5])
+def test_weights_are_those_of_the_texts_to_learn_from_alone(power: float) -> None:
+    """Each on its side of zero; the power is of its distance."""
+    data = BagsDataModule(small_reviews(60), 4, 0.2, ngrams=2, ratio=True, ratio_power=power)
     train = ngrams_in(data.texts["train"].documents, data.vocabulary)
-    np.testing.assert_array_equal(data.weights, log_count_ratio(train, data.texts["train"].labels))
+    ratio = log_count_ratio(train, data.texts["train"].labels)
+    assert data.weights is not None
+    assert data.weights.dtype == np.float32
+    np.testing.assert_array_equal(np.sign(data.weights), np.sign(ratio))
+    assert {-1.0, 1.0} <= {*np.sign(ratio)}
+    np.testing.assert_allclose(np.abs(data.weights), np.abs(ratio) ** power, rtol=1e-6)
     assert "is_good" in data.vocabulary.tokens
+
+
+@pytest.mark.parametrize("power", [0.0, -1.0, np.nan, np.inf])
+def test_a_power_of_the_ratio_that_is_none_is_refused(power: float) -> None:
+    """Of 0 nothing would be left but signs, and of less, infinities."""
+    message = "DataModule: ratio_power must be more than 0, and finite, got"
+    with pytest.raises(ValueError, match=message):
+        BagsDataModule(small_reviews(60), ratio=True, ratio_power=power)
+    with pytest.raises(ValueError, match=f"PythonDocsTopics{message}"):
+        PythonDocsTopicsDataModule(ratio=True, ratio_power=power)
 
 
 @pytest.mark.parametrize("side", [models, torch_models], ids=["numpy", "torch"])

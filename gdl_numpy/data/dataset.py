@@ -224,8 +224,14 @@ class ReviewDataset:
 Items = TypeVar("Items", Split, LabelledTexts, Documents)
 
 
-def hold_out(items: Items, fraction: float, seed: int) -> tuple[Items, Items]:
+def hold_out(items: Items, fraction: float, seed: int, together: int = 1) -> tuple[Items, Items]:
     """Divides items at random into what remains and the fraction held out, both in their old order.
+
+    Args:
+        items: what to divide.
+        fraction: of the items, or what is nearest to it.
+        seed: decides which are held out.
+        together: so many items in a row are held out together, or none of them.
 
     Raises:
         ValueError: a fraction outside [0, 1), or one that leaves nothing.
@@ -233,8 +239,9 @@ def hold_out(items: Items, fraction: float, seed: int) -> tuple[Items, Items]:
     if not 0 <= fraction < 1:
         raise ValueError(f"validation must be a fraction in [0, 1), got {fraction}")
     n = len(items)
-    is_held = np.zeros(n, dtype=bool)
-    is_held[np.random.default_rng(seed).permutation(n)[: round(fraction * n)]] = True
+    stretches = -(-n // together)
+    held = np.random.default_rng(seed).permutation(stretches)[: round(fraction * stretches)]
+    is_held = np.isin(np.arange(n) // together, held)
     if n and is_held.all():
         raise ValueError(f"validation={fraction} holds out all {n:,} examples: take a smaller one")
     return items.select(np.flatnonzero(~is_held)), items.select(np.flatnonzero(is_held))

@@ -13,6 +13,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from functools import cached_property
+from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from gdl_numpy.data.ngrams import LONGEST
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 # The smallest values of the arguments that are counts or seeds.
 LEAST = {"seed": 0, "ahead": 0} | dict.fromkeys(
-    ("batch_size", "chunk", "count", "window", "negatives", "longest", "ngrams"), 1
+    ("batch_size", "chunk", "count", "window", "negatives", "longest", "ngrams", "together"), 1
 )
 
 
@@ -45,6 +46,8 @@ def check_arguments(owner: str, **arguments: Any) -> None:
             raise ValueError(f"{owner}: {name} must be {wanted}, got {value}")
         if name == "ngrams" and value > LONGEST:
             raise ValueError(f"{owner}: ngrams must be at most {LONGEST}, got {value}")
+        if name == "ratio_power" and not 0 < value < inf:
+            raise ValueError(f"{owner}: ratio_power must be more than 0, and finite, got {value}")
         if name == "validation" and not 0 <= value < 1:
             raise ValueError(f"{owner}: validation must be a fraction in [0, 1), got {value}")
         if name == "max_words" and value is not None and value < 2:

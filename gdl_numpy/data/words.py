@@ -13,6 +13,7 @@ from gdl_numpy.data.corpus import Corpus
 from gdl_numpy.data.dataset import ReviewDataset, SentenceDataset, TextDataset, hold_out
 from gdl_numpy.data.module import VocabularyDataModule
 from gdl_numpy.data.ngrams import check_both, frequent_ngrams, log_count_ratio, ngrams_in
+from gdl_numpy.messages import counted
 
 if TYPE_CHECKING:
     from jaxtyping import Float32, Int64
@@ -262,6 +263,9 @@ class BagsDataModule(VocabularyDataModule):
         ngrams: take up to so many words in a row for words of their own, too: 2 for pairs, at most 3.
         ratio: weight words by their log-count ratio, how much more often they are in positive texts (Wang and
             Manning 2012).
+        ratio_power: take this power of the ratio, its sign kept: below 1, words weigh more alike.
+        together: hold out so many neighbours together: reviews of one film are neighbours in IMDB, and what
+            names it tells of the one review what is known of the others.
 
     Raises:
         ValueError: an argument is out of its range, nothing is left to learn from, or only one class.
@@ -281,15 +285,19 @@ class BagsDataModule(VocabularyDataModule):
         distinct: bool = True,
         ngrams: int = 1,
         ratio: bool = False,
+        ratio_power: float = 1.0,
+        together: int = 1,
     ) -> None:
+        checked: dict[str, Any] = {"ngrams": ngrams, "ratio_power": ratio_power, "together": together}
         super().__init__(
-            dataset, batch_size, validation=validation, seed=seed, max_words=max_words, ngrams=ngrams
+            dataset, batch_size, validation=validation, seed=seed, max_words=max_words, **checked
         )
         self.max_words = max_words
         self.distinct = distinct
         self.ngrams = ngrams
         self.ratio = ratio
-        train, held_out = hold_out(dataset.train, validation, seed)
+        self.ratio_power = ratio_power
+        train, held_out = hold_out(dataset.train, validation, seed, together)
         check_both(train.labels)
         self.texts: dict[Part, LabelledTexts] = {
             "train": train,
@@ -307,18 +315,16 @@ class BagsDataModule(VocabularyDataModule):
 
     @cached_property
     def weights(self) -> Float32[np.ndarray, " vocab_size"] | None:
-        """Of words in the sum: with `ratio` their log-count ratio in the texts to learn from, else None."""
+        """Of words in the sum: with `ratio` a power of that in the texts to learn from; None for ones."""
         if not self.ratio:
             return None
-        return log_count_ratio(self.documents("train"), self.texts["train"].labels)
+        ratio = log_count_ratio(self.documents("train"), self.texts["train"].labels)
+        weights: np.ndarray = np.sign(ratio) * np.abs(ratio) ** np.float32(self.ratio_power)
+        return weights
 
     def finished(self, model: Any) -> Any:
         """Returns a copy whose vectors have the weights in them: it reads texts without this data module."""
-        if self.weights is None:
-            return model
-        model = deepcopy(model)
-        model.embedding.weight.data *= self.weights[:, None]
-        return model
+        return model if self.weights is None else with_weights(model, self.weights)
 
     def has(self, part: Part) -> bool:
         return len(self.texts[part]) > 0
@@ -336,6 +342,22 @@ class BagsDataModule(VocabularyDataModule):
         labels, seed = self.texts[part].labels, self.seed_of(part)
         documents = self.documents(part)
         return Bags(documents, labels, self.batch_size, seed, self.distinct, self.weights, num_replicas, rank)
+
+
+def with_weights(model: Any, weights: np.ndarray) -> Any:
+    """Returns a copy of a model of bags that gives alone what the model gives with weights of words.
+
+    The weights w are in its vectors, since the sum Σ w E[word] is that of the vectors w E[word].
+
+    Raises:
+        ValueError: there is not one weight for each word.
+    """
+    vocab_size = len(model.embedding.weight.data)
+    if weights.shape != (vocab_size,):
+        raise ValueError(f"{counted(vocab_size, 'word')} need as many weights, got {weights.shape}")
+    model = deepcopy(model)
+    model.embedding.weight.data *= weights[:, None]
+    return model
 
 
 class BlanksDataModule(WordDataModule):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import torch
+from torch import Tensor
+
 from gdl_numpy.data import words as numpy_words
 from gdl_torch.data.module import VocabularyDataModule
 
@@ -59,14 +62,17 @@ class BagsDataModule(WordDataModule):
         distinct: take each word of a text once, as the book does.
         ngrams: take up to so many words in a row for words of their own, too: 2 for pairs, at most 3.
         ratio: weight words by their log-count ratio, how much more often they are in positive texts (Wang and
-            Manning 2012). The weights are not in Lightning's checkpoints: `train.py` puts them into the
-            vectors in the end.
+            Manning 2012). Checkpoints keep the weights, and exported models have them in their vectors.
+        ratio_power: take this power of the ratio, its sign kept: below 1, words weigh more alike.
+        together: hold out so many neighbours together: reviews of one film are neighbours in IMDB, and what
+            names it tells of the one review what is known of the others.
 
     Raises:
-        ValueError: as WordDataModule, or ngrams below 1.
+        ValueError: as WordDataModule, ngrams or together below 1, or a ratio_power that is not more than 0.
     """
 
     twin = numpy_words.BagsDataModule
+    numpy: numpy_words.BagsDataModule
 
     def __init__(
         self,
@@ -78,11 +84,22 @@ class BagsDataModule(WordDataModule):
         distinct: bool = True,
         ngrams: int = 1,
         ratio: bool = False,
+        ratio_power: float = 1.0,
+        together: int = 1,
     ) -> None:
-        super().__init__(batch_size, data_dir, validation, seed, max_words, ngrams=ngrams)
+        checked: dict[str, Any] = {"ngrams": ngrams, "ratio_power": ratio_power, "together": together}
+        super().__init__(batch_size, data_dir, validation, seed, max_words, **checked)
         self.distinct = distinct
         self.ngrams = ngrams
         self.ratio = ratio
+        self.ratio_power = ratio_power
+        self.together = together
+
+    @property
+    def weights(self) -> Tensor | None:
+        """Of words in the sum (vocab_size,): with `ratio` their log-count ratio, else None."""
+        weights = self.numpy.weights
+        return None if weights is None else torch.from_numpy(weights)
 
     def make(self, dataset: ReviewDataset) -> numpy_words.BagsDataModule:
         return numpy_words.BagsDataModule(
@@ -94,6 +111,8 @@ class BagsDataModule(WordDataModule):
             self.distinct,
             self.ngrams,
             self.ratio,
+            self.ratio_power,
+            self.together,
         )
 
 

@@ -7,10 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
+from torch import Tensor
 
 
 class SeenByEachDevice(pl.Callback):
-    """Writes what this process was given, and the weights it began and ended with."""
+    """Writes what this process was given, and the weights it began and ended with.
+
+    The input of batch 3 is "batch.3"; where there are several, they are "batch.3.0", "batch.3.1", …
+    """
 
     def __init__(self, folder: str) -> None:
         self.folder = Path(folder)
@@ -25,7 +29,11 @@ class SeenByEachDevice(pl.Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        self.seen[f"batch.{batch_idx}"] = batch[0].numpy()
+        inputs, _ = batch
+        if isinstance(inputs, Tensor):
+            self.seen[f"batch.{batch_idx}"] = inputs.numpy()
+        else:
+            self.seen |= {f"batch.{batch_idx}.{place}": each.numpy() for place, each in enumerate(inputs)}
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.keep_weights("end", pl_module)

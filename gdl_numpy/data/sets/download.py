@@ -42,16 +42,28 @@ def download(files: Sequence[DataFile | Folder], root: Path, progress: bool = Tr
     for done, file in enumerate(wanted):
         there = isinstance(file, Archive) and file.is_good(root)
         failures = [] if there else _try_mirrors(file, root / file.path, progress)
+        folders = [folder for folder in files if isinstance(folder, Folder) and folder.archive == file]
         if failures:
-            missing = [file.path for file in wanted[done:]]
-            left = ", ".join(missing[:FEW]) + (f" and {len(missing) - FEW} more" if missing[FEW:] else "")
-            raise DataError(
-                f"cannot download {file.path} ({'; '.join(failures)}): try again with a connection, "
-                f"or get what is missing elsewhere and put it under {root} as {left}"
-            )
+            raise DataError(_refusal(wanted[done:], folders, failures, root))
         if isinstance(file, Archive):
-            folders = [folder for folder in files if isinstance(folder, Folder) and folder.archive == file]
             file.unpack(root, folders, progress)
+
+
+def _refusal(
+    wanted: Sequence[DataFile | Archive], folders: Sequence[Folder], failures: Sequence[str], root: Path
+) -> str:
+    """Returns the line about the first of the files wanted, which no mirror gave.
+
+    Somebody who has a part of a data set's folders does not look for an archive: the line names the folders.
+    """
+    left = ", ".join(file.path for file in wanted[:FEW])
+    left += f" and {len(wanted) - FEW} more" if wanted[FEW:] else ""
+    faults = ", ".join(f"{folder.path} is {folder.state(root)}" for folder in folders)
+    said = f"cannot download {wanted[0].path} ({'; '.join(failures)})"
+    return (
+        f"{faults + ', and we ' if faults else ''}{said}: try again with a connection, or get what is "
+        f"missing elsewhere and put it under {root} {'in its folder, or ' if faults else ''}as {left}"
+    )
 
 
 def _try_mirrors(file: DataFile | Archive, path: Path, progress: bool) -> list[str]:
