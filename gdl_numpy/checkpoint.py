@@ -155,7 +155,8 @@ def describe_model(model: Module, vocabulary: Vocabulary | None = None) -> dict[
     hparams = getattr(model, "hparams", None)
     if hparams is None:
         raise ValueError(f"{type(model).__name__} has no hparams to build it from again: use save_checkpoint")
-    description = {"model": type(model).__name__, "hparams": hparams}
+    plain = json.loads(json.dumps(hparams, default=np.generic.item))  # NumPy's numbers are no JSON
+    description = {"model": type(model).__name__, "hparams": plain}
     return description if vocabulary is None else description | {"vocabulary": vocabulary.to_json()}
 
 

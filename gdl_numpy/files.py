@@ -165,3 +165,11 @@ def _refusing(option: str, path: Path) -> Iterator[None]:
     except OSError as error:
         reason = "Not a directory" if isinstance(error, FileExistsError) else error.strerror
         raise ValueError(f"cannot write to {path} ({reason}): choose another with {option}") from error
+
+
+def at_home(path: str | Path) -> Path:
+    """The path, in the user's home folder where it begins with "~/"; "~notes.txt" of no user is a file."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:  # no user of that name
+        return Path(path)

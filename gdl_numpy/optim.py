@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gdl_numpy.nn.checks import state_dict_faults
+from gdl_numpy.nn.checks import real, state_dict_faults
 from gdl_numpy.nn.sparse import SparseRows
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class Optimizer:
         """Raises ValueError for no parameters, or a negative learning rate or weight decay."""
         self.params = list(params)
         name = type(self).__name__
+        lr, weight_decay = real(name, lr=lr, weight_decay=weight_decay)
         if not self.params:
             raise ValueError(f"{name} got an empty parameter list")
         if not lr >= 0:
@@ -68,6 +69,14 @@ class Optimizer:
                 continue
             for data, grad, *buffers in slices(parameter.data, parameter.grad, *state.values()):
                 self.update(int(self.updates[i]), data, grad, *buffers)
+
+    @property
+    def lr(self) -> float:
+        return self._lr
+
+    @lr.setter
+    def lr(self, lr: float) -> None:
+        (self._lr,) = real(type(self).__name__, lr=lr)  # a float64 of NumPy's would make float64 steps
 
     @property
     def takes_sparse_rows(self) -> bool:
@@ -128,6 +137,7 @@ class SGD(Optimizer):
         nesterov: bool = False,
     ) -> None:
         """Raises ValueError for a negative argument, or Nesterov without momentum."""
+        (momentum,) = real("SGD", momentum=momentum)
         if not momentum >= 0:
             raise ValueError(f"SGD expects momentum ≥ 0, got {momentum}")
         if nesterov and momentum == 0:
@@ -179,10 +189,13 @@ class Adam(Optimizer):
         weight_decay: float = 0.0,
     ) -> None:
         """Raises ValueError for a negative argument, or a beta outside [0, 1)."""
+        name = type(self).__name__
+        beta1, beta2, eps = real(name, beta1=betas[0], beta2=betas[1], eps=eps)
+        betas = beta1, beta2
         if not all(0 <= beta < 1 for beta in betas):
-            raise ValueError(f"{type(self).__name__} expects betas in [0, 1), got {betas}")
+            raise ValueError(f"{name} expects betas in [0, 1), got {betas}")
         if not eps >= 0:
-            raise ValueError(f"{type(self).__name__} expects eps ≥ 0, got {eps}")
+            raise ValueError(f"{name} expects eps ≥ 0, got {eps}")
         self.betas, self.eps = betas, eps
         super().__init__(params, lr, weight_decay)
 

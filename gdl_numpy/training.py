@@ -17,6 +17,7 @@ ends with the same weights, bit for bit, as one that was never stopped.
 from __future__ import annotations
 
 import copy
+import json
 import time
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, field, fields
@@ -294,7 +295,7 @@ class _Run:
         metadata = describe_model(self.model, self.vocabulary) | {
             "training": self._settings(),
             "history": self.history.rows,
-            "generators": {name: rng.bit_generator.state for name, rng in self._generators().items()},
+            "generators": {name: state_of(rng) for name, rng in self._generators().items()},
         }
         save_checkpoint(path, self._tensors() | best, metadata)
 
@@ -353,7 +354,7 @@ class _Run:
             raise ValueError("its generators are not those of the model's layers")
         for name, rng in generators.items():
             rng.bit_generator.state = states[name]
-            if not same_json(rng.bit_generator.state, states[name]):  # which NumPy would take, and round
+            if not same_json(state_of(rng), states[name]):  # which NumPy would take, and round
                 raise ValueError(f"its generator {name!r} is in no state of a generator")
 
     def _settings(self) -> dict[str, Any]:
@@ -364,3 +365,9 @@ class _Run:
         """The generators that layers draw from (dropout), by the name of the layer; layers may share one."""
         candidates = ((name, getattr(module, "rng", None)) for name, module in self.model.named_modules())
         return {name: rng for name, rng in candidates if isinstance(rng, np.random.Generator)}
+
+
+def state_of(rng: np.random.Generator) -> dict[str, Any]:
+    """The state of a generator of any kind; what some keep in arrays, in lists."""
+    state: dict[str, Any] = json.loads(json.dumps(rng.bit_generator.state, default=lambda a: a.tolist()))
+    return state

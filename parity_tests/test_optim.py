@@ -186,7 +186,7 @@ MISTAKES = [
     Mistake("missing factor", "Adam", "Adam.moments_step", "exp_avg *= beta1", "pass"),
     Mistake("no accumulation", "Adam", "Adam.moments_step", "exp_avg += scratch", "exp_avg[...] = scratch"),
     Mistake("missing square", "Adam", "Adam.moments_step", "scratch *= grad", "pass"),
-    Mistake("missing factor", "Adam", "Adam.moments_step", "np.multiply(grad, 1 - beta2,", "np.multiply(grad, 1,"),
+    Mistake("missing factor", "Adam", "Adam.moments_step", "(grad, 1 - beta2,", "(grad, 1,"),
     Mistake("missing factor", "Adam", "Adam.moments_step", "exp_avg_sq *= beta2", "pass"),
     Mistake("missing root", "Adam", "Adam.moments_step", "np.sqrt(", "np.positive("),
     Mistake("missing correction", "Adam", "Adam.moments_step", "math.sqrt(1 - beta2**t)", "1"),

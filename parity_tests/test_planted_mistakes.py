@@ -67,7 +67,7 @@ BACKWARD_PLANTS = [
     Plant("dropped accumulation", "AvgPool2d", "backward", "+=", "="),
     Plant("missing factor", "AvgPool2d", "backward", " / len(positions)", ""),
     # activations
-    Plant("missing mask", "ReLU", "backward", "keep_where(np.not_equal(y, 0), grad_output)", "grad_output * 1"),
+    Plant("missing mask", "ReLU", "backward", "keep_where(np.not_equal(y, 0), ", "np.positive("),
     Plant("gradient at zero", "ReLU", "backward", "np.not_equal(y, 0)", "np.greater_equal(y, 0)"),
     Plant("missing factor", "Sigmoid", "backward", "grad_x *= y", "pass"),
     Plant("missing factor", "Tanh", "backward", "grad_x *= grad_output", "pass"),

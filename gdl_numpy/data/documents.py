@@ -8,13 +8,13 @@ ids, offsets = known.gather(np.array([1, 0]))
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gdl_numpy.data.letters import MARKS
 from gdl_numpy.data.vocabulary import UNKNOWN, Vocabulary
 
 if TYPE_CHECKING:
@@ -25,20 +25,6 @@ if TYPE_CHECKING:
 LINE_BREAK = re.compile(r"<br\s*/?>")
 
 
-def combining_marks() -> str:
-    """Returns what Unicode combines with the letter before it, as ranges for a regular expression."""
-    ranges: list[list[int]] = []
-    for code in range(0x20000):  # the planes of scripts: to look through all takes ten times as long
-        if unicodedata.category(chr(code))[0] != "M":
-            continue
-        if ranges and ranges[-1][1] == code - 1:
-            ranges[-1][1] = code
-        else:
-            ranges.append([code, code])
-    return "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last in ranges)
-
-
-MARKS = combining_marks()
 LETTERS = rf"[^\W_]+(?:[{MARKS}]+[^\W_]*)*"
 # A word, to which the apostrophes inside it belong, or a punctuation mark; combining marks belong to both.
 WORD = re.compile(rf"{LETTERS}(?:'{LETTERS})*|[^\w\s][{MARKS}]*|_")

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from gdl_numpy.data.letters import MARKS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -29,8 +31,9 @@ Kind = Literal["characters", "words", "spaces"]
 UNKNOWN = "\ufffd"
 
 # A word or a mark, with the one space before it, or else a single white space: all that a text can consist
-# of. Apostrophes inside a word belong to it.
-WORD = re.compile(r" ?\w+(?:['’]\w+)*| ?[^\w\s]|\s")
+# of. Apostrophes inside a word belong to it, and what is combined with a letter belongs to the letter.
+LETTERS = rf"\w+(?:[{MARKS}]+\w*)*"
+WORD = re.compile(rf" ?{LETTERS}(?:['’]{LETTERS})*| ?[^\w\s][{MARKS}]*|\s")
 
 SPLIT: dict[str, Callable[[str], list[str]]] = {
     "characters": list,

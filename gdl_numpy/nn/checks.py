@@ -14,6 +14,36 @@ if TYPE_CHECKING:
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
+def whole(owner: str, **values: int) -> list[int]:
+    """The values as ints; NumPy's integers are some too.
+
+    Raises:
+        ValueError: naming the owner, the argument and the value that is no integer of at least 1.
+    """
+    numbers = []
+    for name, value in values.items():
+        if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer) or value < 1:
+            raise ValueError(f"{owner} expects {name} to be an integer ≥ 1, got {value!r}")
+        numbers.append(int(value))
+    return numbers
+
+
+def real(owner: str, **values: float) -> list[float]:
+    """The values as floats; NumPy's numbers are some too.
+
+    Raises:
+        ValueError: naming the owner, the argument and the value that is no number.
+    """
+    numbers = []
+    for name, value in values.items():
+        if isinstance(value, bool | np.bool_) or not isinstance(
+            value, int | float | np.integer | np.floating
+        ):
+            raise ValueError(f"{owner} expects {name} to be a number, got {value!r}")
+        numbers.append(float(value))
+    return numbers
+
+
 def check_floating(layer: object, **arrays: np.ndarray) -> None:
     """Refuses anything but arrays that are all float32 or all float64.
 

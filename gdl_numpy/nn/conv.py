@@ -8,7 +8,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import DTypeLike
 
-from gdl_numpy.nn.checks import check_floating, check_grad_output
+from gdl_numpy.nn.checks import check_floating, check_grad_output, whole
 from gdl_numpy.nn.init import fan_in_uniform
 from gdl_numpy.nn.module import Module, Parameter
 from gdl_numpy.nn.windows import Pair, image_blocks, output_size, pair, shifts
@@ -55,10 +55,7 @@ class Conv2d(Module):
         dtype: DTypeLike = np.float32,
     ) -> None:
         """Raises ValueError for channels, a kernel_size, stride or dilation below 1, or a padding below 0."""
-        if in_channels < 1 or out_channels < 1:
-            raise ValueError(
-                f"Conv2d expects in_channels and out_channels ≥ 1, got {in_channels} and {out_channels}"
-            )
+        in_channels, out_channels = whole("Conv2d", in_channels=in_channels, out_channels=out_channels)
         self.in_channels, self.out_channels = in_channels, out_channels
         self.kernel_size = pair("Conv2d", "kernel_size", kernel_size, at_least=1)
         self.stride = pair("Conv2d", "stride", stride, at_least=1)

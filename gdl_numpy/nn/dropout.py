@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gdl_numpy.nn.checks import check_floating, check_grad_output
+from gdl_numpy.nn.checks import check_floating, check_grad_output, real
 from gdl_numpy.nn.module import Module
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ class Dropout(Module):
 
     def __init__(self, p: float = 0.5, *, rng: np.random.Generator | int | None = None) -> None:
         """Raises ValueError unless 0 ≤ p ≤ 1."""
+        (p,) = real("Dropout", p=p)
         if not 0 <= p <= 1:
             raise ValueError(f"Dropout expects p in [0, 1], got {p}")
         self.p = p

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import DTypeLike
 
-from gdl_numpy.nn.checks import check_class_ids, check_grad_output
+from gdl_numpy.nn.checks import check_class_ids, check_grad_output, whole
 from gdl_numpy.nn.module import Module, Parameter
 from gdl_numpy.nn.sparse import SparseRows
 
@@ -46,11 +46,9 @@ class Table(Module):
             ValueError: sizes below 1, or a padding_idx that is no row.
         """
         name = type(self).__name__
-        if num_embeddings < 1 or embedding_dim < 1:
-            raise ValueError(
-                f"{name} expects num_embeddings and embedding_dim ≥ 1, "
-                f"got {num_embeddings} and {embedding_dim}"
-            )
+        num_embeddings, embedding_dim = whole(
+            name, num_embeddings=num_embeddings, embedding_dim=embedding_dim
+        )
         if padding_idx is not None:
             if not -num_embeddings <= padding_idx < num_embeddings:
                 raise ValueError(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import DTypeLike
 
-from gdl_numpy.nn.checks import check_floating, check_grad_output
+from gdl_numpy.nn.checks import check_floating, check_grad_output, whole
 from gdl_numpy.nn.init import fan_in_uniform
 from gdl_numpy.nn.module import Module, Parameter
 
@@ -37,10 +37,7 @@ class Linear(Module):
         dtype: DTypeLike = np.float32,
     ) -> None:
         """Raises ValueError for sizes below 1."""
-        if in_features < 1 or out_features < 1:
-            raise ValueError(
-                f"Linear expects in_features and out_features ≥ 1, got {in_features} and {out_features}"
-            )
+        in_features, out_features = whole("Linear", in_features=in_features, out_features=out_features)
         rng = np.random.default_rng(rng)
         self.in_features, self.out_features = in_features, out_features
         self.weight = fan_in_uniform((out_features, in_features), in_features, rng, dtype)

@@ -20,6 +20,7 @@ from gdl_numpy.nn.checks import (
     check_floating,
     check_grad_output,
     check_same_shape,
+    real,
 )
 from gdl_numpy.nn.module import Module
 
@@ -170,10 +171,10 @@ class CrossEntropyLoss(Loss):
 
     The gradient is the probability given to each class, less 1 for the right one.
 
-    With a weight w_i for each class, and labels smoothed by ε, which gives all C classes a share in each answer
-    (Szegedy et al. 2016), the answer is q in place of δ:
+    With a weight w_i for each class, and labels smoothed by ε, which gives all C classes a share in each
+    answer (Szegedy et al. 2016), the answer is q in place of δ:
 
-        q_i = w_i ((1 - ε) δ_ic + ε / C)        l = -Σ_i q_i log_p_i        dl/dx_i = e^{log_p_i} Σ_j q_j - q_i
+        q_i = w_i ((1 - ε) δ_ic + ε / C)      l = -Σ_i q_i log_p_i      dl/dx_i = e^{log_p_i} Σ_j q_j - q_i
 
     and a mean is Σ l / Σ w_c, the weights of the right classes.
 
@@ -199,6 +200,7 @@ class CrossEntropyLoss(Loss):
                 f"{weight.dtype} of shape {weight.shape}" if isinstance(weight, np.ndarray) else repr(weight)
             )
             raise ValueError(f"CrossEntropyLoss expects weight to be a float for each class, got {got}")
+        (label_smoothing,) = real("CrossEntropyLoss", label_smoothing=label_smoothing)
         if not 0 <= label_smoothing <= 1:
             raise ValueError(f"CrossEntropyLoss expects label_smoothing in [0, 1], got {label_smoothing}")
         self.weight, self.ignore_index, self.label_smoothing = weight, ignore_index, label_smoothing
@@ -227,11 +229,9 @@ class CrossEntropyLoss(Loss):
         chosen = np.arange(len(ids)), np.where(counted, ids, 0)
         log_p = log_softmax(rows)
         q = self._answers(chosen, rows)
-        if q is None:
-            losses = -log_p[chosen]
-        else:
-            losses = -np.einsum("nc,nc->n", q, np.where(q == 0, 0, log_p))  # 0 · log 0 is 0 here
-        losses = np.where(counted, losses, np.zeros((), log_p.dtype)).reshape(target.shape)
+        # Of what is no part of the answer, log 0 counts nothing.
+        logs = log_p[chosen] if q is None else np.einsum("nc,nc->n", q, np.where(q == 0, 0, log_p))
+        losses = np.where(counted, -logs, np.zeros((), log_p.dtype)).reshape(target.shape)
         weights = counted if self.weight is None else self.weight[chosen[1]] * counted
         self.count = float(weights.sum())
         self.save_for_backward(log_p, chosen, q, counted, self.count, prediction.shape)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gdl_numpy.nn.checks import real
 from gdl_numpy.nn.loss import Loss, Reduction
 from gdl_numpy.nn.normalize import normalize, normalize_backward
 from gdl_numpy.nn.pair_loss import check_rows
@@ -38,6 +39,7 @@ class NTXentLoss(Loss):
     def __init__(self, temperature: float = 0.5, *, reduction: Reduction = "mean") -> None:
         """Raises ValueError for a temperature that is not above 0."""
         super().__init__(reduction=reduction)
+        (temperature,) = real("NTXentLoss", temperature=temperature)
         if not temperature > 0:
             raise ValueError(f"NTXentLoss expects temperature > 0, got {temperature}")
         self.temperature = temperature

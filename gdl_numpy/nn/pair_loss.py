@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gdl_numpy.nn.checks import check_same_shape
+from gdl_numpy.nn.checks import check_same_shape, real
 from gdl_numpy.nn.loss import Loss, Reduction
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class TripletMarginLoss(Loss):
     ) -> None:
         """Raises ValueError for a margin that is not above 0 (as torch), or another norm p than 1 and 2."""
         super().__init__(reduction=reduction)
+        (margin,) = real("TripletMarginLoss", margin=margin)
         if not margin > 0:
             raise ValueError(f"TripletMarginLoss expects margin > 0, got {margin}")
         if p not in (1, 2):
@@ -109,6 +110,7 @@ class CosineEmbeddingLoss(Loss):
     def __init__(self, margin: float = 0.0, *, reduction: Reduction = "mean") -> None:
         """Raises ValueError for a margin that is no cosine."""
         super().__init__(reduction=reduction)
+        (margin,) = real("CosineEmbeddingLoss", margin=margin)
         if not -1 <= margin <= 1:
             raise ValueError(f"CosineEmbeddingLoss expects margin in [-1, 1], got {margin}")
         self.margin = margin
@@ -161,6 +163,7 @@ class ContrastiveLoss(Loss):
     def __init__(self, margin: float = 1.0, *, reduction: Reduction = "mean") -> None:
         """Raises ValueError for a margin below 0."""
         super().__init__(reduction=reduction)
+        (margin,) = real("ContrastiveLoss", margin=margin)
         if not margin >= 0:
             raise ValueError(f"ContrastiveLoss expects margin ≥ 0, got {margin}")
         self.margin = margin

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from gdl_numpy.messages import counted, kind_of
-from gdl_numpy.nn.checks import check_grad_output
+from gdl_numpy.nn.checks import check_grad_output, whole
 from gdl_numpy.nn.init import uniform
 from gdl_numpy.nn.module import Module, Parameter
 from gdl_numpy.nn.sequence import Layout, Rows, State, ended_of, layout_of
@@ -56,11 +56,8 @@ class Recurrent(Module):
         Raises:
             ValueError: sizes below 1.
         """
-        if min(input_size, hidden_size, num_layers) < 1:
-            raise ValueError(
-                f"{type(self).__name__} expects input_size, hidden_size and num_layers ≥ 1, "
-                f"got {input_size}, {hidden_size} and {num_layers}"
-            )
+        sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}
+        input_size, hidden_size, num_layers = whole(type(self).__name__, **sizes)
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first = bias, batch_first
         rng, bound, rows = np.random.default_rng(rng), 1 / math.sqrt(hidden_size), self.blocks * hidden_size

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -20,9 +22,9 @@ def pair(layer: str, name: str, value: int | Pair, at_least: int) -> Pair:
         ValueError: naming the layer and the argument, if it is not one or two ints of at least `at_least`.
     """
     values = tuple(value) if isinstance(value, Iterable) else (value, value)
-    if len(values) != 2 or any(not isinstance(v, int) or v < at_least for v in values):
+    if len(values) != 2 or any(not isinstance(v, int | np.integer) or v < at_least for v in values):
         raise ValueError(f"{layer} expects {name} to be one or two ints ≥ {at_least}, got {value!r}")
-    return values[0], values[1]
+    return int(values[0]), int(values[1])
 
 
 def output_size(layer: Module, size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Pair:

@@ -168,7 +168,7 @@ class Task(Module):
 
     @property
     def loss_count(self) -> float:
-        """What the loss's mean divides by, where that is not `count` but, say, the sum of targets' weights."""
+        """What the loss's mean divides by: `count`, or what the loss says, say the sum of weights."""
         return float(getattr(self.loss, "count", self.count))
 
     @property

@@ -47,8 +47,8 @@ class Mean(Metric):
         self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
 
     def update(self, total: Tensor, count: Tensor | int) -> None:
-        """Adds the sum over a batch's targets, and their number."""
-        self.total = self.total + wide(total)
+        """Adds the sum over a batch's targets, and their number; of none, the sum is 0 and their mean nan."""
+        self.total = self.total + torch.where(torch.as_tensor(count, device=total.device) > 0, wide(total), 0)
         self.count = self.count + count
 
     def compute(self) -> Tensor:

@@ -156,11 +156,15 @@ class Alone:
             return  # the first dimension is no batch: torch does not take half of it either
         layer = copy.deepcopy(self.layer).astype(DOUBLE).requires_input_grad_()
         run_numpy(layer, self.inputs, self.targets, lambda _: self.probe)
+        tensor = "output of half the batch"
         try:
-            truth = run_numpy(layer, inputs, targets, ones)
+            with np.errstate(all="ignore"):
+                layer(*copied((*inputs, *targets)))
+                tensor = "grad_input of half the batch"
+                truth = run_numpy(layer, inputs, targets, ones)
         except (RuntimeError, ValueError, IndexError) as error:
             fault = f"refused, and torch takes it: {error}"
-            yield Comparison(self.shown, "output of half the batch", "numpy", fault=fault)
+            yield Comparison(self.shown, tensor, "numpy", fault=fault)
             return
         bound = error_bound(engine, inputs, targets, probe, comparison_roundoff(DOUBLE))
         for found in compare_all(self.shown, "torch", truth, torch, bound, DOUBLE):

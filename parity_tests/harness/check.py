@@ -47,9 +47,9 @@ def check(
     The truth is the NumPy module in float64, from weights and inputs rounded to `dtype`. Against it are
     held the torch module in `dtype` and, if that is float32, the NumPy module in float32:
 
-    * every call of every layer by itself, fed the same inputs and random output gradients: output, gradient of
-      each input and of each parameter, element by element, within the layer's `error_bound`; that gradients
-      add up over two backward passes and over two forward ones; and half of the batch;
+    * every call of every layer by itself, fed the same inputs and random output gradients: output, gradient
+      of each input and of each parameter, element by element, within the layer's `error_bound`; that
+      gradients add up over two backward passes and over two forward ones; and half of the batch;
     * the whole model: what every layer and every module with layers inside gives, the gradient that reaches
       it, the loss, all gradients, and in training the outputs and the loss of each of `steps` optimizer steps
       and the parameters after it, within what those bounds explain: a float64 model in which every layer's

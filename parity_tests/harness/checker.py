@@ -253,7 +253,7 @@ class Checker:
             batches = [(inputs, targets)]
             other = Checker(model, torch_model, batches, self.dtype, self.device, self.spec, self.rng)
             for c in other.comparisons(0, None):
-                yield replace(c, layer=f"{c.layer} in eval mode".lstrip())
+                yield replace(c, tensor=f"{c.tensor} in eval mode")
             return
         clone = twin(torch_model, model, self.dtype, self.device)
         inputs, targets, probe = (as_dtype(a, self.dtype) for a in (inputs, targets, probe))

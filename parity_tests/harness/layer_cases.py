@@ -180,7 +180,7 @@ def cross_entropy(draw: Draw, rng: np.random.Generator) -> Example:
         "reduction": draw(reductions()),
         "label_smoothing": draw(st.sampled_from([0.0, 0.0, 0.1, 1.0])),
     }
-    weight = rng.random(classes) + 0.1 if draw(st.booleans()) else None
+    weight = np.asarray(rng.random(classes) + 0.1) if draw(st.booleans()) else None
     tensor = None if weight is None else torch.from_numpy(weight)
     return Example(
         nn.CrossEntropyLoss(weight, **options),

@@ -42,8 +42,12 @@ class Recorded(nn.Module):
 
     def backward(self, *grad_outputs: Any) -> Any:
         leaves, outputs = self.saved
+        for tensor in (*leaves, *(tensor for _, tensor in self.tensors())):
+            tensor.grad = None
         for y, grad in zip(outputs, grad_outputs, strict=True):
-            y.backward(np.asarray(grad), retain_graph=len(outputs) > 1)
+            y.backward(
+                np.asarray(grad), retain_graph=True
+            )  # as a hand-written layer, which may be asked again
         for name, tensor in self.tensors():
             if tensor.grad is not None:
                 vars(self)[name].accumulate(tensor.grad)

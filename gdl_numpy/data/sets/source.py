@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from gdl_numpy.data.dataset import Dataset, ReviewDataset, SentenceDataset, TextDataset
 from gdl_numpy.data.sets.state import DataError
+from gdl_numpy.files import at_home
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,7 +27,7 @@ def data_root(data_dir: str | Path | None = None) -> Path:
     """Returns the folder of all data sets: `data_dir`, else `$GDL_DATA`, else the user's cache folder."""
     chosen = data_dir or os.environ.get("GDL_DATA")
     if chosen:
-        return Path(chosen).expanduser()
+        return at_home(chosen)
     import pooch
 
     return Path(pooch.os_cache("gdl-parity"))

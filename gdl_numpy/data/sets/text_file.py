@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gdl_numpy.data.dataset import TextDataset
 from gdl_numpy.data.sets.state import DataError
+from gdl_numpy.files import at_home
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # With less, one of the parts of 5 % would be empty.
 SHORTEST = 20
@@ -22,7 +26,7 @@ def read_text_file(path: str | Path) -> TextDataset:
     Raises:
         DataError: there is no such file, it cannot be read, is empty or nearly so, or is no text in UTF-8.
     """
-    path = Path(path).expanduser()
+    path = at_home(path)
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError as error:
