@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
+MARK = "gdl-parity"  # in pictures that are written here,
+MARKED_BY = {".png": "Software", ".svg": "Creator", ".pdf": "Creator"}  # under what their formats provide
+ABANDONED = 3600.0  # seconds after which a temporary file has nobody any more who writes to it
+
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
@@ -27,7 +31,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
     An exception (or a full disk) inside the block leaves what was at `path` untouched, and no temporary file.
     The temporary name keeps the suffix, since many writers choose their format by it. Missing folders are
-    made.
+    made, and temporary files of the same name that killed processes left long ago removed.
 
     Raises:
         OSError: the folder cannot be made or written to, or the disk is full; it names `path`.
@@ -37,6 +41,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:  # so it calls a file where the folder should be
         raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path)) from error
+    with suppress(OSError):
+        remove_leftovers(path, ABANDONED)
     temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
     try:
         yield temporary
@@ -49,14 +55,24 @@ def replacing(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def save_figure(figure: Figure, path: str | Path) -> None:
+def save_figure(figure: Figure, path: str | Path, *, replace: bool = False) -> None:
     """Writes a figure in the format that the suffix says; what was at `path` stays until it is whole.
+
+    Args:
+        figure: of matplotlib.
+        path: the file.
+        replace: whatever is there; without it, only a picture that was written here, which carries a mark.
 
     Raises:
         OSError: the folder cannot be made or written to.
+        ValueError: a file is there that is no such picture.
     """
+    path = Path(path)
+    if path.exists() and not replace and MARK.encode() not in path.read_bytes():
+        raise ValueError("what is there is no picture of this program: move it, or choose another place")
+    key = MARKED_BY.get(path.suffix.lower())
     with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=150)
+        figure.savefig(temporary, dpi=150, metadata={key: MARK} if key else None)
 
 
 def remove_leftovers(path: str | Path, quiet: float = 0) -> None:

@@ -93,7 +93,7 @@ class History:
         all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
         for (metric, scale), axes in zip(panels.items(), all_axes, strict=True):
             self._plot_metric(metric, scale, axes)
-        save_figure(figure, path)
+        save_figure(figure, path, replace=True)  # of a run, whose folder holds nobody else's files
 
     def _plot_metric(self, metric: str, scale: str, axes: Axes) -> None:
         from matplotlib.ticker import LogFormatter

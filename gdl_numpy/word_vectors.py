@@ -241,13 +241,29 @@ def norms(vectors: Any) -> Any:
 
 
 def word_sentiment(model: SentimentClassifier) -> Float[np.ndarray, " words"]:
-    """Returns how much each word alone adds to the logit of an empty review: above 0, it speaks for it."""
+    """Returns how much each word alone adds to the logit of an empty review: above 0, it speaks for it.
+
+    Raises:
+        ValueError: the weights are so large that logits are infinite, or no numbers.
+    """
     ids = np.arange(model.hparams["vocab_size"])
-    offsets = np.append(ids, len(ids))  # the last review is empty
-    with evaluating(model):
-        logits: np.ndarray = model(ids, offsets)
+    logits = finite_logits(model, ids, np.append(ids, len(ids)))  # the last review is empty
     added: np.ndarray = logits[:-1] - logits[-1]
     return added
+
+
+def finite_logits(
+    model: SentimentClassifier, ids: Int64[np.ndarray, " words"], offsets: Int64[np.ndarray, " reviews"]
+) -> Float[np.ndarray, " reviews"]:
+    """The logits of reviews. Raises ValueError where they are infinite, or no numbers."""
+    with evaluating(model), np.errstate(over="ignore", invalid="ignore"):
+        logits: np.ndarray = model(ids, offsets)
+    if not np.isfinite(logits).all():
+        raise ValueError(
+            f"{type(model).__name__}: its weights make logits of inf or nan: "
+            "train with a smaller learning rate"
+        )
+    return logits
 
 
 def log_odds(

@@ -29,6 +29,7 @@ from typing import Any, NoReturn
 
 import pytorch_lightning as pl
 import rich
+from lightning_fabric.plugins import TorchCheckpointIO
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
@@ -39,7 +40,7 @@ from gdl_numpy.interrupts import CTRL_C, as_exceptions
 from gdl_numpy.lookup import lookup
 from gdl_numpy.messages import as_line
 from gdl_numpy.tables import fit_tables
-from gdl_torch.checkpoint import model_class_in, path_of, read_checkpoint
+from gdl_torch.checkpoint import model_class_in, read_checkpoint
 from gdl_torch.checkpoint_io import ReplacingCheckpointIO
 from gdl_torch.data import DATA_MODULES
 from gdl_torch.interrupts import plain_ctrl_c
@@ -129,7 +130,6 @@ class CLI(LightningCLI):
                 "max_epochs": 10,
                 "log_every_n_steps": 10,
                 "callbacks": [PredictionsFile()],
-                "plugins": [{"class_path": path_of(ReplacingCheckpointIO)}],
             },
             load_from_checkpoint_support=False,
             args=args,
@@ -192,6 +192,9 @@ class CLI(LightningCLI):
             given if isinstance(given, list) else [given]
         ):  # Lightning's choice
             trainer.callbacks[trainer.callbacks.index(bar)] = FittingProgressBar()  # type: ignore[attr-defined]
+        strategy: Any = trainer.strategy
+        if type(strategy.checkpoint_io) is TorchCheckpointIO:  # and none that the user has chosen
+            strategy.checkpoint_io = ReplacingCheckpointIO()
         self.restoring = Restoring(self.config[self.config.subcommand].ckpt_path)
         trainer.callbacks.insert(0, self.restoring)  # type: ignore[attr-defined]
         return trainer

@@ -68,7 +68,14 @@ def by_the_command_line(folder: Path) -> list[str]:
     return ["epoch=0-step=21.ckpt"]
 
 
-@pytest.mark.parametrize("run", [by_hand, by_the_command_line])
+def with_plugins_of_the_users(folder: Path) -> list[str]:
+    line = "fit --model MLP --data DigitsDataModule --trainer.max_epochs 1 --trainer.accelerator cpu"
+    plugin = "--trainer.plugins", "pytorch_lightning.plugins.environments.LightningEnvironment"
+    gdl_torch(folder, *line.split(), *plugin, *QUIET)
+    return ["epoch=0-step=21.ckpt"]
+
+
+@pytest.mark.parametrize("run", [by_hand, by_the_command_line, with_plugins_of_the_users])
 def test_every_checkpoint_is_renamed_within_its_folder(
     run: Callable[[Path], list[str]], renames: list[tuple[Path, Path]], tmp_path: Path
 ) -> None:

@@ -281,3 +281,12 @@ def test_other_questions_are_refused(text: str, message: str, tmp_path: Path) ->
     (tmp_path / "q.txt").write_text(text)
     with pytest.raises(ValueError, match=message):
         read_questions(tmp_path / "q.txt")
+
+
+def test_weights_that_make_no_numbers_are_one_line() -> None:
+    """Of a training that went wrong: products beyond float32, without a warning."""
+    model = SentimentClassifier(5, 3, activation="relu", rng=0)
+    model.embedding.weight.data[...] = 1e30
+    model.classifier.weight.data[...] = 1e30
+    with pytest.raises(ValueError, match="make logits of inf or nan: train with a smaller learning rate"):
+        word_sentiment(model)

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from gdl_numpy.checkpoint import save_model
 from gdl_numpy.data import Vocabulary, load
-from gdl_numpy.files import check_file, check_folder, check_json, naming, write_json
+from gdl_numpy.files import check_file, check_folder, check_json, naming, save_figure, write_json
 from gdl_numpy.models import ContrastiveEncoder, LSTMLanguageModel
 
 if TYPE_CHECKING:
@@ -257,3 +257,32 @@ def test_json_takes_the_place_of_json_only(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=r"report\.json is there, and is no JSON"):
             check_json(path)
         assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
+def test_a_picture_takes_the_place_of_ours_only(suffix: str, tmp_path: Path) -> None:
+    """A user's picture may be called as one of ours."""
+    path, figure = tmp_path / f"words{suffix}", Figure()
+    save_figure(figure, path)
+    figure.suptitle("again")
+    save_figure(figure, path)
+    path.write_bytes(b"a photograph")
+    with (
+        pytest.raises(ValueError, match=r"cannot write .*words\..* is no picture of this program"),
+        naming(path),
+    ):
+        save_figure(figure, path)
+    assert path.read_bytes() == b"a photograph"
+    save_figure(figure, path, replace=True)
+    assert path.read_bytes() != b"a photograph"
+
+
+def test_what_a_killed_process_left_goes_with_the_next_write(tmp_path: Path) -> None:
+    """If nobody has written to it for an hour, nobody will."""
+    old, new, other = (tmp_path / f".{name}.json" for name in ("a-0123abcd", "a-4567abcd", "b-0123abcd"))
+    for path in (old, new, other):
+        path.write_text("{")
+    for path in (old, other):
+        os.utime(path, (0, 0))
+    write_json(tmp_path / "a.json", {})
+    assert sorted(path.name for path in tmp_path.iterdir()) == [new.name, other.name, "a.json"]

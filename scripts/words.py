@@ -46,7 +46,7 @@ from gdl_numpy.nn import Sigmoid
 from gdl_numpy.tables import print_table
 from gdl_numpy.tasks import BinaryClassification
 from gdl_numpy.word_picture import draw_words, most_telling
-from gdl_numpy.word_vectors import WordVectors, log_odds, most_alike, word_sentiment
+from gdl_numpy.word_vectors import WordVectors, finite_logits, log_odds, most_alike, word_sentiment
 
 if TYPE_CHECKING:
     from gdl_numpy.data import Vocabulary
@@ -240,7 +240,7 @@ def predict(
     documents = context.obj.read(text)
     alone = documents.distinct()
     ids = alone.ids if distinct else documents.ids
-    logit = float(model(ids, np.zeros(1, np.int64))[0])
+    logit = float(finite_logits(model, ids, np.zeros(1, np.int64))[0])
     likely = float(Sigmoid()(np.array([abs(logit)]))[0])
     typer.echo(f"{SENTIMENTS[logit > 0]}, {likely:.1%} (logit {logit:+.2f})")
     added = word_sentiment(model)[alone.ids]
