@@ -415,3 +415,27 @@ def test_a_mistake_in_weighed_bags(tensor: str, old: str, new: str) -> None:
     report = check(layer, twin, inputs)
     assert report.first_disagreement is not None
     assert report.first_disagreement.tensor.startswith(tensor)
+
+
+@pytest.mark.usefixtures("unchecked_types")
+@pytest.mark.parametrize(
+    ("tensor", "function", "old", "new"),
+    [
+        ("output", "_answers", "smoothing / classes", "smoothing"),
+        ("output", "_answers", "1 - smoothing", "1"),
+        ("output", "_answers", "q *= self.weight.astype(q.dtype)", "pass"),
+        ("output", "forward", "self.weight[chosen[1]] * counted", "counted"),
+        ("grad_input", "backward", "grad *= q.sum(axis=1, keepdims=True)", "pass"),
+        ("grad_input", "backward", "grad -= q", "grad += q"),
+    ],
+)
+def test_a_mistake_in_weights_or_smoothing(tensor: str, function: str, old: str, new: str) -> None:
+    weight, options = np.array([0.5, 1.0, 2.0, 3.0]), {"label_smoothing": 0.2}
+    layer = nn.CrossEntropyLoss(weight, **options)  # type: ignore[arg-type]
+    twin = torch.nn.CrossEntropyLoss(torch.from_numpy(weight), **options)  # type: ignore[arg-type]
+    given = np.random.default_rng(0).standard_normal((6, 4)), np.array([0, 1, -100, 3, 2, -100])
+    assert check(layer, twin, *given).ok
+    plant(layer, Plant("answers", "CrossEntropyLoss", function, old, new))
+    report = check(layer, twin, *given)
+    assert report.first_disagreement is not None
+    assert report.first_disagreement.tensor == tensor
