@@ -235,8 +235,8 @@ def milliseconds(steps: Mapping[str, Callable[[], None]], bar: Any) -> dict[str,
 def worst(report: ParityReport, side: str | None = None) -> dict[str, Comparison]:
     """What each kind of error comes to: its first disagreement, else the error that is largest for its bound.
 
-    Every comparison counts in some kind. Where all agree, "output" is that of the last layer, and "training"
-    the parameters after the last step.
+    Every comparison counts in some kind. Where all agree, "output" is that of the model, and "training" the
+    parameters after the last step; of plain runs, not of those in eval mode and others.
 
     Args:
         report: of one device.
@@ -248,13 +248,12 @@ def worst(report: ParityReport, side: str | None = None) -> dict[str, Comparison
             groups[kind(comparison)].append(comparison)
     found = {}
     for name, group in groups.items():
-        if not group:
-            continue
-        shown = group
+        shown = [c for c in group if not c.run and not (name == "training" and "of the model" in c.tensor)]
         if name in ("output", "training"):
-            shown = [c for c in group if c.layer == group[-1].layer and c.tensor != "loss"]
+            shown = [c for c in shown if c.layer == shown[-1].layer and c.tensor != "loss"]
         disagreement = next((c for c in group if not c.ok), None)
-        found[name] = disagreement or max(shown, key=lambda c: c.ratio)
+        if disagreement or shown:
+            found[name] = disagreement or max(shown, key=lambda c: c.ratio)
     return found
 
 

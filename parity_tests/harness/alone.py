@@ -83,7 +83,7 @@ class Alone:
                 # There nothing hides behind a bound that is only an estimate.
                 torch = self.torch(DOUBLE, "cpu", masks)
                 for c in compare_all(self.shown, "torch", truth, torch, self.bound(DOUBLE), DOUBLE):
-                    yield replace(c, tensor=f"{c.tensor} in float64")
+                    yield replace(c, run="in float64")
         yield from self.gradients_add_up(truth, bound)
         if kept is None:
             yield from self.half_of_the_batch()
@@ -130,10 +130,11 @@ class Alone:
             times = 2 if after == "a second backward" else 3
             for name, once in truth.grad_params.items():
                 if name in bound.grad_params:
-                    where = self.shown, f"grad {name} after {after}", "numpy"
-                    found = parameters[name].grad
-                    got = None if found is None else dense(found)
-                    yield compare(where, times * once, got, times * bound.grad_params[name], DOUBLE)
+                    where = self.shown, f"grad {name}", "numpy"
+                    grad = parameters[name].grad
+                    got = None if grad is None else dense(grad)
+                    found = compare(where, times * once, got, times * bound.grad_params[name], DOUBLE)
+                    yield replace(found, run=f"after {after}")
 
     def half_of_the_batch(self) -> Iterator[Comparison]:
         """What a layer gives of fewer examples, after it had more: of arrays that all begin with a batch."""
@@ -156,19 +157,19 @@ class Alone:
             return  # the first dimension is no batch: torch does not take half of it either
         layer = copy.deepcopy(self.layer).astype(DOUBLE).requires_input_grad_()
         run_numpy(layer, self.inputs, self.targets, lambda _: self.probe)
-        tensor = "output of half the batch"
+        tensor = "output"
         try:
             with np.errstate(all="ignore"):
                 layer(*copied((*inputs, *targets)))
-                tensor = "grad_input of half the batch"
+                tensor = "grad_input"
                 truth = run_numpy(layer, inputs, targets, ones)
         except (RuntimeError, ValueError, IndexError) as error:
             fault = f"refused, and torch takes it: {error}"
-            yield Comparison(self.shown, tensor, "numpy", fault=fault)
+            yield Comparison(self.shown, tensor, "numpy", fault=fault, run="of half the batch")
             return
         bound = error_bound(engine, inputs, targets, probe, comparison_roundoff(DOUBLE))
         for found in compare_all(self.shown, "torch", truth, torch, bound, DOUBLE):
-            yield replace(found, tensor=f"{found.tensor} of half the batch")
+            yield replace(found, run="of half the batch")
 
 
 def compare_all(

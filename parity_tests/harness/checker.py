@@ -253,15 +253,15 @@ class Checker:
             batches = [(inputs, targets)]
             other = Checker(model, torch_model, batches, self.dtype, self.device, self.spec, self.rng)
             for c in other.comparisons(0, None):
-                yield replace(c, tensor=f"{c.tensor} in eval mode")
+                yield replace(c, run=f"{c.run} in eval mode".lstrip())
             return
         clone = twin(torch_model, model, self.dtype, self.device)
         inputs, targets, probe = (as_dtype(a, self.dtype) for a in (inputs, targets, probe))
         result = run_torch(clone, inputs, targets, lambda _: list(probe), self.device)
         moved = [side.trace[self.root].outputs for side in self.disturbed]
         allowed = self.movement(call.outputs, moved) if moved else self.bounds[self.root].outputs
-        where = "", "output in eval mode", "torch"
-        yield from compare_lists(where, call.outputs, result.outputs, allowed, self.dtype)
+        found = compare_lists(("", "output", "torch"), call.outputs, result.outputs, allowed, self.dtype)
+        yield from (replace(c, run="in eval mode") for c in found)
 
     def calls_differ(self) -> Iterator[Comparison]:
         """A fault for each layer that the sides call a different number of times; not at all is no fault.

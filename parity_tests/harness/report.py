@@ -26,6 +26,7 @@ class Comparison:
         side: "numpy" or "torch".
         index, expected, actual, error, bound: of the worst element, whose error is largest for its bound.
         scale: the largest value that is expected of any element.
+        run: which run of the layer or model this is about, where it is not the plain one: "in eval mode".
         fault: what is wrong where it is not a matter of size (a shape, a dtype, a missing gradient), else "".
     """
 
@@ -39,6 +40,7 @@ class Comparison:
     bound: float = 0.0
     fault: str = ""
     scale: float = 0.0
+    run: str = ""
 
     @property
     def ratio(self) -> float:
@@ -57,7 +59,7 @@ class Comparison:
         return self.bound > LOOSE * self.scale > 0
 
     def __str__(self) -> str:
-        where = f"{self.layer or 'module'}: {self.side} {self.tensor}"
+        where = f"{self.layer or 'module'}: {self.side} {self.tensor} {self.run}".rstrip()
         if self.fault:
             return f"{where}: {self.fault}"
         return (
@@ -85,11 +87,16 @@ class ParityReport:
         return next((c for c in self.comparisons if not c.ok), None)
 
     def worst(self, prefix: str = "", tensors: Iterable[str] | None = None) -> Comparison | None:
-        """The comparison with the largest ratio, of layers that start with `prefix`, of named tensors."""
+        """The comparison with the largest ratio, of layers that start with `prefix`, of named tensors.
+
+        Of plain runs: in others are other numbers, some in another dtype.
+        """
         chosen = [
             c
             for c in self.comparisons
-            if c.layer.startswith(prefix) and (tensors is None or c.tensor.split()[0] in tensors)
+            if not c.run
+            and c.layer.startswith(prefix)
+            and (tensors is None or c.tensor.split()[0] in tensors)
         ]
         return max(chosen, key=lambda c: c.ratio, default=None)
 
