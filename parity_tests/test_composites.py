@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from gdl_numpy import nn
-from parity_tests.harness import ParityReport, check
+from parity_tests.harness import check
+from parity_tests.support.reports import batch, fails
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,15 +23,6 @@ def sequential() -> torch.nn.Sequential:
 def layers() -> list[nn.Module]:
     rng = np.random.default_rng(0)
     return [nn.Linear(4, 5, rng=rng), nn.Tanh(), nn.Linear(5, 3, rng=rng)]
-
-
-def batch(*shape: int) -> np.ndarray:
-    return np.random.default_rng(1).standard_normal(shape or (6, 4))
-
-
-def fails(report: ParityReport, words: str) -> None:
-    assert report.first_disagreement is not None, f"expected a disagreement: {words}"
-    assert words in str(report.first_disagreement)
 
 
 # What a module does with what its layers give

@@ -14,10 +14,7 @@ from gdl_numpy import nn
 from parity_tests.harness import check
 from parity_tests.harness.bounds import has_formula
 from parity_tests.harness.rounding import gamma, probable_gamma, unit_roundoff
-
-
-def batch(*shape: int) -> np.ndarray:
-    return np.random.default_rng(1).standard_normal(shape)
+from parity_tests.support.reports import batch
 
 
 class ScaledEmbedding(nn.Embedding):

@@ -26,9 +26,6 @@ from parity_tests.support.images import DoubleBatches
 if TYPE_CHECKING:
     from pathlib import Path
 
-UNLIKE = {"Embedding", "EmbeddingBag"}  # classes of which torch's later arguments come by name alone here
-
-
 # Arguments
 
 

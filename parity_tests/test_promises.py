@@ -9,16 +9,8 @@ import pytest
 import torch
 
 from gdl_numpy import nn
-from parity_tests.harness import ParityReport, check
-
-
-def batch(*shape: int) -> np.ndarray:
-    return np.random.default_rng(1).standard_normal(shape)
-
-
-def fails(report: ParityReport, words: str) -> None:
-    assert report.first_disagreement is not None, f"expected a disagreement: {words}"
-    assert words in str(report.first_disagreement)
+from parity_tests.harness import check
+from parity_tests.support.reports import batch, fails
 
 
 def test_a_backward_that_replaces_gradients() -> None:

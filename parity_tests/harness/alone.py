@@ -122,12 +122,10 @@ class Alone:
         layer = copy.deepcopy(self.layer).astype(DOUBLE).requires_input_grad_()
         parameters = dict(layer.named_parameters())
         layer.zero_grad()
-        for after, forwards, backwards in (("a second backward", 1, 2), ("a second pass", 1, 1)):
-            for _ in range(forwards):
-                output = layer(*copied((*self.inputs, *self.targets)))
+        for after, backwards, times in (("a second backward", 2, 2), ("a second pass", 1, 3)):
+            output = layer(*copied((*self.inputs, *self.targets)))
             for _ in range(backwards):
                 take_back(layer, output, self.probe)
-            times = 2 if after == "a second backward" else 3
             for name, once in truth.grad_params.items():
                 if name in bound.grad_params:
                     where = self.shown, f"grad {name}", "numpy"

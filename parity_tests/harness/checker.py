@@ -30,7 +30,8 @@ from parity_tests.harness.evaluate import (
 from parity_tests.harness.report import Comparison, compare, compare_lists, distance
 from parity_tests.harness.rounding import comparison_roundoff, last_rounding
 from parity_tests.harness.side import Disturbance, NumpySide, OptimizerSpec, TorchSide
-from parity_tests.harness.trace import Call, Trace, is_leaf, layers_of
+from parity_tests.harness.trace import Call, Trace
+from parity_tests.harness.watch import is_leaf, layers_of, names_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -57,11 +58,11 @@ class Checker:
         self.original = copy.deepcopy(numpy_module).astype(dtype)
         look_up_(self.original)
         self.layers = layers_of(self.original)
-        self.names = all_names(self.original)
+        self.names = names_of(self.original)
         self.torch_module = torch_module
         theirs = self.twins()
-        self.trained = {name for name, p in torch_module.named_parameters() if p.requires_grad}
         frozen = {name for name, p in torch_module.named_parameters() if not p.requires_grad}
+        self.frozen = frozen
         self.truth = NumpySide(self.original, np.float64, spec, frozen)
         self.torch_side = TorchSide(torch_module, self.original, dtype, device, spec, theirs)
         self.numpy_side = None if dtype == np.float64 else NumpySide(self.original, dtype, spec, frozen)
@@ -230,7 +231,7 @@ class Checker:
             where = ("", "grad_input of the model", side)
             yield from compare_lists(where, truth.grad_inputs, result.grad_inputs, allowed, self.dtype)
             for key, expected in truth.grad_params.items():
-                if key not in self.trained:
+                if key in self.frozen:
                     continue
                 (bound,) = self.movement([expected], [[m.grad_params[key]] for m in moved])
                 where = (
@@ -332,12 +333,3 @@ class Checker:
             for name, parameters in sides.items():
                 where = (f"step {step}", self.shown(key), name)
                 yield compare(where, expected, parameters[key], allowed, self.dtype)
-
-
-def all_names(module: Module) -> dict[str, list[str]]:
-    """Under the first name of each module in one, all of its names."""
-    firsts: dict[int, str] = {}
-    names: dict[str, list[str]] = {}
-    for name, layer in module.named_modules():
-        names.setdefault(firsts.setdefault(id(layer), name), []).append(name)
-    return names

@@ -14,6 +14,7 @@ from torch import nn
 from gdl_numpy import optim
 from gdl_numpy.nn import Module
 from gdl_numpy.tasks import as_arguments
+from parity_tests.harness.disturber import Disturber
 from parity_tests.harness.evaluate import (
     Evaluation,
     GradOutputs,
@@ -26,7 +27,7 @@ from parity_tests.harness.evaluate import (
     twin,
 )
 from parity_tests.harness.rounding import gamma
-from parity_tests.harness.trace import Disturber, Recorder, Trace, record_torch
+from parity_tests.harness.trace import Recorder, Trace, record_torch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence, Set

@@ -1,9 +1,7 @@
-"""Watching, and disturbing, a model call by call while it runs."""
+"""What every call in a run of a model got and gave, on either side."""
 
 from __future__ import annotations
 
-import inspect
-from collections import Counter, defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,24 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import nn
 
-from gdl_numpy.nn import Dropout, Module, Parameter
+from gdl_numpy.nn import Dropout, Module
 from gdl_numpy.tasks import as_arguments
-from parity_tests.harness.evaluate import (
-    Arrays,
-    Evaluation,
-    copied,
-    dense,
-    flatten,
-    is_floating,
-    to_numpy,
-    unflatten,
-)
-from parity_tests.harness.rounding import probable_gamma
+from parity_tests.harness.evaluate import Arrays, copied, flatten, is_floating, to_numpy
+from parity_tests.harness.watch import Numbering, Watch, is_leaf, own_parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-
-    from parity_tests.harness.disturbance import Signs
+    from collections.abc import Callable, Iterator, Sequence
 
 
 @dataclass
@@ -58,41 +45,7 @@ class Call:
     computes: bool = False
 
 
-Trace = dict[str, Call]  # by what `Numbering` calls them, in the order in which they returned
-
-
-def layers_of(module: Module) -> dict[str, Module]:
-    """Every module in one, itself included, by dotted name; one that has several names, by the first."""
-    named: dict[str, Module] = {}
-    seen: set[int] = set()
-    for name, layer in module.named_modules():
-        if id(layer) not in seen:
-            seen.add(id(layer))
-            named[name] = layer
-    return named
-
-
-def is_leaf(module: Module) -> bool:
-    """Whether there are no layers inside."""
-    return next(module.named_children(), None) is None
-
-
-class Numbering:
-    """The calls of each module in one run: "encoder", then "encoder (call 2)", and so on."""
-
-    def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
-        self.waiting: defaultdict[str, list[str]] = defaultdict(list)  # for backward, the last one first
-
-    def call(self, name: str) -> str:
-        self.counts[name] += 1
-        key = name if self.counts[name] == 1 else f"{name} (call {self.counts[name]})"
-        self.waiting[name].append(key)
-        return key
-
-    def take_back(self, name: str) -> str:
-        """Which call a backward pass belongs to."""
-        return self.waiting[name].pop() if self.waiting[name] else name
+Trace = dict[str, Call]  # by what `Watch` calls them, in the order in which they returned
 
 
 @dataclass
@@ -119,7 +72,7 @@ class Running:
         return any(isinstance(a, np.ndarray) and np.may_share_memory(a, value) for a in self.sources)
 
 
-class Recorder:
+class Recorder(Watch):
     """Keeps each call of each module in the latest run of a model.
 
     Attributes:
@@ -127,21 +80,17 @@ class Recorder:
     """
 
     def __init__(self, module: Module) -> None:
+        super().__init__(module)
         self.trace: Trace = {}
-        self.numbering = Numbering()
         self.running: list[Running] = []  # the innermost last
-        for name, layer in layers_of(module).items():
-            vars(layer)["forward"] = partial(self.forward, name, layer, layer.forward)
-            vars(layer)["backward"] = partial(self.backward, name, layer, layer.backward)
 
-    def forward(
-        self, name: str, layer: Module, original: Callable[..., Any], *inputs: Any, **named: Any
+    def begin(self) -> None:
+        super().begin()
+        self.trace.clear()
+
+    def called(
+        self, key: str, name: str, layer: Module, original: Callable[..., Any], inputs: tuple[Any, ...]
     ) -> Any:
-        if not name:
-            self.trace.clear()
-            self.numbering = Numbering()
-        key = self.numbering.call(name)
-        inputs = positional(original, inputs, named)
         call = Call(name, copied(inputs) if is_leaf(layer) else inputs)
         output = self.watched(call, layer, original, inputs)
         call.output, call.outputs = output, [np.array(leaf) for leaf in flatten(output)]
@@ -150,8 +99,10 @@ class Recorder:
         self.trace[key] = call
         return output
 
-    def backward(self, name: str, layer: Module, original: Callable[..., Any], *grad_outputs: Any) -> Any:
-        call = self.trace[self.numbering.take_back(name)]
+    def back(
+        self, key: str, layer: Module, original: Callable[..., Any], grad_outputs: tuple[Any, ...]
+    ) -> Any:
+        call = self.trace[key]
         several = isinstance(call.output, tuple)
         given = zeros_for_none(call.output if several else (call.output,), grad_outputs)
         call.grad_outputs = [np.array(leaf) for leaf in given]
@@ -183,20 +134,6 @@ class Recorder:
         return result
 
 
-def own_parameters(module: Module) -> list[Parameter]:
-    """Those that stand beside a module's layers."""
-    return [value for value in vars(module).values() if isinstance(value, Parameter)]
-
-
-def positional(function: Callable[..., Any], given: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
-    """All arguments in their places."""
-    if not named:
-        return given
-    bound = inspect.signature(function).bind(*given, **named)
-    bound.apply_defaults()
-    return bound.args
-
-
 def zeros_for_none(outputs: Any, grads: Any) -> Arrays:
     """The leaves of `grads`; zeros where None, or nothing at all, stands for those of some outputs."""
     if grads is None:
@@ -205,100 +142,6 @@ def zeros_for_none(outputs: Any, grads: Any) -> Arrays:
         return flatten(grads)
     padded = [*grads, *[None] * (len(outputs) - len(grads))]
     return [leaf for pair in zip(outputs, padded, strict=True) for leaf in zeros_for_none(*pair)]
-
-
-class Disturber:
-    """Throws a model off as rounding would: from now on, all that is computed in it is off, up or down.
-
-    What a layer gives, forward and backward, is off by its bound. Where a module computes something itself
-    from what its layers give, every number that goes in, each of its own parameters, and what comes out is
-    off by the relative error of a sum as long as the largest of these arrays: an evaluation that is stable
-    gives nearly the right answer to nearly the right question (Higham, §1.5).
-
-    Args:
-        module: what is disturbed.
-        bounds: of each call of a layer, by its name; looked up at each call, so that it can be brought up to
-            date between steps.
-        computing: the names of the calls of modules that compute something themselves.
-        u: unit roundoff.
-        signs: those of the errors.
-    """
-
-    def __init__(
-        self, module: Module, bounds: Mapping[str, Evaluation], computing: set[str], u: float, signs: Signs
-    ) -> None:
-        self.bounds, self.computing, self.u, self.signs = bounds, computing, u, signs
-        self.numbering = Numbering()
-        self.running: list[str] = []
-        for name, layer in layers_of(module).items():
-            vars(layer)["forward"] = partial(self.forward, name, layer, layer.forward)
-            vars(layer)["backward"] = partial(self.backward, name, layer, layer.backward)
-
-    def forward(
-        self, name: str, layer: Module, original: Callable[..., Any], *inputs: Any, **named: Any
-    ) -> Any:
-        if not name:
-            self.numbering = Numbering()
-        key = self.numbering.call(name)
-        inputs = positional(original, inputs, named)
-        if is_leaf(layer):
-            return self.passed_on(self.moved(original(*inputs), self.bounds[key].outputs))
-        return self.passed_on(self.inside(key, layer, original, inputs))
-
-    def backward(self, name: str, layer: Module, original: Callable[..., Any], *grad_outputs: Any) -> Any:
-        key = self.numbering.take_back(name)
-        if not is_leaf(layer):
-            return self.passed_on(self.inside(key, layer, original, grad_outputs))
-        before = [None if p.grad is None else dense(p.grad) for p in layer.parameters()]
-        layer.zero_grad()
-        grad_inputs = self.moved(original(*grad_outputs), self.bounds[key].grad_inputs)
-        for (name, parameter), earlier in zip(layer.named_parameters(), before, strict=True):
-            if parameter.grad is not None:
-                grad = dense(parameter.grad)
-                bound = self.bounds[key].grad_params.get(name, 0.0)  # torch gives a frozen one no gradient
-                parameter.grad = grad + bound * self.signs(grad)
-            if earlier is not None:
-                parameter.accumulate(earlier)
-        return self.passed_on(grad_inputs)
-
-    def inside(self, key: str, layer: Module, original: Callable[..., Any], arguments: Any) -> Any:
-        """What a module with layers inside gives."""
-        computes = key in self.computing
-        parameters = own_parameters(layer) if computes else []
-        exact, earlier = [p.data for p in parameters], [p.grad for p in parameters]
-        for parameter in parameters:
-            parameter.data, parameter.grad = self.off(parameter.data), None
-        self.running.append(key)
-        try:
-            result = original(*(self.off(arguments) if computes else arguments))
-        finally:
-            self.running.pop()
-            for parameter, data in zip(parameters, exact, strict=True):
-                parameter.data = data
-        for parameter, grad in zip(parameters, earlier, strict=True):
-            parameter.grad = None if parameter.grad is None else self.off(dense(parameter.grad))
-            if grad is not None:
-                parameter.accumulate(grad)
-        return self.off(result) if computes else result
-
-    def passed_on(self, values: Any) -> Any:
-        """What a module's parent gets of it, which may compute with it."""
-        return self.off(values) if self.running and self.running[-1] in self.computing else values
-
-    def moved(self, values: Any, by: Arrays) -> Any:
-        """Each of `values` off by its bound; gradients that nobody asked for have none."""
-        leaves = flatten(values)
-        disturbed = [v + b * self.signs(v) for v, b in zip(leaves, by, strict=False)]
-        return unflatten(values, iter(disturbed + leaves[len(disturbed) :]))
-
-    def off(self, values: Any) -> Any:
-        """Floating numbers, each off relatively to itself."""
-        leaves = flatten(values)
-        relative = probable_gamma(max((np.size(leaf) for leaf in leaves), default=1), self.u)
-        return unflatten(
-            values,
-            iter([v * (1 + relative * self.signs(v)) if is_floating(np.asarray(v)) else v for v in leaves]),
-        )
 
 
 @contextmanager
