@@ -140,6 +140,14 @@ def run(app: typer.Typer, script: str, arguments: list[str]) -> int:
         return CTRL_C
     except Terminated as end:
         return end.code
+    except (
+        RuntimeError
+    ) as error:  # which, before Python 3.12, all becomes that is raised while a class is made
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            return CTRL_C
+        if isinstance(error.__cause__, Terminated):
+            return error.__cause__.code
+        raise
     except SystemExit as end:
         if not isinstance(end.__context__, BrokenPipeError):  # which click makes an exit code of
             raise

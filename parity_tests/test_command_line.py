@@ -14,6 +14,7 @@ import pytest
 import typer
 
 from gdl_numpy.command_line import PlainConsole, make_console, run, say
+from gdl_numpy.interrupts import Terminated
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -152,3 +153,19 @@ def test_what_nobody_reads_costs_no_file(tmp_path: Path) -> None:
     """
     run_unread(program, str(tmp_path / "found.json"))
     assert (tmp_path / "found.json").read_text() == "whole"
+
+
+@pytest.mark.parametrize(("end", "code"), [(KeyboardInterrupt(), 130), (Terminated(143), 143)])
+def test_an_end_while_a_class_is_made_is_an_end(end: BaseException, code: int) -> None:
+    """Libraries are imported at work, too; Python 3.11 wraps what is raised while they make their classes."""
+    app = typer.Typer()
+
+    class Attribute:
+        def __set_name__(self, owner: type, name: str) -> None:
+            raise end
+
+    @app.command()
+    def command() -> None:
+        type("Made", (), {"attribute": Attribute()})
+
+    assert run(app, "script.py", []) == code

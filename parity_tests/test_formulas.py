@@ -81,8 +81,6 @@ def test_a_cosine_layer_is_no_linear_one(dtype: str) -> None:
         torch.nn.LSTM(3, 4, bidirectional=True),
         torch.nn.LSTM(3, 4, proj_size=2),
         torch.nn.RNN(3, 4, 2, dropout=0.5),
-        torch.nn.CrossEntropyLoss(label_smoothing=0.1),
-        torch.nn.CrossEntropyLoss(torch.ones(3)),
         torch.nn.BCEWithLogitsLoss(pos_weight=torch.ones(1)),
         torch.nn.TripletMarginLoss(p=3),
         torch.nn.Softmax(),

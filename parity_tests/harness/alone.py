@@ -149,10 +149,14 @@ class Alone:
             return probe
 
         engine = twin(self.torch_layer, self.layer, DOUBLE, "cpu")
+        whole = run_torch(engine, self.inputs, self.targets, lambda _: self.probe)
         try:
             torch = run_torch(engine, inputs, targets, ones)
         except (RuntimeError, ValueError, IndexError):
             return  # the first dimension is no batch: torch does not take half of it either
+        pairs = zip(torch.outputs, whole.outputs, strict=True)
+        if not all(y.shape == (w[:half].shape if w.ndim else ()) for y, w in pairs):
+            return  # nor does torch give half of what it gives of all
         layer = copy.deepcopy(self.layer).astype(DOUBLE).requires_input_grad_()
         run_numpy(layer, self.inputs, self.targets, lambda _: self.probe)
         tensor = "output"

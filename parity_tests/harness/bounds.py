@@ -43,7 +43,6 @@ KNOWN_OPTIONS: dict[type[nn.Module], dict[str, tuple[Any, ...]]] = {
     },
     nn.BCELoss: {"weight": (None,)},
     nn.BCEWithLogitsLoss: {"weight": (None,), "pos_weight": (None,)},
-    nn.CrossEntropyLoss: {"weight": (None,), "label_smoothing": (0.0,)},
     nn.TripletMarginLoss: {"p": (1, 2)},
     nn.RNN: {"bidirectional": (False,), "dropout": (0.0,), "proj_size": (0,)},
     nn.LSTM: {"bidirectional": (False,), "dropout": (0.0,), "proj_size": (0,)},
@@ -316,13 +315,13 @@ def log_softmax_error(x: np.ndarray, dim: int, u: float) -> tuple[np.ndarray, np
 
 
 def reduced(
-    layer: Any, losses: np.ndarray, errors: np.ndarray, count: int, grad: np.ndarray, u: float
+    layer: Any, losses: np.ndarray, errors: np.ndarray, count: float, grad: np.ndarray, u: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """The bound on the reduced loss, from the single losses and their errors; and |dL/dloss| of each."""
     if layer.reduction == "none":
         return errors, np.abs(grad)
     error = errors.sum() + gamma(losses.size + 2, u) * np.abs(losses).sum()
-    scale = 1 / max(count, 1) if layer.reduction == "mean" else 1.0
+    scale = 1 / (count or 1) if layer.reduction == "mean" else 1.0
     return error * scale, np.abs(grad) * scale
 
 
@@ -364,20 +363,30 @@ def bce_with_logits_loss_bound(
 def cross_entropy_loss_bound(
     layer: nn.CrossEntropyLoss, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float
 ) -> Evaluation:
-    """One entry of log softmax for each target; backward is (softmax - onehot) times the loss's gradient."""
+    """Of the answers q and log softmax: l = -Σ q log p; backward is p Σ q - q, times the loss's gradient.
+
+    Without weights and smoothing q is one 1 among zeros, exactly. Else it is rounded itself, l is a sum of
+    as many terms as there are classes, and a mean divides by a sum of weights.
+    """
     x, ids = inputs[0], targets[0]
     if is_floating(ids):  # probabilities of the classes
         return perturbation_bound(layer, inputs, targets, grads, u)
-    counted = ids != layer.ignore_index
-    index = np.expand_dims(np.where(counted, ids, 0), 1)
+    classes, counted = x.shape[1], ids != layer.ignore_index
     log_error, p_relative = log_softmax_error(x, 1, u)
     p, _ = softmax(x, 1, u)
-    losses = np.where(
-        counted, np.abs(np.take_along_axis(np.log(np.maximum(p, 1e-300)), index, 1).squeeze(1)), 0
-    )
-    errors = np.where(counted, np.take_along_axis(log_error, index, 1).squeeze(1), 0)
-    error, scale = reduced(layer, losses, errors, int(counted.sum()), grads[0], u)
-    onehot = np.zeros_like(p)
-    np.put_along_axis(onehot, index, 1, 1)
+    q, count, more = np.zeros_like(p), float(counted.sum()), np.zeros(())
+    np.put_along_axis(q, np.expand_dims(np.where(counted, ids, 0), 1), 1, 1)
+    if layer.weight is not None or layer.label_smoothing:
+        weight = np.ones(classes) if layer.weight is None else layer.weight.numpy()
+        count = float(weight[ids[counted]].sum())
+        smoothing, more = layer.label_smoothing, gamma(classes + ids.size + 8, u)
+        q = weight.reshape(-1, *[1] * (x.ndim - 2)) * ((1 - smoothing) * q + smoothing / classes)
+    q, total = q * counted[:, None], q.sum(axis=1, keepdims=True)
+    losses = (q * np.abs(np.log(np.maximum(p, 1e-300)))).sum(axis=1)
+    errors = np.where(q == 0, 0, q * log_error).sum(axis=1) + more * losses
+    error, scale = reduced(layer, losses, errors, count, grads[0], u)
     scale = np.expand_dims(np.broadcast_to(scale, counted.shape) * counted, 1)
-    return Evaluation([error], [scale * (p * (p_relative + gamma(x.shape[1] + 4, u)) + 4 * u * (p + onehot))])
+    p = p * total
+    return Evaluation(
+        [error], [scale * (p * (p_relative + gamma(classes + 4, u)) + (4 * u + more) * (p + q))]
+    )
