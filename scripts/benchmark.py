@@ -27,6 +27,7 @@ import os
 import statistics
 import sys
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path  # noqa: TC003 (typer reads the annotations)
@@ -95,10 +96,11 @@ def measure(name: str, threads: int, seconds: float, interleaved: bool) -> Resul
     else:
         measured = side_by_side({side: partial(contender, name, side, threads) for side in row.sides})
     stop = time.perf_counter() + seconds
-    for medians in measured:
-        rounds.append(medians)
-        if time.perf_counter() > stop:
-            break
+    with closing(measured):  # here, where Ctrl-C while it ends its processes can be dealt with
+        for medians in measured:
+            rounds.append(medians)
+            if time.perf_counter() > stop:
+                break
     return Result(name, rounds)
 
 

@@ -15,7 +15,7 @@ from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
     from multiprocessing.connection import Connection
 
     Step = Callable[[], None]
@@ -53,7 +53,7 @@ def alternate(
         yield medians
 
 
-def interleave(steps: Mapping[str, Step], count: int) -> Iterator[dict[str, float]]:
+def interleave(steps: Mapping[str, Step], count: int) -> Generator[dict[str, float]]:
     """The same, where a turn is a single step and there are no pauses; a round is `count` of each."""
     while True:
         times: dict[str, list[float]] = {side: [] for side in steps}
@@ -76,7 +76,7 @@ def endless(step: Step) -> Run:
     return run
 
 
-def side_by_side(makers: Mapping[str, Callable[[], Run]]) -> Iterator[dict[str, float]]:
+def side_by_side(makers: Mapping[str, Callable[[], Run]]) -> Generator[dict[str, float]]:
     """Gives each contender's median time of a step in a turn, round after round.
 
     Args:
