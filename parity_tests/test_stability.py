@@ -202,3 +202,24 @@ def test_training_upcasts_nothing(name: str, optimizer: type[optim.Optimizer], d
     for array in (*model.state_dict().values(), *grads, *buffers):
         assert isinstance(array, np.ndarray)
         assert array.dtype == dtype
+
+
+@pytest.mark.parametrize("ids", [[-100, 0], [0, -100], [1, 1]], ids=str)
+@pytest.mark.parametrize("weight", [None, [1.0, 2.0], [0.0, 2.0]], ids=str)
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_nan_where_nothing_counts(
+    reduction: str,
+    label_smoothing: float,
+    weight: list[float] | None,
+    ids: list[int],
+    dtype: str,
+    agree: Agree,
+) -> None:
+    """An ignored row of nan leaves the loss alone; a class of weight 0 does not: 0 · nan is nan."""
+    weights = None if weight is None else np.array(weight, dtype)
+    options: dict[str, Any] = {"reduction": reduction, "label_smoothing": label_smoothing}
+    own = nn.CrossEntropyLoss(weights, **options)
+    twin = torch.nn.CrossEntropyLoss(None if weights is None else torch.from_numpy(weights), **options)
+    x = np.array([[np.nan, 1.0], [0.3, -2.0]], dtype)
+    agree(check(own, twin, x, (np.array(ids),), dtype=dtype, steps=0))

@@ -55,7 +55,10 @@ class Loss(Module):
     def grad_losses(
         self, grad_output: float | np.ndarray | None, shape: tuple[int, ...], dtype: np.dtype, count: float
     ) -> np.ndarray:
-        """dL/dlosses, of a shape that broadcasts to `shape`, from dL/d(what forward gave), by default 1."""
+        """dL/dlosses, of a shape that broadcasts to `shape`, from dL/d(what forward gave), by default 1.
+
+        A mean of nothing is nan, and so is its gradient.
+        """
         if self.reduction == "none":
             if grad_output is None:
                 return np.ones(shape, dtype)
@@ -66,7 +69,9 @@ class Loss(Module):
             raise ValueError(
                 f"{self!r} expects grad_output like its output, one number, got shape {grad_output.shape}"
             )
-        scale = 1 / (count or 1) if self.reduction == "mean" else 1.0
+        scale = 1.0
+        if self.reduction == "mean":
+            scale = 1 / count if count else math.nan
         return np.asarray(scale if grad_output is None else scale * float(grad_output), dtype)
 
     def backward(self, grad_output: Any = None) -> Any:
@@ -229,8 +234,12 @@ class CrossEntropyLoss(Loss):
         chosen = np.arange(len(ids)), np.where(counted, ids, 0)
         log_p = log_softmax(rows)
         q = self._answers(chosen, rows)
-        # Of what is no part of the answer, log 0 counts nothing.
-        logs = log_p[chosen] if q is None else np.einsum("nc,nc->n", q, np.where(q == 0, 0, log_p))
+        if q is None:
+            logs = log_p[chosen]
+        elif self.label_smoothing:
+            logs = np.einsum("nc,nc->n", q, log_p)
+        else:  # of the other classes 0 · log 0 would be nan
+            logs = q[chosen] * log_p[chosen]
         losses = np.where(counted, -logs, np.zeros((), log_p.dtype)).reshape(target.shape)
         weights = counted if self.weight is None else self.weight[chosen[1]] * counted
         self.count = float(weights.sum())

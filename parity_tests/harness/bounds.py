@@ -382,11 +382,11 @@ def cross_entropy_loss_bound(
         smoothing, more = layer.label_smoothing, gamma(classes + ids.size + 8, u)
         q = weight.reshape(-1, *[1] * (x.ndim - 2)) * ((1 - smoothing) * q + smoothing / classes)
     q, total = q * counted[:, None], q.sum(axis=1, keepdims=True)
-    losses = (q * np.abs(np.log(np.maximum(p, 1e-300)))).sum(axis=1)
+    # What is no part of an answer adds nothing, be it inf or nan.
+    losses = np.where(q == 0, 0, q * np.abs(np.log(np.maximum(p, 1e-300)))).sum(axis=1)
     errors = np.where(q == 0, 0, q * log_error).sum(axis=1) + more * losses
     error, scale = reduced(layer, losses, errors, count, grads[0], u)
-    scale = np.expand_dims(np.broadcast_to(scale, counted.shape) * counted, 1)
+    scale = np.expand_dims(np.broadcast_to(scale, counted.shape), 1)
     p = p * total
-    return Evaluation(
-        [error], [scale * (p * (p_relative + gamma(classes + 4, u)) + (4 * u + more) * (p + q))]
-    )
+    grad_error = scale * (p * (p_relative + gamma(classes + 4, u)) + (4 * u + more) * (p + q))
+    return Evaluation([error], [np.where(counted[:, None], grad_error, 0)])
