@@ -17,7 +17,11 @@ def one_weight(x: Float[Tensor, ""], weight: Float[Tensor, ""]) -> Float[Tensor,
 
 
 def many_inputs(inputs: Float[Tensor, " inputs"], weights: Float[Tensor, " inputs"]) -> Float[Tensor, ""]:
-    """Returns the weighted sum Σᵢ inputsᵢ weightsᵢ."""
+    """Returns the weighted sum Σᵢ inputsᵢ weightsᵢ.
+
+    Multiplied and then added up, as in NumPy: a product of matrices may fuse the two, and then the last
+    digits would depend on the machine. The same for `matrix`.
+    """
     return (inputs * weights).sum()
 
 
@@ -30,7 +34,7 @@ def matrix(
     inputs: Float[Tensor, " inputs"], weights: Float[Tensor, "outputs inputs"]
 ) -> Float[Tensor, " outputs"]:
     """Returns W x."""
-    return weights @ inputs
+    return (weights * inputs).sum(dim=1)
 
 
 def stacked(
