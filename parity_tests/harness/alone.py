@@ -94,11 +94,7 @@ class Alone:
         runs = [flatten(layer(*copied(arguments))) for _ in range(2)]
         same = all(np.array_equal(a, b, equal_nan=True) for a, b in zip(*runs, strict=True))
         if not same and not isinstance(layer, Dropout):
-            raise ValueError(
-                f"{self.shown or type(layer).__name__} draws at random, and torch's layer would draw "
-                "otherwise: derive the two from gdl_numpy.nn.Dropout and torch.nn.Dropout, which are given "
-                "the same masks, or check them in eval mode"
-            )
+            raise ValueError(draws_at_random(self.shown or type(layer).__name__))
 
     def bound(self, dtype: np.dtype) -> Evaluation:
         engine = twin(self.torch_layer, self.layer, DOUBLE, "cpu")
@@ -125,7 +121,7 @@ class Alone:
         for after, backwards, times in (("a second backward", 2, 2), ("a second pass", 1, 3)):
             output = layer(*copied((*self.inputs, *self.targets)))
             for _ in range(backwards):
-                take_back(layer, output, self.probe)
+                take_back(layer, output, copied(self.probe))
             for name, once in truth.grad_params.items():
                 if name in bound.grad_params:
                     where = self.shown, f"grad {name}", "numpy"
@@ -172,6 +168,14 @@ class Alone:
         bound = error_bound(engine, inputs, targets, probe, comparison_roundoff(DOUBLE))
         for found in compare_all(self.shown, "torch", truth, torch, bound, DOUBLE):
             yield replace(found, run="of half the batch")
+
+
+def draws_at_random(what: str) -> str:
+    """A message about it."""
+    return (
+        f"{what} draws at random, and the other side would draw otherwise: layers derived from "
+        "gdl_numpy.nn.Dropout and torch.nn.Dropout are given the same masks; check others in eval mode"
+    )
 
 
 def compare_all(

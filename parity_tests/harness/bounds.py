@@ -23,6 +23,7 @@ from gdl_numpy.nn.loss import BCE_EPSILON
 from gdl_torch.nn import DotProduct
 from parity_tests.harness.disturbance import Signs, largest_movement
 from parity_tests.harness.evaluate import Arrays, Evaluation, flatten, is_floating, run_torch, unflatten
+from parity_tests.harness.naming import Renamed
 from parity_tests.harness.rounding import gamma, probable_gamma
 
 # exp, log, tanh: vectorised libraries promise at most 4 units in the last place, of at most 2 u each.
@@ -61,6 +62,14 @@ def error_bound(
         grad_outputs: the gradient of each output, as float64.
         u: unit roundoff of the computation; see `rounding.comparison_roundoff`.
     """
+    if isinstance(layer, Renamed):
+        known = error_bound(layer.renamed, inputs, targets, grad_outputs, u)
+        grad_params = {
+            ours: known.grad_params[name]
+            for ours, name in layer.of_parameters.items()
+            if name in known.grad_params
+        }
+        return Evaluation(known.outputs, known.grad_inputs, grad_params)
     # Where the layer itself gives inf or nan, so may the bound.
     with np.errstate(invalid="ignore", over="ignore"):
         formula = bound_of if has_formula(layer) else perturbation_bound
@@ -70,6 +79,8 @@ def error_bound(
 
 def has_formula(layer: nn.Module) -> bool:
     """Whether a formula is about this very function: the forward of its class, with options that it knows."""
+    if isinstance(layer, Renamed):
+        return has_formula(layer.renamed)
     known: Any = next(cls for cls in type(layer).__mro__ if cls in bound_of.registry)
     if known is object or getattr(layer.forward, "__func__", None) is not known.forward:
         return False

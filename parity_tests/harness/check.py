@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +20,8 @@ from parity_tests.harness.evaluate import (
     is_floating,
     plain_arithmetic,
 )
+from parity_tests.harness.from_torch import from_torch
+from parity_tests.harness.naming import Names, renamed
 from parity_tests.harness.report import ParityReport
 from parity_tests.harness.side import OptimizerSpec, TorchTask
 
@@ -26,11 +30,11 @@ if TYPE_CHECKING:
 
 
 def check(
-    numpy_module: Module,
+    numpy_module: Module | nn.Module,
     torch_module: nn.Module,
     inputs: Any,
     targets: Any = None,
-    loss: tuple[Module, nn.Module] | None = None,
+    loss: tuple[Module | nn.Module, nn.Module] | None = None,
     *,
     optimizer: str = "SGD",
     optimizer_args: Mapping[str, Any] | None = None,
@@ -41,6 +45,7 @@ def check(
     name: str | None = None,
     rng: np.random.Generator | int | None = 0,
     on_step: Callable[[int], None] | None = None,
+    names: Names | None = None,
 ) -> ParityReport:
     """Compares two modules on the same weights (the NumPy module's) and the same data.
 
@@ -61,8 +66,10 @@ def check(
 
     Args:
         numpy_module: a `gdl_numpy.nn.Module`, yours or ours, with `forward` and `backward`. Of a task,
-            the model is compared as it is trained, by the task's own loss.
-        torch_module: its twin, with the same state_dict keys, and for models the same names of layers. A task
+            the model is compared as it is trained, by the task's own loss. Or a torch module as well: then
+            autograd's gradients are what its backward passes give, and the sides are "first" and "second".
+        torch_module: its twin, with the same state_dict keys, and for models the same names of layers, unless
+            `names` are given. A task
             of `gdl_torch` is compared by the function that Lightning trains it by.
         inputs: one array, or a tuple of all arguments of `forward`.
         targets: what the loss (or the module, if it is itself a loss) takes besides; gets no gradient.
@@ -76,22 +83,35 @@ def check(
         device: where torch computes.
         name: what to call it in the report.
         rng: for output gradients and disturbances.
+        names: what parts of the NumPy module are called in torch, where that is something else: the names of
+            modules, which goes for all that is inside, and of parameters, `{"encoder.fc": "layers.0"}`;
+            None for a layer that has no counterpart there, say since torch's is a function. What such a
+            layer gives is compared by what comes of it. Or "order", to match parameters by their order and
+            shape, and layers by their parameters.
         on_step: called after each step, and all that is compared in it, with its number from 1.
 
     Raises:
         ValueError: the modules do not have the same parameters or layers; another dtype; a layer draws at
             random, and is no dropout layer of `gdl_numpy`.
     """
+    name = name or type(numpy_module).__name__
+    both_torch = isinstance(numpy_module, nn.Module)
+    if isinstance(numpy_module, nn.Module):
+        numpy_module = from_torch(copy.deepcopy(numpy_module).cpu())
     if dtype is None:
         arrays = [*map(np.asarray, flatten(inputs)), *numpy_module.state_dict().values()]
         dtype = next((a.dtype for a in arrays if is_floating(a)), np.dtype(np.float32))
     if np.dtype(dtype) not in TORCH_DTYPES:
         raise ValueError(f"check expects dtype float32 or float64, got {np.dtype(dtype)}")
-    report = ParityReport(name or type(numpy_module).__name__, np.dtype(dtype).name, device)
+    report = ParityReport(name, np.dtype(dtype).name, device)
     if loss is not None:
-        numpy_module = Task(numpy_module, loss[0])
+        ours = from_torch(copy.deepcopy(loss[0]).cpu()) if isinstance(loss[0], nn.Module) else loss[0]
+        numpy_module = Task(numpy_module, ours)
     if isinstance(numpy_module, Task):
         torch_module = TorchTask(torch_module, loss and loss[1])
+    if names is not None:
+        root = "model" if isinstance(numpy_module, Task) else ""
+        torch_module = renamed(torch_module, numpy_module, names, root)
     exact = [
         tuple(rounded(part if not isinstance(numpy_module, Task) else (part,), dtype) for part in batch)
         for batch in [(inputs, targets), *batches]
@@ -108,6 +128,9 @@ def check(
         )
         report.comparisons.extend(checker.comparisons(steps, on_step))
         report.first_nan = checker.first_nan
+    if both_torch:
+        sides = {"numpy": "first", "torch": "second"}
+        report.comparisons = [replace(c, side=sides[c.side]) for c in report.comparisons]
     return report
 
 

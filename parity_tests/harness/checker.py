@@ -14,19 +14,22 @@ from gdl_numpy.messages import counted
 from gdl_numpy.models.language_model import look_up_
 from gdl_numpy.nn import Loss, Module
 from gdl_numpy.tasks import Task
-from parity_tests.harness.alone import Alone
+from parity_tests.harness.alone import Alone, draws_at_random
 from parity_tests.harness.bounds import DRAWS, error_bound
 from parity_tests.harness.disturbance import opposite_signs
 from parity_tests.harness.evaluate import (
     Arrays,
     Evaluation,
     as_dtype,
+    copied,
+    fixed_dropout,
     flatten,
     is_floating,
     run_numpy,
     run_torch,
     twin,
 )
+from parity_tests.harness.naming import part, refuse_other_sharing, without_counterpart
 from parity_tests.harness.report import Comparison, compare, compare_lists, distance
 from parity_tests.harness.rounding import comparison_roundoff, last_rounding
 from parity_tests.harness.side import Disturbance, NumpySide, OptimizerSpec, TorchSide
@@ -60,6 +63,8 @@ class Checker:
         self.layers = layers_of(self.original)
         self.names = names_of(self.original)
         self.torch_module = torch_module
+        # Layers without a counterpart in torch: what they give is compared by what comes of it.
+        self.alone = without_counterpart(torch_module)
         theirs = self.twins()
         frozen = {name for name, p in torch_module.named_parameters() if not p.requires_grad}
         self.frozen = frozen
@@ -107,15 +112,22 @@ class Checker:
         """
         theirs = dict(self.torch_module.named_modules(remove_duplicate=False))
         leaves = [name for name, layer in self.layers.items() if is_leaf(layer)]
-        if absent := [name for name in leaves if name not in theirs]:
-            raise ValueError(f"the torch module has no layer named {', '.join(map(repr, absent))}")
-        for first, *others in self.names.values():
-            for other in others:
-                if first in theirs and theirs.get(other) is not theirs[first]:
-                    raise ValueError(f"{first!r} and {other!r} are one module in NumPy, but not in torch")
+        if absent := [name for name in leaves if name not in theirs and name not in self.alone]:
+            raise ValueError(
+                f"torch_module has no layer named {', '.join(map(repr, absent))}: say by `names` what is "
+                "its counterpart, or that there is none"
+            )
+        refuse_other_sharing("module", dict(self.original.named_modules()), theirs)
+        refuse_other_sharing(
+            "parameter",
+            dict(self.original.named_parameters(remove_duplicate=False)),
+            dict(self.torch_module.named_parameters(remove_duplicate=False)),
+        )
         return [name for name in self.layers if name in theirs]
 
     def comparisons(self, steps: int, on_step: Callable[[int], None] | None) -> Iterator[Comparison]:
+        if self.original.training and not is_leaf(self.original):
+            self.refuse_draws()
         steps = steps if self.truth.optimizer else 0
         for step in range(max(steps, 1)):
             self.inputs, self.targets = self.batches[step % len(self.batches)]
@@ -145,6 +157,25 @@ class Checker:
             if on_step:
                 on_step(step + 1)
 
+    def refuse_draws(self) -> None:
+        """Raises ValueError for a model that gives something else each time, be it by what it calls.
+
+        In torch, functions draw from one generator for all, as does `MultiheadAttention` within.
+        """
+        inputs, targets = (as_dtype(a, self.dtype) for a in (self.inputs, self.targets))
+        runs: dict[str, list[Arrays]] = {"numpy_module": [], "torch_module": []}
+        for _ in range(2):
+            model = copy.deepcopy(self.original)
+            runs["numpy_module"].append(flatten(model(*copied((*inputs, *targets)))))
+            torch_model = copy.deepcopy(self.torch_side.module)
+            with fixed_dropout(torch_model, {}):
+                runs["torch_module"].append(
+                    run_torch(torch_model, inputs, targets, lambda _: [], self.device).outputs
+                )
+        for side, (first, second) in runs.items():
+            if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(first, second, strict=True)):
+                raise ValueError(draws_at_random(side))
+
     def grad_outputs(self, outputs: Arrays) -> Arrays:
         """Of a loss 1, so that steps go down its slope. Else random, the same for all sides of a step.
 
@@ -168,8 +199,12 @@ class Checker:
         return kept
 
     def leaf_calls(self) -> dict[str, Call]:
-        """The calls of layers that have no layers inside."""
-        return {key: c for key, c in self.truth.trace.items() if is_leaf(self.layers[c.name])}
+        """The calls of layers that have no layers inside, and a counterpart in torch."""
+        return {
+            key: call
+            for key, call in self.truth.trace.items()
+            if is_leaf(self.layers[call.name]) and call.name not in self.alone
+        }
 
     def split(self, call: Call) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         """A layer's arguments that get a gradient, and those that do not: targets, which only a loss has."""
@@ -184,11 +219,12 @@ class Checker:
         engine = twin(self.torch_module, self.truth.module, np.float64, "cpu")
         for key, call in self.leaf_calls().items():
             inputs, targets = self.split(call)
-            layer = engine.get_submodule(call.name)
-            grads = call.grad_outputs or [np.zeros_like(y) for y in call.outputs]
-            self.bounds[key] = error_bound(layer, inputs, targets, grads, self.u)
+            layer = part(engine, call.name)
+            self.bounds[key] = error_bound(layer, inputs, targets, call.grad_outputs, self.u)
         self.computing.clear()
-        self.computing |= {key for key, call in self.truth.trace.items() if call.computes}
+        self.computing |= {
+            key for key, call in self.truth.trace.items() if call.computes or call.name in self.alone
+        }
 
     def look_for_nan(self, step: int) -> None:
         """Notes where the first nan of all appears in the forward pass just run."""
@@ -212,7 +248,7 @@ class Checker:
     def layer_alone(self, key: str, call: Call) -> Iterator[Comparison]:
         inputs, targets = (as_dtype(as_dtype(a, self.dtype), np.float64) for a in self.split(call))
         probe = self.random_like(call.outputs)
-        layer, torch_layer = self.layers[call.name], self.torch_module.get_submodule(call.name)
+        layer, torch_layer = self.layers[call.name], part(self.torch_module, call.name)
         alone = Alone(layer, torch_layer, inputs, targets, probe, self.dtype, self.device, self.shown(key))
         return alone.comparisons()
 
@@ -244,7 +280,7 @@ class Checker:
     def in_eval_mode(self) -> Iterator[Comparison]:
         """The model's outputs in eval mode; all that can be compared of it, if those are other outputs."""
         model = copy.deepcopy(getattr(self.original, self.root) if self.root else self.original).eval()
-        torch_model = self.torch_module.get_submodule(self.root)
+        torch_model = part(self.torch_module, self.root)
         call = self.truth.trace[self.root]
         inputs, targets = self.split(call)
         probe = self.random_like(call.outputs)
@@ -273,7 +309,7 @@ class Checker:
         theirs = Counter(call.name for call in self.torch_side.trace.values())
         for name in ours.keys() & theirs.keys():
             if ours[name] != theirs[name]:
-                fault = f"is called {counted(theirs[name], 'time')}, and {ours[name]} in NumPy"
+                fault = f"is called {counted(theirs[name], 'time')}, expected {ours[name]}"
                 yield Comparison(self.shown(name), "side", "torch", fault=fault)
 
     def in_the_model(self, shown: str, key: str, field: str) -> Iterator[Comparison]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from parity_tests.harness.evaluate import Arrays, Evaluation, dense, flatten, is_floating, unflatten
 from parity_tests.harness.rounding import probable_gamma
-from parity_tests.harness.watch import Watch, is_leaf, own_parameters
+from parity_tests.harness.watch import Watch, own_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -44,14 +44,14 @@ class Disturber(Watch):
     def called(
         self, key: str, name: str, layer: Module, original: Callable[..., Any], inputs: tuple[Any, ...]
     ) -> Any:
-        if is_leaf(layer):
+        if key in self.bounds:
             return self.passed_on(self.moved(original(*inputs), self.bounds[key].outputs))
         return self.passed_on(self.inside(key, layer, original, inputs))
 
     def back(
         self, key: str, layer: Module, original: Callable[..., Any], grad_outputs: tuple[Any, ...]
     ) -> Any:
-        if not is_leaf(layer):
+        if key not in self.bounds:
             return self.passed_on(self.inside(key, layer, original, grad_outputs))
         bound = self.bounds[key]
         before = [None if p.grad is None else dense(p.grad) for p in layer.parameters()]
@@ -67,7 +67,7 @@ class Disturber(Watch):
         return self.passed_on(grad_inputs)
 
     def inside(self, key: str, layer: Module, original: Callable[..., Any], arguments: Any) -> Any:
-        """What a module with layers inside gives."""
+        """What a module gives that has layers inside, or of which no bound is known."""
         computes = key in self.computing
         parameters = own_parameters(layer) if computes else []
         exact, earlier = [p.data for p in parameters], [p.grad for p in parameters]

@@ -50,8 +50,8 @@ class Evaluation:
 
 
 def flatten(value: Any) -> list[Any]:
-    """The leaves of nested tuples, lists and dicts, in order; None is no leaf."""
-    if value is None:
+    """The leaves of nested tuples, lists and dicts, in order; None, a flag or a word is no leaf."""
+    if value is None or isinstance(value, bool | str):
         return []
     if isinstance(value, Mapping):
         value = list(value.values())
@@ -62,13 +62,13 @@ def flatten(value: Any) -> list[Any]:
 
 def unflatten(like: Any, leaves: Iterator[Any]) -> Any:
     """`leaves` nested as `like` is."""
-    if like is None:
-        return None
+    if like is None or isinstance(like, bool | str):
+        return like
     if isinstance(like, Mapping):
-        return {key: unflatten(item, leaves) for key, item in like.items()}
+        return type(like)({key: unflatten(item, leaves) for key, item in like.items()})  # type: ignore[call-arg]
     if isinstance(like, tuple | list):
         items = [unflatten(item, leaves) for item in like]
-        return type(like)(*items) if hasattr(like, "_fields") else tuple(items)
+        return type(like)(*items) if hasattr(like, "_fields") else type(like)(items)
     return next(leaves)
 
 
@@ -94,16 +94,16 @@ def run_numpy(
     module.zero_grad()
     output = module(*copied((*inputs, *targets)))
     outputs = [np.array(leaf) for leaf in flatten(output)]
-    grad_inputs = take_back(module, output, grad_outputs(outputs))
+    grad_inputs = take_back(module, output, copied(grad_outputs(outputs)))
     grad_params = {name: dense(p.grad) for name, p in module.named_parameters() if p.grad is not None}
     # A recurrent layer gives its initial state's gradient also where that state was not among the inputs.
     asked = sum(is_floating(leaf) for leaf in flatten(inputs))
     return Evaluation(outputs, flatten(grad_inputs)[:asked], grad_params)
 
 
-def take_back(module: Module, output: Any, grad_outputs: Arrays) -> Any:
+def take_back(module: Module, output: Any, grad_outputs: Sequence[np.ndarray]) -> Any:
     """Backward from the gradients of the (flattened) outputs of a forward pass; gives those of its inputs."""
-    grads = unflatten(output, iter([np.array(grad) for grad in grad_outputs]))
+    grads = unflatten(output, iter(grad_outputs))
     if isinstance(output, float):  # a reduced loss
         grads = float(grads)
     return module.backward(*grads) if isinstance(output, tuple) else module.backward(grads)
@@ -172,10 +172,10 @@ def load_parameters_(module: nn.Module, arrays: Mapping[str, np.ndarray]) -> Non
     """
     own = dict(module.named_parameters(remove_duplicate=False))
     given = {name: tuple(array.shape) for name, array in arrays.items()}
-    faults = [f"torch has no {name}" for name in given if name not in own]
-    faults += [f"NumPy has no {name}" for name in own if name not in given]
+    faults = [f"torch_module has no {name}" for name in given if name not in own]
+    faults += [f"numpy_module has no {name}" for name in own if name not in given]
     faults += [
-        f"{name} has shape {given[name]} in NumPy and {tuple(parameter.shape)} in torch"
+        f"{name} has shape {given[name]} in numpy_module and {tuple(parameter.shape)} in torch_module"
         for name, parameter in own.items()
         if given.get(name, tuple(parameter.shape)) != tuple(parameter.shape)
     ]

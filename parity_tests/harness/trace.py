@@ -12,7 +12,7 @@ from torch import nn
 
 from gdl_numpy.nn import Dropout, Module
 from gdl_numpy.tasks import as_arguments
-from parity_tests.harness.evaluate import Arrays, copied, flatten, is_floating, to_numpy
+from parity_tests.harness.evaluate import Arrays, copied, flatten, is_floating, to_numpy, unflatten
 from parity_tests.harness.watch import Numbering, Watch, is_leaf, own_parameters
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Call:
         inputs: as forward got them.
         output: as forward returned it.
         outputs: its leaves.
-        grad_outputs: the gradient of each of them.
+        grad_outputs: the gradient of each of them; zeros for a call that backward does not get to.
         differentiated: how many of the inputs, from the first on, got a gradient, or None where none is due.
         kept: of a dropout layer, what it did not drop; None where nothing can be dropped.
         computes: whether a module that has layers inside computes anything itself: a sum of two layers'
@@ -94,6 +94,7 @@ class Recorder(Watch):
         call = Call(name, copied(inputs) if is_leaf(layer) else inputs)
         output = self.watched(call, layer, original, inputs)
         call.output, call.outputs = output, [np.array(leaf) for leaf in flatten(output)]
+        call.grad_outputs = [np.zeros_like(leaf) for leaf in call.outputs]  # until backward gets there
         if isinstance(layer, Dropout) and layer.saved[0] is not None:
             call.kept = layer.saved[0] != 0
         self.trace[key] = call
@@ -150,18 +151,19 @@ def record_torch(module: nn.Module, names: Sequence[str]) -> Iterator[Trace]:
     trace: Trace = {}
     numbering = Numbering()
 
-    def forward_hook(name: str, _module: nn.Module, _inputs: Any, output: Any) -> None:
-        leaves = flatten(output)
+    def forward_hook(name: str, _module: nn.Module, _inputs: Any, output: Any) -> Any:
+        # Copies, whose gradients are those of what is given out, and not of what is used inside as well.
+        leaves = [leaf.clone() for leaf in flatten(output)]
         values = [to_numpy(leaf) for leaf in leaves]
         grads = [np.zeros_like(value) for value in values]  # of an output that nobody uses
         trace[numbering.call(name)] = Call(name, (), output, values, grads)
         for i, leaf in enumerate(leaves):
             if leaf.requires_grad:
                 leaf.register_hook(lambda grad, i=i: grads.__setitem__(i, to_numpy(grad)))
+        return unflatten(output, iter(leaves))
 
-    handles = [
-        module.get_submodule(name).register_forward_hook(partial(forward_hook, name)) for name in names
-    ]
+    modules = dict(module.named_modules(remove_duplicate=False))
+    handles = [modules[name].register_forward_hook(partial(forward_hook, name)) for name in names]
     try:
         yield trace
     finally:

@@ -98,9 +98,17 @@ def own_parameters(module: Module) -> list[Parameter]:
 
 
 def positional(function: Callable[..., Any], given: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
-    """All arguments in their places."""
+    """All arguments in their places.
+
+    Raises:
+        ValueError: one that has none, since it can be given by its name alone.
+    """
     if not named:
         return given
     bound = inspect.signature(function).bind(*given, **named)
     bound.apply_defaults()
+    if bound.kwargs:
+        raise ValueError(
+            f"layers are checked with arguments in their places, and {sorted(bound.kwargs)} have none"
+        )
     return bound.args

@@ -16,6 +16,6 @@ def fails(report: ParityReport, words: str) -> None:
     assert words in str(report.first_disagreement)
 
 
-def batch(*shape: int) -> np.ndarray:
+def batch(*shape: int, seed: int = 1, dtype: str = "float64") -> np.ndarray:
     """Normal numbers, the same each time."""
-    return np.random.default_rng(1).standard_normal(shape or (6, 4))
+    return np.random.default_rng(seed).standard_normal(shape or (6, 4)).astype(dtype)
