@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 FRAME = str.maketrans(dict.fromkeys("│╭╮╰╯─", " "))
 PAGES: dict[str, list[list[str]]] = {
+    "../parity_tests/check": [[]],
     "compare": [[]],
     "downstream": [[]],
     "fetch_data": [[]],
