@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from gdl_numpy import nn
+from parity_tests.detection.composites import Residual, TorchResidual
 from parity_tests.harness import check
 from parity_tests.support.reports import batch, fails
 
@@ -107,6 +108,15 @@ def test_a_forgotten_residual() -> None:
         nn.Sequential(Forgotten(), nn.Tanh()), torch.nn.Sequential(Residual(), torch.nn.Tanh()), batch()
     )
     fails(inside, "0: torch output in the model")
+
+
+def test_a_residual_around_a_layer_that_returns_its_very_input(dtype: str) -> None:
+    """As dropout does in eval mode: what comes back to it is not what comes back to the sum's other term."""
+    own = Residual(nn.Sequential(nn.Dropout(0.5, rng=0), nn.Linear(4, 4, rng=0)))
+    twin = TorchResidual(torch.nn.Sequential(torch.nn.Dropout(0.5), torch.nn.Linear(4, 4)))
+    check(own, twin, batch(), dtype=dtype).raise_if_different()
+    in_eval_mode = nn.Sequential(nn.Tanh(), own.eval()), torch.nn.Sequential(torch.nn.Tanh(), twin)
+    check(*in_eval_mode, batch(), dtype=dtype).raise_if_different()
 
 
 class Own(nn.Module):

@@ -12,7 +12,7 @@ from torch import nn
 
 from gdl_numpy.nn import Dropout, Module
 from gdl_numpy.tasks import as_arguments
-from parity_tests.harness.evaluate import Arrays, copied, flatten, is_floating, to_numpy
+from parity_tests.harness.evaluate import Arrays, copied, flatten, is_floating, to_numpy, unflatten
 from parity_tests.harness.watch import Numbering, Watch, is_leaf, own_parameters
 
 if TYPE_CHECKING:
@@ -150,14 +150,19 @@ def record_torch(module: nn.Module, names: Sequence[str]) -> Iterator[Trace]:
     trace: Trace = {}
     numbering = Numbering()
 
-    def forward_hook(name: str, _module: nn.Module, _inputs: Any, output: Any) -> None:
+    def forward_hook(name: str, _module: nn.Module, inputs: Any, output: Any) -> Any:
         leaves = flatten(output)
+        if {id(leaf) for leaf in leaves} & {id(leaf) for leaf in flatten(inputs)}:
+            # Its very input, whose gradient is that of all that it goes into, and not of this call alone.
+            leaves = [leaf.view_as(leaf) for leaf in leaves]
+            output = unflatten(output, iter(leaves))
         values = [to_numpy(leaf) for leaf in leaves]
         grads = [np.zeros_like(value) for value in values]  # of an output that nobody uses
         trace[numbering.call(name)] = Call(name, (), output, values, grads)
         for i, leaf in enumerate(leaves):
             if leaf.requires_grad:
                 leaf.register_hook(lambda grad, i=i: grads.__setitem__(i, to_numpy(grad)))
+        return output
 
     handles = [
         module.get_submodule(name).register_forward_hook(partial(forward_hook, name)) for name in names
