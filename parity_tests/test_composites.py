@@ -119,6 +119,18 @@ def test_a_residual_around_a_layer_that_returns_its_very_input(dtype: str) -> No
     check(*in_eval_mode, batch(), dtype=dtype).raise_if_different()
 
 
+@pytest.mark.usefixtures("unchecked_types")
+def test_a_sum_in_half_precision_does_not_hide_behind_its_own_jumps(dtype: str) -> None:
+    """In float32 a disturbed copy of it jumps as far as its mistake is large, and so explains it."""
+
+    class Rounding(Residual):
+        def forward(self, x: np.ndarray) -> Any:
+            return super().forward(x).astype(np.float16).astype(x.dtype)
+
+    twin = TorchResidual(torch.nn.Linear(20, 20))
+    fails(check(Rounding(nn.Linear(20, 20, rng=0)), twin, batch(64, 20), dtype=dtype), "output of the model")
+
+
 class Own(nn.Module):
     """Arithmetic and parameters beside a layer: y = (x + α fc(x)) / 3 + b."""
 

@@ -134,6 +134,8 @@ class Checker:
             moved = [side.run(self.inputs, self.targets, self.grad_outputs) for side in self.disturbed]
             if step == 0 and not is_leaf(self.original):
                 yield from self.whole_model(truth, sides, moved)
+                if self.computing and self.dtype != np.float64:
+                    yield from self.in_float64()
             if step == 0 and self.original.training:
                 yield from self.in_eval_mode()
             if steps:
@@ -240,6 +242,13 @@ class Checker:
                     side,
                 )
                 yield compare(where, expected, result.grad_params.get(key), bound, self.dtype)
+
+    def in_float64(self) -> Iterator[Comparison]:
+        """The same there, where what modules compute themselves does not hide behind an estimate."""
+        double = np.dtype(np.float64)
+        other = Checker(self.original, self.torch_module, self.batches, double, "cpu", self.spec, self.rng)
+        for c in other.comparisons(0, None):
+            yield replace(c, run=f"{c.run} in float64".lstrip())
 
     def in_eval_mode(self) -> Iterator[Comparison]:
         """The model's outputs in eval mode; all that can be compared of it, if those are other outputs."""
