@@ -18,6 +18,7 @@ SCRIPTS = Path(__file__).parents[1] / "scripts"
 FRAME = str.maketrans(dict.fromkeys("│╭╮╰╯─", " "))
 PAGES: dict[str, list[list[str]]] = {
     "compare": [[]],
+    "detection": [[], ["rules"], ["random"]],
     "downstream": [[]],
     "fetch_data": [[]],
     "generate": [[]],
