@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from gdl_numpy import nn
+from gdl_torch import nn as torch_nn
 from parity_tests.detection.composites import Residual, TorchResidual
 from parity_tests.harness import check
 from parity_tests.support.reports import batch, fails
@@ -129,6 +130,15 @@ def test_a_sum_in_half_precision_does_not_hide_behind_its_own_jumps(dtype: str) 
 
     twin = TorchResidual(torch.nn.Linear(20, 20))
     fails(check(Rounding(nn.Linear(20, 20, rng=0)), twin, batch(64, 20), dtype=dtype), "output of the model")
+
+
+def test_the_rounding_of_what_only_rounding_made(dtype: str) -> None:
+    """A vector of one number has no direction but its sign: two layers whose gradients are exactly 0."""
+    own = nn.Sequential(*(nn.Linear(1, 1, rng=i) if i % 2 else nn.Normalize(-1) for i in range(4)))
+    twin = torch.nn.Sequential(
+        *(torch.nn.Linear(1, 1) if i % 2 else torch_nn.Normalize(-1) for i in range(4))
+    )
+    check(own, twin, batch(200, 1), dtype=dtype).raise_if_different()
 
 
 class Own(nn.Module):

@@ -183,12 +183,22 @@ class Checker:
         return call.inputs[:inputs], call.inputs[inputs:]
 
     def update_bounds(self) -> None:
+        """Computes the bound of each call, in the order of the backward pass.
+
+        Where a gradient is exactly 0, all that reaches the layer is the error of what came before, and what
+        the layer makes of that is rounded, too: the bound is that of a gradient as large as this error.
+        """
         engine = twin(self.torch_module, self.truth.module, np.float64, "cpu")
-        for key, call in self.leaf_calls().items():
+        calls, error = self.leaf_calls(), 0.0
+        grads = [g[np.isfinite(g)] for call in calls.values() for g in call.grad_outputs]
+        most = max((np.abs(g).max(initial=0) for g in grads), default=0.0)
+        for key, call in reversed(calls.items()):
             inputs, targets = self.split(call)
             layer = engine.get_submodule(call.name)
             grads = call.grad_outputs or [np.zeros_like(y) for y in call.outputs]
+            grads = [np.where(np.abs(g) < error, np.copysign(error, g), g) for g in grads]
             self.bounds[key] = error_bound(layer, inputs, targets, grads, self.u)
+            error = min(max([error, *(b.max(initial=0) for b in self.bounds[key].grad_inputs)]), most)
         self.computing.clear()
         self.computing |= {key for key, call in self.truth.trace.items() if call.computes}
 
