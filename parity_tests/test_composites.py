@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from gdl_numpy import nn
+from gdl_torch import nn as torch_nn
+from parity_tests.detection.composites import Residual, TorchResidual
 from parity_tests.harness import check
 from parity_tests.support.reports import batch, fails
 
@@ -107,6 +109,36 @@ def test_a_forgotten_residual() -> None:
         nn.Sequential(Forgotten(), nn.Tanh()), torch.nn.Sequential(Residual(), torch.nn.Tanh()), batch()
     )
     fails(inside, "0: torch output in the model")
+
+
+def test_a_residual_around_a_layer_that_returns_its_very_input(dtype: str) -> None:
+    """As dropout does in eval mode: what comes back to it is not what comes back to the sum's other term."""
+    own = Residual(nn.Sequential(nn.Dropout(0.5, rng=0), nn.Linear(4, 4, rng=0)))
+    twin = TorchResidual(torch.nn.Sequential(torch.nn.Dropout(0.5), torch.nn.Linear(4, 4)))
+    check(own, twin, batch(), dtype=dtype).raise_if_different()
+    in_eval_mode = nn.Sequential(nn.Tanh(), own.eval()), torch.nn.Sequential(torch.nn.Tanh(), twin)
+    check(*in_eval_mode, batch(), dtype=dtype).raise_if_different()
+
+
+@pytest.mark.usefixtures("unchecked_types")
+def test_a_sum_in_half_precision_does_not_hide_behind_its_own_jumps(dtype: str) -> None:
+    """In float32 a disturbed copy of it jumps as far as its mistake is large, and so explains it."""
+
+    class Rounding(Residual):
+        def forward(self, x: np.ndarray) -> Any:
+            return super().forward(x).astype(np.float16).astype(x.dtype)
+
+    twin = TorchResidual(torch.nn.Linear(20, 20))
+    fails(check(Rounding(nn.Linear(20, 20, rng=0)), twin, batch(64, 20), dtype=dtype), "output of the model")
+
+
+def test_the_rounding_of_what_only_rounding_made(dtype: str) -> None:
+    """A vector of one number has no direction but its sign: two layers whose gradients are exactly 0."""
+    own = nn.Sequential(*(nn.Linear(1, 1, rng=i) if i % 2 else nn.Normalize(-1) for i in range(4)))
+    twin = torch.nn.Sequential(
+        *(torch.nn.Linear(1, 1) if i % 2 else torch_nn.Normalize(-1) for i in range(4))
+    )
+    check(own, twin, batch(200, 1), dtype=dtype).raise_if_different()
 
 
 class Own(nn.Module):

@@ -162,11 +162,27 @@ def test_an_estimate_says_something_where_the_theorem_no_longer_does() -> None:
     assert probable_gamma(2**24, u) < 1e-3
 
 
-def test_torch_is_held_in_float64_where_there_is_no_formula() -> None:
-    report = check(gelu("none")(), torch.nn.GELU(), batch(50), dtype="float32")
+@pytest.mark.parametrize("layer", ["GELU", "Tanh"])
+def test_torch_is_held_in_float64_too(layer: str) -> None:
+    own = gelu("none")() if layer == "GELU" else nn.Tanh()
+    report = check(own, getattr(torch.nn, layer)(), batch(50), dtype="float32")
     assert {("output", "in float64"), ("grad_input", "in float64")} <= {
         (c.tensor, c.run) for c in report.comparisons
     }
+
+
+@pytest.mark.parametrize("terms", [300, 100_000])
+def test_no_mistake_hides_behind_the_bound_of_a_long_sum(terms: int) -> None:
+    """One row alone, of which there is no half: in float32 its bound is wider than the mistake."""
+
+    class Wrong(nn.Linear):
+        def forward(self, x: np.ndarray) -> Any:
+            return super().forward(x) * x.dtype.type(1 + 1e-5)
+
+    twin, x = torch.nn.Linear(terms, 3), batch(1, terms)
+    check(nn.Linear(terms, 3, rng=0), twin, x, dtype="float32").raise_if_different()
+    report = check(Wrong(terms, 3, rng=0), twin, x, dtype="float32")
+    assert "torch output in float64" in str(report.first_disagreement)
 
 
 def test_a_report_says_which_bounds_are_wide() -> None:

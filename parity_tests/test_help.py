@@ -19,6 +19,7 @@ FRAME = str.maketrans(dict.fromkeys("│╭╮╰╯─", " "))
 PAGES: dict[str, list[list[str]]] = {
     "../parity_tests/check": [[]],
     "compare": [[]],
+    "detection": [[], ["rules"], ["random"]],
     "downstream": [[]],
     "fetch_data": [[]],
     "generate": [[]],

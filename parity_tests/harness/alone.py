@@ -10,7 +10,7 @@ import numpy as np
 
 from gdl_numpy.messages import counted
 from gdl_numpy.nn import Dropout
-from parity_tests.harness.bounds import error_bound, has_formula
+from parity_tests.harness.bounds import error_bound
 from parity_tests.harness.evaluate import (
     Arrays,
     Evaluation,
@@ -79,11 +79,10 @@ class Alone:
             return  # shapes do not fit: what comes next could not be computed
         if self.dtype != DOUBLE:
             yield from compare_all(self.shown, "numpy", truth, self.numpy(), bound, self.dtype)
-            if not has_formula(self.torch_layer):
-                # There nothing hides behind a bound that is only an estimate.
-                torch = self.torch(DOUBLE, "cpu", masks)
-                for c in compare_all(self.shown, "torch", truth, torch, self.bound(DOUBLE), DOUBLE):
-                    yield replace(c, run="in float64")
+            # There nothing hides behind a bound that is an estimate, or that of a long sum.
+            torch = self.torch(DOUBLE, "cpu", masks)
+            for c in compare_all(self.shown, "torch", truth, torch, self.bound(DOUBLE), DOUBLE):
+                yield replace(c, run="in float64")
         yield from self.gradients_add_up(truth, bound)
         if kept is None:
             yield from self.half_of_the_batch()
