@@ -15,7 +15,8 @@ from gdl_numpy import autograd
 from parity_tests.harness import check
 from parity_tests.harness.bounds import DRAWS, ELEMENTARY, UNDERFLOW
 from parity_tests.harness.disturbance import largest_movement
-from parity_tests.harness.evaluate import run_numpy, run_torch
+from parity_tests.harness.evaluate import run_numpy
+from parity_tests.harness.evaluate_torch import run_torch
 from parity_tests.harness.report import distance
 from parity_tests.harness.rounding import gamma, unit_roundoff
 from parity_tests.support import OWN, TORCH, Recorded, TorchFunction, numbers, parity, torch_max

@@ -17,7 +17,7 @@ from gdl_numpy.autograd import Tensor
 from gdl_numpy.autograd.language_model import LanguageModel, detached
 from gdl_torch.tasks import detached as torch_detached
 from parity_tests.harness import check
-from parity_tests.harness.evaluate import twin
+from parity_tests.harness.evaluate_torch import twin
 from parity_tests.harness.rounding import gamma, unit_roundoff
 from parity_tests.support import Recorded, assert_within, moved_by_rounding, nothing, numbers
 

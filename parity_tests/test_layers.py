@@ -12,14 +12,7 @@ from hypothesis import strategies as st
 from gdl_numpy.tasks import as_arguments
 from parity_tests.harness import ParityReport, check
 from parity_tests.harness.central import central_differences
-from parity_tests.harness.evaluate import (
-    Arrays,
-    as_dtype,
-    flatten,
-    is_floating,
-    run_numpy,
-    unflatten,
-)
+from parity_tests.harness.evaluate import Arrays, as_dtype, flatten, is_floating, run_numpy, unflatten
 from parity_tests.harness.layer_cases import LAYERS, LayerCase
 
 Agree = Callable[[ParityReport], None]

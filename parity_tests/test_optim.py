@@ -19,7 +19,8 @@ from gdl_numpy import nn, optim
 from parity_tests.harness import Comparison, ParityReport
 from parity_tests.harness.report import compare, distance
 from parity_tests.harness.rounding import comparison_roundoff, gamma
-from parity_tests.harness.side import Disturbance, NumpySide, OptimizerSpec, TorchSide
+from parity_tests.harness.side import Disturbance, NumpySide, OptimizerSpec
+from parity_tests.harness.torch_side import TorchSide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -11,7 +11,8 @@ import torch
 import gdl_torch.replays
 from gdl_numpy import replays
 from parity_tests.harness.bounds import error_bound
-from parity_tests.harness.evaluate import run_numpy, run_torch, twin
+from parity_tests.harness.evaluate import run_numpy
+from parity_tests.harness.evaluate_torch import run_torch, twin
 from parity_tests.harness.rounding import comparison_roundoff, gamma, unit_roundoff
 from parity_tests.harness.verdict import deviation, judge, judge_terms
 

@@ -20,7 +20,8 @@ from gdl_torch.tasks import LanguageModelling
 from parity_tests.harness import check
 from parity_tests.harness.bounds import error_bound
 from parity_tests.harness.central import central_differences
-from parity_tests.harness.evaluate import Evaluation, dense, run_numpy, twin
+from parity_tests.harness.evaluate import Evaluation, dense, run_numpy
+from parity_tests.harness.evaluate_torch import twin
 from parity_tests.harness.layer_cases import PACKING
 from parity_tests.harness.model_cases import MODELS, ModelCase
 from parity_tests.harness.report import distance

@@ -17,13 +17,8 @@ from gdl_numpy import nn, optim
 from gdl_numpy.data import load
 from gdl_numpy.tasks import as_arguments
 from parity_tests.harness import ParityReport, check
-from parity_tests.harness.evaluate import (
-    as_dtype,
-    flatten,
-    is_floating,
-    run_numpy,
-    run_torch,
-)
+from parity_tests.harness.evaluate import as_dtype, flatten, is_floating, run_numpy
+from parity_tests.harness.evaluate_torch import run_torch
 from parity_tests.harness.layer_cases import LAYERS, LayerCase
 from parity_tests.harness.model_cases import MODELS
 

@@ -13,16 +13,8 @@ from gdl_numpy.models.language_model import look_up_
 from gdl_numpy.tasks import as_arguments
 from parity_tests.detection.rules import RULES, Versions
 from parity_tests.harness import check
-from parity_tests.harness.evaluate import (
-    Arrays,
-    Evaluation,
-    as_dtype,
-    fixed_dropout,
-    plain_arithmetic,
-    run_numpy,
-    run_torch,
-    twin,
-)
+from parity_tests.harness.evaluate import Arrays, Evaluation, as_dtype, run_numpy
+from parity_tests.harness.evaluate_torch import fixed_dropout, plain_arithmetic, run_torch, twin
 from parity_tests.harness.trace import Recorder
 from parity_tests.harness.watch import is_leaf, layers_of
 

@@ -17,14 +17,12 @@ from parity_tests.harness.evaluate import (
     as_dtype,
     copied,
     dense,
-    fixed_dropout,
     flatten,
     run_numpy,
-    run_torch,
     take_back,
-    twin,
     unflatten,
 )
+from parity_tests.harness.evaluate_torch import fixed_dropout, run_torch, twin
 from parity_tests.harness.report import Comparison, compare, compare_lists
 from parity_tests.harness.rounding import comparison_roundoff
 from parity_tests.harness.trace import Recorder

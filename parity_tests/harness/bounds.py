@@ -22,7 +22,8 @@ from torch import nn
 from gdl_numpy.nn.loss import BCE_EPSILON
 from gdl_torch.nn import DotProduct
 from parity_tests.harness.disturbance import Signs, largest_movement
-from parity_tests.harness.evaluate import Arrays, Evaluation, flatten, is_floating, run_torch, unflatten
+from parity_tests.harness.evaluate import Arrays, Evaluation, flatten, is_floating, unflatten
+from parity_tests.harness.evaluate_torch import run_torch
 from parity_tests.harness.naming import Renamed
 from parity_tests.harness.rounding import gamma, probable_gamma
 

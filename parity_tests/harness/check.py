@@ -13,17 +13,13 @@ from torch import nn
 from gdl_numpy.nn import Module
 from gdl_numpy.tasks import Task, as_arguments
 from parity_tests.harness.checker import Checker
-from parity_tests.harness.evaluate import (
-    TORCH_DTYPES,
-    as_dtype,
-    flatten,
-    is_floating,
-    plain_arithmetic,
-)
+from parity_tests.harness.evaluate import as_dtype, flatten, is_floating
+from parity_tests.harness.evaluate_torch import TORCH_DTYPES, plain_arithmetic
 from parity_tests.harness.from_torch import from_torch
 from parity_tests.harness.naming import Names, renamed
 from parity_tests.harness.report import ParityReport
-from parity_tests.harness.side import OptimizerSpec, TorchTask
+from parity_tests.harness.side import OptimizerSpec
+from parity_tests.harness.torch_side import TorchTask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -22,17 +22,16 @@ from parity_tests.harness.evaluate import (
     Evaluation,
     as_dtype,
     copied,
-    fixed_dropout,
     flatten,
     is_floating,
     run_numpy,
-    run_torch,
-    twin,
 )
+from parity_tests.harness.evaluate_torch import fixed_dropout, run_torch, twin
 from parity_tests.harness.naming import part, refuse_other_sharing, without_counterpart
 from parity_tests.harness.report import Comparison, compare, compare_lists, distance
 from parity_tests.harness.rounding import comparison_roundoff, last_rounding
-from parity_tests.harness.side import Disturbance, NumpySide, OptimizerSpec, TorchSide
+from parity_tests.harness.side import Disturbance, NumpySide, OptimizerSpec
+from parity_tests.harness.torch_side import TorchSide
 from parity_tests.harness.trace import Call, Trace
 from parity_tests.harness.watch import is_leaf, layers_of, names_of
 

@@ -13,7 +13,8 @@ from torch import nn
 from torch.func import functional_call
 
 from gdl_numpy.nn import Dropout, Module, Parameter
-from parity_tests.harness.evaluate import flatten, take_back, to_numpy, unflatten
+from parity_tests.harness.evaluate import flatten, take_back, unflatten
+from parity_tests.harness.evaluate_torch import to_numpy
 from parity_tests.harness.watch import positional
 
 if TYPE_CHECKING:

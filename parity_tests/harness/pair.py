@@ -13,7 +13,8 @@ from gdl_numpy import nn
 from gdl_numpy.data import AnyDataset
 from gdl_numpy.optim import SGD
 from parity_tests.harness.check import check
-from parity_tests.harness.evaluate import as_dtype, flatten, to_torch, twin, unflatten
+from parity_tests.harness.evaluate import as_dtype, flatten, unflatten
+from parity_tests.harness.evaluate_torch import to_torch, twin
 from parity_tests.harness.model_cases import ModelCase
 from parity_tests.harness.report import Comparison, ParityReport
 

@@ -21,15 +21,8 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from gdl_torch.models.rnn import Transition
 from parity_tests.harness.bounds import ELEMENTARY, bound_of
 from parity_tests.harness.disturbance import Signs, movement_of_copies, opposite_copies
-from parity_tests.harness.evaluate import (
-    Arrays,
-    Evaluation,
-    flatten,
-    run_torch,
-    to_numpy,
-    to_torch,
-    unflatten,
-)
+from parity_tests.harness.evaluate import Arrays, Evaluation, flatten, unflatten
+from parity_tests.harness.evaluate_torch import run_torch, to_numpy, to_torch
 from parity_tests.harness.rounding import gamma, last_rounding
 
 if TYPE_CHECKING:

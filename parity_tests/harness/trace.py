@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch import nn
 
 from gdl_numpy.nn import Dropout, Module
 from gdl_numpy.tasks import as_arguments
-from parity_tests.harness.evaluate import Arrays, copied, flatten, is_floating, to_numpy, unflatten
-from parity_tests.harness.watch import Numbering, Watch, is_leaf, own_parameters
+from parity_tests.harness.evaluate import Arrays, copied, flatten, is_floating
+from parity_tests.harness.watch import Watch, is_leaf, own_parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable
 
 
 @dataclass
@@ -143,29 +140,3 @@ def zeros_for_none(outputs: Any, grads: Any) -> Arrays:
         return flatten(grads)
     padded = [*grads, *[None] * (len(outputs) - len(grads))]
     return [leaf for pair in zip(outputs, padded, strict=True) for leaf in zeros_for_none(*pair)]
-
-
-@contextmanager
-def record_torch(module: nn.Module, names: Sequence[str]) -> Iterator[Trace]:
-    """Within, the dict holds what the named modules in a torch module gave, and the gradients they got."""
-    trace: Trace = {}
-    numbering = Numbering()
-
-    def forward_hook(name: str, _module: nn.Module, _inputs: Any, output: Any) -> Any:
-        # Copies, whose gradients are those of what is given out, and not of what is used inside as well.
-        leaves = [leaf.clone() for leaf in flatten(output)]
-        values = [to_numpy(leaf) for leaf in leaves]
-        grads = [np.zeros_like(value) for value in values]  # of an output that nobody uses
-        trace[numbering.call(name)] = Call(name, (), output, values, grads)
-        for i, leaf in enumerate(leaves):
-            if leaf.requires_grad:
-                leaf.register_hook(lambda grad, i=i: grads.__setitem__(i, to_numpy(grad)))
-        return unflatten(output, iter(leaves))
-
-    modules = dict(module.named_modules(remove_duplicate=False))
-    handles = [modules[name].register_forward_hook(partial(forward_hook, name)) for name in names]
-    try:
-        yield trace
-    finally:
-        for handle in handles:
-            handle.remove()

@@ -12,7 +12,8 @@ from torch import nn
 from gdl_numpy.nn import Module
 from gdl_numpy.tasks import as_arguments
 from parity_tests.harness.check import check
-from parity_tests.harness.evaluate import run_numpy, run_torch, twin
+from parity_tests.harness.evaluate import run_numpy
+from parity_tests.harness.evaluate_torch import run_torch, twin
 from parity_tests.harness.report import ParityReport
 
 if TYPE_CHECKING:

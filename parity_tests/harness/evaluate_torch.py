@@ -1,0 +1,148 @@
+"""Running a torch module as `evaluate` runs a NumPy one, so that both write down the same things."""
+
+from __future__ import annotations
+
+import copy
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import DTypeLike
+from torch import nn
+
+from gdl_numpy.nn import Module
+from parity_tests.harness.evaluate import Evaluation, GradOutputs, flatten, unflatten
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+TORCH_DTYPES = {np.dtype(np.float32): torch.float32, np.dtype(np.float64): torch.float64}
+
+
+def run_torch(
+    module: nn.Module,
+    inputs: Sequence[Any],
+    targets: Sequence[Any],
+    grad_outputs: GradOutputs,
+    device: str = "cpu",
+) -> Evaluation:
+    """The same on the torch side."""
+    leaves = [to_torch(leaf, device) for leaf in flatten(inputs)]
+    differentiable = [leaf.requires_grad_() for leaf in leaves if leaf.is_floating_point()]
+    # Clones, since a leaf that needs a gradient may not be changed in place, as an activation may change it.
+    clones = iter([leaf.clone() for leaf in leaves])
+    arguments = list(unflatten(tuple(inputs), clones))
+    while arguments and arguments[-1] is None:  # not given, and perhaps not known to torch's layer
+        arguments.pop()
+    compared = unflatten(tuple(targets), iter([to_torch(leaf, device) for leaf in flatten(targets)]))
+    output = module(*arguments, *compared)
+    outputs = flatten(output)
+    grads = [to_torch(grad, device) for grad in grad_outputs([to_numpy(leaf) for leaf in outputs])]
+    module.zero_grad()
+    pairs = [(y, grad) for y, grad in zip(outputs, grads, strict=False) if y.requires_grad]
+    torch.autograd.backward([y for y, _ in pairs], [grad for _, grad in pairs])
+    return Evaluation(
+        [to_numpy(leaf) for leaf in outputs],
+        [to_numpy(torch.zeros_like(x) if x.grad is None else x.grad) for x in differentiable],
+        {name: to_numpy(p.grad) for name, p in module.named_parameters() if p.grad is not None},
+    )
+
+
+def to_torch(array: np.ndarray, device: str | torch.device) -> torch.Tensor:
+    return torch.from_numpy(np.array(array)).to(device)
+
+
+def to_numpy(tensor: torch.Tensor) -> np.ndarray:
+    tensor = tensor.detach()
+    array: np.ndarray = (tensor.to_dense() if tensor.is_sparse else tensor).cpu().numpy().copy()
+    return array
+
+
+def twin(torch_module: nn.Module, numpy_module: Module, dtype: DTypeLike, device: str) -> nn.Module:
+    """A copy of the torch module in `dtype` on `device`, in the NumPy module's mode and with its weights.
+
+    Raises:
+        ValueError: the two do not have the same parameters.
+    """
+    clone = copy.deepcopy(torch_module).to(device=device, dtype=TORCH_DTYPES[np.dtype(dtype)])
+    clone.train(numpy_module.training)
+    load_parameters_(clone, numpy_module.state_dict())
+    return clone
+
+
+def load_parameters_(module: nn.Module, arrays: Mapping[str, np.ndarray]) -> None:
+    """Copies arrays into a torch module's parameters. Its buffers, such as running means, stay as they are.
+
+    Raises:
+        ValueError: other names or shapes than the parameters'.
+    """
+    own = dict(module.named_parameters(remove_duplicate=False))
+    given = {name: tuple(array.shape) for name, array in arrays.items()}
+    faults = [f"torch_module has no {name}" for name in given if name not in own]
+    faults += [f"numpy_module has no {name}" for name in own if name not in given]
+    faults += [
+        f"{name} has shape {given[name]} in numpy_module and {tuple(parameter.shape)} in torch_module"
+        for name, parameter in own.items()
+        if given.get(name, tuple(parameter.shape)) != tuple(parameter.shape)
+    ]
+    if faults:
+        raise ValueError(f"the two sides do not have the same parameters: {'; '.join(faults)}")
+    with torch.no_grad():
+        for name, array in arrays.items():
+            own[name].copy_(torch.from_numpy(np.array(array)))
+
+
+@contextmanager
+def fixed_dropout(module: nn.Module, choices: Mapping[str, Sequence[np.ndarray]]) -> Iterator[None]:
+    """Within, each dropout layer of torch keeps what it is told to instead of drawing; untold, it keeps all.
+
+    Two random streams would tie the comparison to how a framework draws its numbers, which it is not about.
+
+    Args:
+        module: the layer, or has them inside.
+        choices: what each keeps (True) in each of its calls in turn, by its name.
+    """
+
+    def choose(masks: Iterator[np.ndarray]) -> Callable[[nn.Dropout, Any, torch.Tensor], torch.Tensor]:
+        def hook(layer: nn.Dropout, inputs: tuple[torch.Tensor], output: torch.Tensor) -> torch.Tensor:
+            kept = next(masks, None)
+            if kept is None:
+                return output
+            scale = 1 / (1 - layer.p) if layer.p < 1 else 0.0
+            return inputs[0] * to_torch(kept, inputs[0].device) * scale
+
+        return hook
+
+    dropouts = [(name, m) for name, m in module.named_modules() if isinstance(m, nn.Dropout)]
+    training = [m.training for _, m in dropouts]
+    handles = [
+        m.register_forward_hook(choose(iter(choices[name]))) for name, m in dropouts if name in choices
+    ]
+    for _, m in dropouts:
+        m.eval()
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+        for (_, m), mode in zip(dropouts, training, strict=True):
+            m.train(mode)
+
+
+@contextmanager
+def plain_arithmetic(module: nn.Module) -> Iterator[None]:
+    """Within, float32 means float32 and a sum means a sum: what the error bounds are about.
+
+    TF32 is off. cuDNN may answer a convolution with Winograd's or an FFT algorithm, whose rounding errors are
+    not those of a sum of products; for models that convolve it is off too, and torch unfolds and multiplies
+    as `gdl_numpy` does.
+    """
+    convolves = any(isinstance(m, nn.modules.conv._ConvNd) for m in module.modules())
+    precision = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.backends.cudnn.flags(enabled=not convolves, deterministic=True, allow_tf32=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(precision)
