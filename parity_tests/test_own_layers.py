@@ -179,4 +179,5 @@ def test_the_fixture_in_another_project(folder: Path) -> None:
         check=False,
     )
     assert "1 failed, 1 passed" in done.stdout, done.stdout + done.stderr
-    assert "Wrong (float32, cpu): 4 of 25 tensors disagree, first module: torch grad bias[" in done.stdout
+    said = "Wrong (float#, cpu): # of # tensors disagree, first module: torch grad bias["
+    assert said in without_numbers(done.stdout)

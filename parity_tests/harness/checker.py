@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import copy
-from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import nn
 
-from gdl_numpy.messages import counted
 from gdl_numpy.models.language_model import look_up_
 from gdl_numpy.nn import Loss, Module
 from gdl_numpy.tasks import Task
@@ -28,15 +26,16 @@ from parity_tests.harness.evaluate import (
 )
 from parity_tests.harness.evaluate_torch import fixed_dropout, run_torch, twin
 from parity_tests.harness.naming import part, refuse_other_sharing, without_counterpart
-from parity_tests.harness.report import Comparison, compare, compare_lists, distance
+from parity_tests.harness.report import Comparison, compare_lists, distance
 from parity_tests.harness.rounding import comparison_roundoff, last_rounding
 from parity_tests.harness.side import Disturbance, NumpySide, OptimizerSpec
+from parity_tests.harness.steps import Labels, Standard, Step
 from parity_tests.harness.torch_side import TorchSide
-from parity_tests.harness.trace import Call, Trace
+from parity_tests.harness.trace import Call
 from parity_tests.harness.watch import is_leaf, layers_of, names_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 
 class Checker:
@@ -55,12 +54,12 @@ class Checker:
         self.batches, self.dtype, self.device, self.rng = batches, dtype, device, rng
         self.spec = spec
         self.inputs, self.targets = batches[0]
-        self.has_loss, self.first_nan = isinstance(numpy_module, Task), ""
+        self.first_nan = ""
         self.u = comparison_roundoff(dtype)
         self.original = copy.deepcopy(numpy_module).astype(dtype)
         look_up_(self.original)
         self.layers = layers_of(self.original)
-        self.names = names_of(self.original)
+        self.labels = Labels(names_of(self.original), isinstance(numpy_module, Task))
         self.torch_module = torch_module
         # Layers without a counterpart in torch: what they give is compared by what comes of it.
         self.alone = without_counterpart(torch_module)
@@ -85,23 +84,6 @@ class Checker:
                 for signs in opposite_signs(DRAWS, self.rng)
             ]
         self.probe: Arrays = []
-
-    @property
-    def root(self) -> str:
-        """The name of the model: in a task, what it trains."""
-        return "model" if self.has_loss else ""
-
-    def shown(self, name: str) -> str:
-        """The name of a layer, of its call or of a parameter as the user of `check` knows it.
-
-        That is without our wrapper, and with all the names of a layer that has several.
-        """
-        layer, call, number = name.partition(" (call ")
-        several = " = ".join(map(self.without_task, self.names.get(layer, [layer])))
-        return several + call + number
-
-    def without_task(self, name: str) -> str:
-        return name.removeprefix("model").removeprefix(".") if self.has_loss and name != "loss" else name
 
     def twins(self) -> list[str]:
         """The names of the layers, and of the modules with layers inside that torch's side has too.
@@ -131,7 +113,7 @@ class Checker:
         for step in range(max(steps, 1)):
             self.inputs, self.targets = self.batches[step % len(self.batches)]
             self.probe = []
-            truth = self.truth.run(self.inputs, self.targets, self.grad_outputs)
+            truth = self.step_of(self.truth)
             self.update_bounds()
             self.look_for_nan(step + 1)
             if step == 0:
@@ -139,24 +121,44 @@ class Checker:
                 yield from alone
                 if any(c.fault for c in alone):
                     return  # shapes do not fit: there is no adding up a whole model, nor a step
-            sides = {"torch": self.torch_side.run(self.inputs, self.targets, self.grad_outputs, self.kept())}
+            sides = {"torch": self.step_of(self.torch_side, self.kept())}
             if self.numpy_side:
-                sides["numpy"] = self.numpy_side.run(self.inputs, self.targets, self.grad_outputs)
-            moved = [side.run(self.inputs, self.targets, self.grad_outputs) for side in self.disturbed]
-            if step == 0 and not is_leaf(self.original):
-                yield from self.whole_model(truth, sides, moved)
+                sides["numpy"] = self.step_of(self.numpy_side)
+            moved = [self.step_of(side) for side in self.disturbed]
+            has_layers = not is_leaf(self.original)
+            is_whole = step == 0 and has_layers
+            compared = truth.trace if is_whole else [self.labels.root] if has_layers else []
+            allowed = self.movement_of(truth, moved, compared)
+            standard = Standard(truth, allowed, self.labels, self.frozen, self.dtype)
+            if is_whole:
+                yield from standard.whole_model(sides)
                 if self.computing and self.dtype != np.float64:
                     yield from self.in_float64()
             if step == 0 and self.original.training:
                 yield from self.in_eval_mode()
             if steps:
-                if step and not is_leaf(self.original):
-                    yield from self.in_the_model(f"step {step + 1}", self.root, "outputs")
-                if self.has_loss:
-                    yield from self.loss_of_step(step + 1, truth, sides, moved)
-                yield from self.after_update(step + 1)
+                self.update(truth, allowed, sides, moved)
+                yield from standard.of_step(step + 1, sides)
             if on_step:
                 on_step(step + 1)
+
+    def step_of(self, side: NumpySide | TorchSide, *kept: Any) -> Step:
+        """Runs a side on this step's batch."""
+        result = side.run(self.inputs, self.targets, self.grad_outputs, *kept)
+        return Step(dict(side.trace), result)
+
+    def update(self, truth: Step, allowed: Step, sides: Mapping[str, Step], moved: list[Step]) -> None:
+        """One optimizer step everywhere, after which the parameters are known."""
+        steps = [truth, *sides.values(), *moved]
+        for side, step in zip(self.sides(), steps, strict=True):
+            side.update()
+            step.parameters = side.parameters()
+        for key, expected in truth.parameters.items():
+            (allowed.parameters[key],) = self.movement([expected], [[m.parameters[key]] for m in moved])
+
+    def sides(self) -> list[NumpySide | TorchSide]:
+        """The truth, the sides held against it, and the disturbed copies."""
+        return [self.truth, self.torch_side, *([self.numpy_side] if self.numpy_side else []), *self.disturbed]
 
     def refuse_draws(self) -> None:
         """Raises ValueError for a model that gives something else each time, be it by what it calls.
@@ -184,7 +186,7 @@ class Checker:
         """
         if not self.probe:
             ones = [np.ones(np.shape(y)) for y in outputs]
-            self.probe = ones if self.has_loss else self.random_like(outputs)
+            self.probe = ones if self.labels.has_loss else self.random_like(outputs)
         return self.probe
 
     def random_like(self, arrays: Arrays) -> Arrays:
@@ -212,7 +214,7 @@ class Checker:
         inputs = len(call.inputs)
         if call.name == "":
             inputs -= len(self.targets)
-        elif isinstance(self.layers[call.name], Loss) or (self.has_loss and call.name == "loss"):
+        elif isinstance(self.layers[call.name], Loss) or (self.labels.has_loss and call.name == "loss"):
             inputs = call.differentiated
         return call.inputs[:inputs], call.inputs[inputs:]
 
@@ -242,7 +244,7 @@ class Checker:
         if self.first_nan:
             return
         places = [("the input", [a for a in flatten(self.inputs) if is_floating(a)])]
-        places += [(self.shown(key), call.outputs) for key, call in self.truth.trace.items()]
+        places += [(self.labels.shown(key), call.outputs) for key, call in self.truth.trace.items()]
         where = next((place for place, arrays in places if any(np.isnan(a).any() for a in arrays)), "")
         self.first_nan = f"{where} in step {step}" if where and step > 1 else where
 
@@ -260,33 +262,10 @@ class Checker:
         inputs, targets = (as_dtype(as_dtype(a, self.dtype), np.float64) for a in self.split(call))
         probe = self.random_like(call.outputs)
         layer, torch_layer = self.layers[call.name], part(self.torch_module, call.name)
-        alone = Alone(layer, torch_layer, inputs, targets, probe, self.dtype, self.device, self.shown(key))
+        alone = Alone(
+            layer, torch_layer, inputs, targets, probe, self.dtype, self.device, self.labels.shown(key)
+        )
         return alone.comparisons()
-
-    def whole_model(
-        self, truth: Evaluation, sides: dict[str, Evaluation], moved: list[Evaluation]
-    ) -> Iterator[Comparison]:
-        """All layers together; a fault here and in no layer alone lies in how the model connects them."""
-        yield from self.calls_differ()
-        keys = [key for key, call in self.truth.trace.items() if call.name or not self.has_loss]
-        for key in keys:
-            yield from self.in_the_model(self.shown(key), key, "outputs")
-        for key in reversed(keys):
-            yield from self.in_the_model(self.shown(key), key, "grad_outputs")
-        for side, result in sides.items():
-            allowed = self.movement(truth.grad_inputs, [m.grad_inputs for m in moved])
-            where = ("", "grad_input of the model", side)
-            yield from compare_lists(where, truth.grad_inputs, result.grad_inputs, allowed, self.dtype)
-            for key, expected in truth.grad_params.items():
-                if key in self.frozen:
-                    continue
-                (bound,) = self.movement([expected], [[m.grad_params[key]] for m in moved])
-                where = (
-                    self.shown(key.rpartition(".")[0]),
-                    f"grad {key.rpartition('.')[2]} in the model",
-                    side,
-                )
-                yield compare(where, expected, result.grad_params.get(key), bound, self.dtype)
 
     def in_float64(self) -> Iterator[Comparison]:
         """The same there, where what modules compute themselves does not hide behind an estimate."""
@@ -297,9 +276,10 @@ class Checker:
 
     def in_eval_mode(self) -> Iterator[Comparison]:
         """The model's outputs in eval mode; all that can be compared of it, if those are other outputs."""
-        model = copy.deepcopy(getattr(self.original, self.root) if self.root else self.original).eval()
-        torch_model = part(self.torch_module, self.root)
-        call = self.truth.trace[self.root]
+        root = self.labels.root
+        model = copy.deepcopy(getattr(self.original, root) if root else self.original).eval()
+        torch_model = part(self.torch_module, root)
+        call = self.truth.trace[root]
         inputs, targets = self.split(call)
         probe = self.random_like(call.outputs)
         exact = run_numpy(copy.deepcopy(model).astype(np.float64), inputs, targets, lambda _: probe)
@@ -313,43 +293,10 @@ class Checker:
         clone = twin(torch_model, model, self.dtype, self.device)
         inputs, targets, probe = (as_dtype(a, self.dtype) for a in (inputs, targets, probe))
         result = run_torch(clone, inputs, targets, lambda _: list(probe), self.device)
-        moved = [side.trace[self.root].outputs for side in self.disturbed]
-        allowed = self.movement(call.outputs, moved) if moved else self.bounds[self.root].outputs
+        moved = [side.trace[root].outputs for side in self.disturbed]
+        allowed = self.movement(call.outputs, moved) if moved else self.bounds[root].outputs
         found = compare_lists(("", "output", "torch"), call.outputs, result.outputs, allowed, self.dtype)
         yield from (replace(c, run="in eval mode") for c in found)
-
-    def calls_differ(self) -> Iterator[Comparison]:
-        """A fault for each layer that the sides call a different number of times; not at all is no fault.
-
-        A side may use a layer's weight without calling it: what comes out of that is compared elsewhere.
-        """
-        ours = Counter(call.name for call in self.truth.trace.values())
-        theirs = Counter(call.name for call in self.torch_side.trace.values())
-        for name in ours.keys() & theirs.keys():
-            if ours[name] != theirs[name]:
-                fault = f"is called {counted(theirs[name], 'time')}, expected {ours[name]}"
-                yield Comparison(self.shown(name), "side", "torch", fault=fault)
-
-    def in_the_model(self, shown: str, key: str, field: str) -> Iterator[Comparison]:
-        """What one call gave ("outputs"), or what reached it in backward ("grad_outputs"), on each side."""
-        expected = getattr(self.truth.trace[key], field)
-        allowed = self.movement(expected, [getattr(side.trace[key], field) for side in self.disturbed])
-        of_model = "of the model" if key == self.root else "in the model"
-        for side, trace in self.traces().items():
-            if key in trace:
-                where = shown, f"{field.removesuffix('s')} {of_model}", side
-                got = getattr(trace[key], field)
-                yield from compare_lists(where, expected, got, allowed, self.dtype)
-                if len(got) > len(expected):
-                    fault = f"gives {counted(len(got), 'tensor')}, expected {len(expected)}"
-                    yield Comparison(*where, fault=fault)
-
-    def traces(self) -> dict[str, Trace]:
-        """Those of the sides that are held against the truth."""
-        traces = {"torch": self.torch_side.trace}
-        if self.numpy_side:
-            traces["numpy"] = self.numpy_side.trace
-        return traces
 
     def movement(self, truth: Arrays, moved: list[Arrays]) -> list[np.ndarray]:
         """How far each tensor moved at most, anywhere in it: draws are few and elements many.
@@ -365,25 +312,26 @@ class Checker:
             for i, expected in enumerate(truth)
         ]
 
-    def loss_of_step(
-        self, step: int, truth: Evaluation, sides: dict[str, Evaluation], moved: list[Evaluation]
-    ) -> Iterator[Comparison]:
-        (allowed,) = self.movement(truth.outputs, [m.outputs for m in moved])
-        for side, result in sides.items():
-            where = (f"step {step}", "loss", side)
-            yield compare(where, truth.outputs[0], result.outputs[0], allowed, self.dtype)
-
-    def after_update(self, step: int) -> Iterator[Comparison]:
-        """One optimizer step everywhere, and every parameter after it."""
-        for side in (self.truth, self.torch_side, self.numpy_side, *self.disturbed):
-            if side:
-                side.update()
-        disturbed = [side.parameters() for side in self.disturbed]
-        sides = {"torch": self.torch_side.parameters()}
-        if self.numpy_side:
-            sides["numpy"] = self.numpy_side.parameters()
-        for key, expected in self.truth.parameters().items():
-            (allowed,) = self.movement([expected], [[parameters[key]] for parameters in disturbed])
-            for name, parameters in sides.items():
-                where = (f"step {step}", self.shown(key), name)
-                yield compare(where, expected, parameters[key], allowed, self.dtype)
+    def movement_of(self, truth: Step, moved: list[Step], keys: Iterable[str]) -> Step:
+        """How far all of a step moved, of the trace the calls with these keys; without its parameters."""
+        if not moved:
+            return Step({}, Evaluation([]))
+        trace = {
+            key: Call(
+                truth.trace[key].name,
+                outputs=self.movement(truth.trace[key].outputs, [m.trace[key].outputs for m in moved]),
+                grad_outputs=self.movement(
+                    truth.trace[key].grad_outputs, [m.trace[key].grad_outputs for m in moved]
+                ),
+            )
+            for key in keys
+        }
+        result = Evaluation(
+            self.movement(truth.result.outputs, [m.result.outputs for m in moved]),
+            self.movement(truth.result.grad_inputs, [m.result.grad_inputs for m in moved]),
+            {
+                key: self.movement([grad], [[m.result.grad_params[key]] for m in moved])[0]
+                for key, grad in truth.result.grad_params.items()
+            },
+        )
+        return Step(trace, result)
