@@ -11,9 +11,9 @@ from numpy.typing import DTypeLike
 from torch import nn
 
 from gdl_numpy.nn import Module
-from gdl_numpy.tasks import Task, as_arguments
+from gdl_numpy.tasks import Task
 from parity_tests.harness.checker import Checker
-from parity_tests.harness.evaluate import as_dtype, flatten, is_floating
+from parity_tests.harness.evaluate import exact_batches, flatten, is_floating
 from parity_tests.harness.evaluate_torch import TORCH_DTYPES, plain_arithmetic
 from parity_tests.harness.from_torch import from_torch
 from parity_tests.harness.naming import Names, renamed
@@ -108,10 +108,7 @@ def check(
     if names is not None:
         root = "model" if isinstance(numpy_module, Task) else ""
         torch_module = renamed(torch_module, numpy_module, names, root)
-    exact = [
-        tuple(rounded(part if not isinstance(numpy_module, Task) else (part,), dtype) for part in batch)
-        for batch in [(inputs, targets), *batches]
-    ]
+    exact = exact_batches([(inputs, targets), *batches], isinstance(numpy_module, Task), dtype)
     with plain_arithmetic(torch_module), np.errstate(over="ignore", invalid="ignore"):
         checker = Checker(
             numpy_module,
@@ -128,9 +125,3 @@ def check(
         sides = {"numpy": "first", "torch": "second"}
         report.comparisons = [replace(c, side=sides[c.side]) for c in report.comparisons]
     return report
-
-
-def rounded(arguments: Any, dtype: DTypeLike) -> tuple[Any, ...]:
-    """Arguments as float64 holds them after they were rounded to `dtype`."""
-    exact: tuple[Any, ...] = as_dtype(as_dtype(as_arguments(arguments), dtype), np.float64)
-    return exact

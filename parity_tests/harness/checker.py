@@ -31,11 +31,11 @@ from parity_tests.harness.rounding import comparison_roundoff, last_rounding
 from parity_tests.harness.side import Disturbance, NumpySide, OptimizerSpec
 from parity_tests.harness.steps import Labels, Standard, Step
 from parity_tests.harness.torch_side import TorchSide
-from parity_tests.harness.trace import Call
+from parity_tests.harness.trace import Call, kept_of
 from parity_tests.harness.watch import is_leaf, layers_of, names_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 
 class Checker:
@@ -50,7 +50,10 @@ class Checker:
         device: str,
         spec: OptimizerSpec,
         rng: np.random.Generator,
+        probes: Sequence[Arrays] | None = None,
     ) -> None:
+        """With `probes`, those are the output gradients of each step, and of a layer all is written down."""
+        self.probes, self.is_traced = list(probes or []), probes is not None
         self.batches, self.dtype, self.device, self.rng = batches, dtype, device, rng
         self.spec = spec
         self.inputs, self.targets = batches[0]
@@ -72,7 +75,7 @@ class Checker:
         self.bounds: dict[str, Evaluation] = {}
         self.computing: set[str] = set()
         self.disturbed: list[NumpySide] = []
-        if not is_leaf(self.original) or any(self.original.parameters()):
+        if self.is_traced or not is_leaf(self.original) or any(self.original.parameters()):
             self.disturbed = [
                 NumpySide(
                     self.original,
@@ -106,13 +109,25 @@ class Checker:
         )
         return [name for name in self.layers if name in theirs]
 
-    def comparisons(self, steps: int, on_step: Callable[[int], None] | None) -> Iterator[Comparison]:
+    def comparisons(
+        self,
+        steps: int,
+        on_step: Callable[[int], None] | None = None,
+        on_standard: Callable[[int, Standard], None] | None = None,
+    ) -> Iterator[Comparison]:
+        """All of them, in the order of computation.
+
+        Args:
+            steps: how many there are in training.
+            on_step: called after each with its number, from 1.
+            on_standard: called after each with its number and what it should have done.
+        """
         if self.original.training and not is_leaf(self.original):
             self.refuse_draws()
         steps = steps if self.truth.optimizer else 0
         for step in range(max(steps, 1)):
             self.inputs, self.targets = self.batches[step % len(self.batches)]
-            self.probe = []
+            self.probe = self.probes[step] if step < len(self.probes) else []
             truth = self.step_of(self.truth)
             self.update_bounds()
             self.look_for_nan(step + 1)
@@ -121,14 +136,15 @@ class Checker:
                 yield from alone
                 if any(c.fault for c in alone):
                     return  # shapes do not fit: there is no adding up a whole model, nor a step
-            sides = {"torch": self.step_of(self.torch_side, self.kept())}
+            sides = {"torch": self.step_of(self.torch_side, kept_of(truth.trace))}
             if self.numpy_side:
                 sides["numpy"] = self.step_of(self.numpy_side)
             moved = [self.step_of(side) for side in self.disturbed]
-            has_layers = not is_leaf(self.original)
-            is_whole = step == 0 and has_layers
-            compared = truth.trace if is_whole else [self.labels.root] if has_layers else []
-            allowed = self.movement_of(truth, moved, compared)
+            is_whole = step == 0 and not is_leaf(self.original)
+            compared: Iterable[str] = (
+                [] if is_leaf(self.original) and not self.is_traced else [self.labels.root]
+            )
+            allowed = self.movement_of(truth, moved, compared if step else truth.trace)
             standard = Standard(truth, allowed, self.labels, self.frozen, self.dtype)
             if is_whole:
                 yield from standard.whole_model(sides)
@@ -139,6 +155,8 @@ class Checker:
             if steps:
                 self.update(truth, allowed, sides, moved)
                 yield from standard.of_step(step + 1, sides)
+            if on_standard:
+                on_standard(step + 1, standard)
             if on_step:
                 on_step(step + 1)
 
@@ -192,14 +210,6 @@ class Checker:
     def random_like(self, arrays: Arrays) -> Arrays:
         drawn = [np.asarray(self.rng.standard_normal(np.shape(a))).astype(self.dtype) for a in arrays]
         return [a.astype(np.float64) for a in drawn]
-
-    def kept(self) -> dict[str, list[np.ndarray]]:
-        """What each dropout layer kept in each of its calls."""
-        kept: dict[str, list[np.ndarray]] = {}
-        for call in self.truth.trace.values():
-            if call.kept is not None:
-                kept.setdefault(call.name, []).append(call.kept)
-        return kept
 
     def leaf_calls(self) -> dict[str, Call]:
         """The calls of layers that have no layers inside, and a counterpart in torch."""
@@ -271,7 +281,7 @@ class Checker:
         """The same there, where what modules compute themselves does not hide behind an estimate."""
         double = np.dtype(np.float64)
         other = Checker(self.original, self.torch_module, self.batches, double, "cpu", self.spec, self.rng)
-        for c in other.comparisons(0, None):
+        for c in other.comparisons(0):
             yield replace(c, run=f"{c.run} in float64".lstrip())
 
     def in_eval_mode(self) -> Iterator[Comparison]:
@@ -287,7 +297,7 @@ class Checker:
         if not all(np.array_equal(a, b, equal_nan=True) for a, b in pairs):
             batches = [(inputs, targets)]
             other = Checker(model, torch_model, batches, self.dtype, self.device, self.spec, self.rng)
-            for c in other.comparisons(0, None):
+            for c in other.comparisons(0):
                 yield replace(c, run=f"{c.run} in eval mode".lstrip())
             return
         clone = twin(torch_model, model, self.dtype, self.device)

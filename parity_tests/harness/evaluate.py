@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from gdl_numpy.nn import Module, SparseRows
+from gdl_numpy.tasks import as_arguments
 
 Arrays = list[np.ndarray]
 GradOutputs = Callable[[Arrays], Arrays]
@@ -71,6 +72,25 @@ def as_dtype(value: Any, dtype: DTypeLike) -> Any:
     """Nested arrays, the floating ones rounded to `dtype`."""
     arrays = [np.asarray(leaf) for leaf in flatten(value)]
     return unflatten(value, iter([a.astype(dtype) if is_floating(a) else a for a in arrays]))
+
+
+def exact_batches(
+    batches: Sequence[tuple[Any, Any]], is_task: bool, dtype: DTypeLike
+) -> list[tuple[tuple[Any, ...], tuple[Any, ...]]]:
+    """Inputs and targets as arguments, and as float64 holds them after they were rounded to `dtype`.
+
+    Args:
+        batches: inputs and targets of each.
+        is_task: whether what takes them is a task, which takes either as one argument.
+        dtype: of the side that will get them.
+    """
+
+    def exact(part: Any) -> tuple[Any, ...]:
+        arguments = (part,) if is_task else as_arguments(part)
+        rounded: tuple[Any, ...] = as_dtype(as_dtype(arguments, dtype), np.float64)
+        return rounded
+
+    return [(exact(inputs), exact(targets)) for inputs, targets in batches]
 
 
 def copied(value: Any) -> Any:

@@ -140,3 +140,12 @@ def zeros_for_none(outputs: Any, grads: Any) -> Arrays:
         return flatten(grads)
     padded = [*grads, *[None] * (len(outputs) - len(grads))]
     return [leaf for pair in zip(outputs, padded, strict=True) for leaf in zeros_for_none(*pair)]
+
+
+def kept_of(trace: Trace) -> dict[str, list[np.ndarray]]:
+    """What each dropout layer kept in each of its calls."""
+    kept: dict[str, list[np.ndarray]] = {}
+    for call in trace.values():
+        if call.kept is not None:
+            kept.setdefault(call.name, []).append(call.kept)
+    return kept
