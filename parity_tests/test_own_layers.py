@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Lines = Callable[..., tuple[int, str, str]]
 
 DOCUMENT = (Path(__file__).parents[1] / "docs" / "your-own-layer.md").read_text()
-LAYER, TEST, _ = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
+LAYER, TEST, *_ = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
 ARGS = ["--args", '{"in_features": 3, "out_features": 4}', "--input", "5,3"]
 
 
