@@ -56,6 +56,8 @@ class DType(StrEnum):
     float32 = "float32"
     float64 = "float64"
     both = "both"
+    bfloat16 = "bfloat16"
+    tf32 = "tf32"
 
 
 @app.command()
@@ -89,7 +91,9 @@ def compare(
         ),
     ] = None,
     steps: Annotated[int, typer.Option(min=0, help="Training steps.")] = 2,
-    dtype: Annotated[DType, typer.Option(help="What both sides compute in.")] = DType.both,
+    dtype: Annotated[
+        DType, typer.Option(help="What both sides compute in; in the last two, torch alone.")
+    ] = DType.both,
     device: Annotated[
         Device, typer.Option(help="Where torch computes; auto: on CUDA if there.")
     ] = Device.cpu,

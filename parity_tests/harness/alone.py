@@ -22,9 +22,9 @@ from parity_tests.harness.evaluate import (
     take_back,
     unflatten,
 )
-from parity_tests.harness.evaluate_torch import fixed_dropout, run_torch, twin
+from parity_tests.harness.evaluate_torch import TORCH_DTYPES, fixed_dropout, run_torch, twin
 from parity_tests.harness.report import Comparison, compare, compare_lists
-from parity_tests.harness.rounding import comparison_roundoff
+from parity_tests.harness.rounding import Precision, comparison_roundoff, precision_of
 from parity_tests.harness.trace import Recorder
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Alone:
         torch_layer: its twin.
         inputs, targets: arguments that get a gradient, and those that do not, in float64.
         probe: the gradient of each output, in float64.
-        dtype: in which both are compared with the NumPy layer in float64.
+        precision: in which both are compared with the NumPy layer in float64.
         device: where torch computes.
         shown: the name in the report.
     """
@@ -56,7 +56,7 @@ class Alone:
     inputs: tuple[Any, ...]
     targets: tuple[Any, ...]
     probe: Arrays
-    dtype: np.dtype
+    precision: Precision
     device: str
     shown: str
 
@@ -67,19 +67,20 @@ class Alone:
         truth = run_numpy(exact, self.inputs, self.targets, lambda _: self.probe)
         kept = recorder.trace[""].kept
         masks = {} if kept is None else {"": [kept]}
-        bound = self.bound(self.dtype)
-        torch = self.torch(self.dtype, self.device, masks)
-        found = list(compare_all(self.shown, "torch", truth, torch, bound, self.dtype))
+        bound, dtype = self.bound(self.precision), self.precision.dtype
+        torch = self.torch(self.precision, self.device, masks)
+        found = list(compare_all(self.shown, "torch", truth, torch, bound, dtype))
         yield from found
         if not all(c.ok for c in found):
             self.check_draws_nothing(exact)
         if any(c.fault for c in found):
             return  # shapes do not fit: what comes next could not be computed
-        if self.dtype != DOUBLE:
-            yield from compare_all(self.shown, "numpy", truth, self.numpy(), bound, self.dtype)
+        if dtype != DOUBLE:
+            if self.precision.is_numpys:
+                yield from compare_all(self.shown, "numpy", truth, self.numpy(), bound, dtype)
             # There nothing hides behind a bound that is an estimate, or that of a long sum.
-            torch = self.torch(DOUBLE, "cpu", masks)
-            for c in compare_all(self.shown, "torch", truth, torch, self.bound(DOUBLE), DOUBLE):
+            torch = self.torch(precision_of(DOUBLE), "cpu", masks)
+            for c in compare_all(self.shown, "torch", truth, torch, self.bound(precision_of(DOUBLE)), DOUBLE):
                 yield replace(c, run="in float64")
         yield from self.gradients_add_up(truth, bound)
         if kept is None:
@@ -93,19 +94,22 @@ class Alone:
         if not same and not isinstance(layer, Dropout):
             raise ValueError(draws_at_random(self.shown or type(layer).__name__))
 
-    def bound(self, dtype: np.dtype) -> Evaluation:
+    def bound(self, precision: Precision) -> Evaluation:
         engine = twin(self.torch_layer, self.layer, DOUBLE, "cpu")
-        return error_bound(engine, self.inputs, self.targets, self.probe, comparison_roundoff(dtype))
+        return error_bound(engine, self.inputs, self.targets, self.probe, precision.roundoff)
 
-    def torch(self, dtype: np.dtype, device: str, masks: dict[str, list[np.ndarray]]) -> Evaluation:
-        layer = twin(self.torch_layer, self.layer, dtype, device)
-        inputs, targets, probe = (as_dtype(a, dtype) for a in (self.inputs, self.targets, self.probe))
+    def torch(self, precision: Precision, device: str, masks: dict[str, list[np.ndarray]]) -> Evaluation:
+        layer = twin(self.torch_layer, self.layer, precision, device)
+        inputs, targets, probe = (as_dtype(a, precision) for a in (self.inputs, self.targets, self.probe))
         with fixed_dropout(layer, masks):
-            return run_torch(layer, inputs, targets, lambda _: list(probe), device)
+            dtype = TORCH_DTYPES[precision.name]
+            return run_torch(layer, inputs, targets, lambda _: list(probe), device, dtype)
 
     def numpy(self) -> Evaluation:
         layer = copy.deepcopy(self.layer).requires_input_grad_()
-        inputs, targets, probe = (as_dtype(a, self.dtype) for a in (self.inputs, self.targets, self.probe))
+        inputs, targets, probe = (
+            as_dtype(a, self.precision) for a in (self.inputs, self.targets, self.probe)
+        )
         return run_numpy(layer, inputs, targets, lambda _: list(probe))
 
     def gradients_add_up(self, truth: Evaluation, bound: Evaluation) -> Iterator[Comparison]:

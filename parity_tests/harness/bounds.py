@@ -25,7 +25,7 @@ from parity_tests.harness.disturbance import Signs, largest_movement
 from parity_tests.harness.evaluate import Arrays, Evaluation, flatten, is_floating, unflatten
 from parity_tests.harness.evaluate_torch import run_torch
 from parity_tests.harness.naming import Renamed
-from parity_tests.harness.rounding import gamma, probable_gamma
+from parity_tests.harness.rounding import gamma, probable_gamma, product_gamma
 
 # exp, log, tanh: vectorised libraries promise at most 4 units in the last place, of at most 2 u each.
 ELEMENTARY = 8
@@ -169,7 +169,7 @@ def linear_bound(
         with_parameters(layer, torch.abs), magnitudes(inputs), targets, lambda _: magnitudes(grads)
     )
     terms = run_torch(with_parameters(layer, torch.ones_like), ones(inputs), targets, lambda _: ones(grads))
-    return size.map(lambda s, n: gamma(n + 1, u) * s, terms)
+    return size.map(lambda s, n: product_gamma(n, u) * s, terms)
 
 
 @bound_of.register

@@ -14,10 +14,11 @@ from gdl_numpy.nn import Module
 from gdl_numpy.tasks import Task
 from parity_tests.harness.checker import Checker
 from parity_tests.harness.evaluate import exact_batches, flatten, is_floating
-from parity_tests.harness.evaluate_torch import TORCH_DTYPES, plain_arithmetic
+from parity_tests.harness.evaluate_torch import plain_arithmetic
 from parity_tests.harness.from_torch import from_torch
 from parity_tests.harness.naming import Names, renamed
 from parity_tests.harness.report import ParityReport
+from parity_tests.harness.rounding import precision_of
 from parity_tests.harness.side import OptimizerSpec
 from parity_tests.harness.torch_side import TorchTask
 
@@ -75,7 +76,8 @@ def check(
         steps: optimizer steps.
         batches: (inputs, targets) of the steps after the first; used up, they begin again with the first.
         dtype: float32 or float64; by default that of the first floating input, else of the parameters, else
-            float32.
+            float32. Or what torch alone computes in: "bfloat16", and "tf32", float32 with products in CUDA's
+            TF32.
         device: where torch computes.
         name: what to call it in the report.
         rng: for output gradients and disturbances.
@@ -97,9 +99,8 @@ def check(
     if dtype is None:
         arrays = [*map(np.asarray, flatten(inputs)), *numpy_module.state_dict().values()]
         dtype = next((a.dtype for a in arrays if is_floating(a)), np.dtype(np.float32))
-    if np.dtype(dtype) not in TORCH_DTYPES:
-        raise ValueError(f"check expects dtype float32 or float64, got {np.dtype(dtype)}")
-    report = ParityReport(name, np.dtype(dtype).name, device)
+    precision = precision_of(dtype)
+    report = ParityReport(name, precision.name, device)
     if loss is not None:
         ours = from_torch(copy.deepcopy(loss[0]).cpu()) if isinstance(loss[0], nn.Module) else loss[0]
         numpy_module = Task(numpy_module, ours)
@@ -108,13 +109,16 @@ def check(
     if names is not None:
         root = "model" if isinstance(numpy_module, Task) else ""
         torch_module = renamed(torch_module, numpy_module, names, root)
-    exact = exact_batches([(inputs, targets), *batches], isinstance(numpy_module, Task), dtype)
-    with plain_arithmetic(torch_module), np.errstate(over="ignore", invalid="ignore"):
+    exact = exact_batches([(inputs, targets), *batches], isinstance(numpy_module, Task), precision)
+    with (
+        plain_arithmetic(torch_module, tf32=precision.name == "tf32"),
+        np.errstate(over="ignore", invalid="ignore"),
+    ):
         checker = Checker(
             numpy_module,
             torch_module,
             exact,
-            np.dtype(dtype),
+            precision,
             device,
             OptimizerSpec(optimizer, optimizer_args or {"lr": 0.1}),
             np.random.default_rng(rng),

@@ -24,10 +24,10 @@ from parity_tests.harness.evaluate import (
     is_floating,
     run_numpy,
 )
-from parity_tests.harness.evaluate_torch import fixed_dropout, run_torch, twin
+from parity_tests.harness.evaluate_torch import TORCH_DTYPES, fixed_dropout, run_torch, twin
 from parity_tests.harness.naming import part, refuse_other_sharing, without_counterpart
 from parity_tests.harness.report import Comparison, compare_lists, distance
-from parity_tests.harness.rounding import comparison_roundoff, last_rounding
+from parity_tests.harness.rounding import Precision, last_rounding, precision_of
 from parity_tests.harness.side import Disturbance, NumpySide, OptimizerSpec
 from parity_tests.harness.steps import Labels, Standard, Step
 from parity_tests.harness.torch_side import TorchSide
@@ -46,7 +46,7 @@ class Checker:
         numpy_module: Module,
         torch_module: nn.Module,
         batches: list[tuple[Any, ...]],
-        dtype: np.dtype,
+        precision: Precision,
         device: str,
         spec: OptimizerSpec,
         rng: np.random.Generator,
@@ -54,12 +54,15 @@ class Checker:
     ) -> None:
         """With `probes`, those are the output gradients of each step, and of a layer all is written down."""
         self.probes, self.is_traced = list(probes or []), probes is not None
-        self.batches, self.dtype, self.device, self.rng = batches, dtype, device, rng
+        self.batches, self.device, self.rng = batches, device, rng
+        self.precision, self.dtype = precision, precision.dtype
         self.spec = spec
         self.inputs, self.targets = batches[0]
         self.first_nan = ""
-        self.u = comparison_roundoff(dtype)
-        self.original = copy.deepcopy(numpy_module).astype(dtype)
+        self.u = precision.roundoff
+        self.original = copy.deepcopy(numpy_module).astype(self.dtype)
+        for parameter in self.original.parameters():
+            parameter.data = precision.round(parameter.data)
         look_up_(self.original)
         self.layers = layers_of(self.original)
         self.labels = Labels(names_of(self.original), isinstance(numpy_module, Task))
@@ -70,8 +73,10 @@ class Checker:
         frozen = {name for name, p in torch_module.named_parameters() if not p.requires_grad}
         self.frozen = frozen
         self.truth = NumpySide(self.original, np.float64, spec, frozen)
-        self.torch_side = TorchSide(torch_module, self.original, dtype, device, spec, theirs)
-        self.numpy_side = None if dtype == np.float64 else NumpySide(self.original, dtype, spec, frozen)
+        self.torch_side = TorchSide(torch_module, self.original, precision, device, spec, theirs)
+        self.numpy_side = None
+        if self.dtype != np.float64 and precision.is_numpys:
+            self.numpy_side = NumpySide(self.original, self.dtype, spec, frozen)
         self.bounds: dict[str, Evaluation] = {}
         self.computing: set[str] = set()
         self.disturbed: list[NumpySide] = []
@@ -183,16 +188,16 @@ class Checker:
 
         In torch, functions draw from one generator for all, as does `MultiheadAttention` within.
         """
-        inputs, targets = (as_dtype(a, self.dtype) for a in (self.inputs, self.targets))
+        inputs, targets = (as_dtype(a, self.precision) for a in (self.inputs, self.targets))
+        dtype = TORCH_DTYPES[self.precision.name]
         runs: dict[str, list[Arrays]] = {"numpy_module": [], "torch_module": []}
         for _ in range(2):
             model = copy.deepcopy(self.original)
             runs["numpy_module"].append(flatten(model(*copied((*inputs, *targets)))))
             torch_model = copy.deepcopy(self.torch_side.module)
             with fixed_dropout(torch_model, {}):
-                runs["torch_module"].append(
-                    run_torch(torch_model, inputs, targets, lambda _: [], self.device).outputs
-                )
+                result = run_torch(torch_model, inputs, targets, lambda _: [], self.device, dtype)
+            runs["torch_module"].append(result.outputs)
         for side, (first, second) in runs.items():
             if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(first, second, strict=True)):
                 raise ValueError(draws_at_random(side))
@@ -208,7 +213,7 @@ class Checker:
         return self.probe
 
     def random_like(self, arrays: Arrays) -> Arrays:
-        drawn = [np.asarray(self.rng.standard_normal(np.shape(a))).astype(self.dtype) for a in arrays]
+        drawn = [self.precision.round(np.asarray(self.rng.standard_normal(np.shape(a)))) for a in arrays]
         return [a.astype(np.float64) for a in drawn]
 
     def leaf_calls(self) -> dict[str, Call]:
@@ -269,17 +274,17 @@ class Checker:
             yield from found
 
     def layer_alone(self, key: str, call: Call) -> Iterator[Comparison]:
-        inputs, targets = (as_dtype(as_dtype(a, self.dtype), np.float64) for a in self.split(call))
+        inputs, targets = (as_dtype(as_dtype(a, self.precision), np.float64) for a in self.split(call))
         probe = self.random_like(call.outputs)
         layer, torch_layer = self.layers[call.name], part(self.torch_module, call.name)
         alone = Alone(
-            layer, torch_layer, inputs, targets, probe, self.dtype, self.device, self.labels.shown(key)
+            layer, torch_layer, inputs, targets, probe, self.precision, self.device, self.labels.shown(key)
         )
         return alone.comparisons()
 
     def in_float64(self) -> Iterator[Comparison]:
         """The same there, where what modules compute themselves does not hide behind an estimate."""
-        double = np.dtype(np.float64)
+        double = precision_of(np.float64)
         other = Checker(self.original, self.torch_module, self.batches, double, "cpu", self.spec, self.rng)
         for c in other.comparisons(0):
             yield replace(c, run=f"{c.run} in float64".lstrip())
@@ -296,13 +301,14 @@ class Checker:
         pairs = zip(exact.outputs, call.outputs, strict=True)
         if not all(np.array_equal(a, b, equal_nan=True) for a, b in pairs):
             batches = [(inputs, targets)]
-            other = Checker(model, torch_model, batches, self.dtype, self.device, self.spec, self.rng)
+            other = Checker(model, torch_model, batches, self.precision, self.device, self.spec, self.rng)
             for c in other.comparisons(0):
                 yield replace(c, run=f"{c.run} in eval mode".lstrip())
             return
-        clone = twin(torch_model, model, self.dtype, self.device)
-        inputs, targets, probe = (as_dtype(a, self.dtype) for a in (inputs, targets, probe))
-        result = run_torch(clone, inputs, targets, lambda _: list(probe), self.device)
+        clone = twin(torch_model, model, self.precision, self.device)
+        inputs, targets, probe = (as_dtype(a, self.precision) for a in (inputs, targets, probe))
+        dtype = TORCH_DTYPES[self.precision.name]
+        result = run_torch(clone, inputs, targets, lambda _: list(probe), self.device, dtype)
         moved = [side.trace[root].outputs for side in self.disturbed]
         allowed = self.movement(call.outputs, moved) if moved else self.bounds[root].outputs
         found = compare_lists(("", "output", "torch"), call.outputs, result.outputs, allowed, self.dtype)

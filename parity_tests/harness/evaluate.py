@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import DTypeLike
 
 from gdl_numpy.nn import Module, SparseRows
 from gdl_numpy.tasks import as_arguments
+from parity_tests.harness.rounding import Precision
 
 Arrays = list[np.ndarray]
 GradOutputs = Callable[[Arrays], Arrays]
@@ -68,14 +70,15 @@ def unflatten(like: Any, leaves: Iterator[Any]) -> Any:
     return next(leaves)
 
 
-def as_dtype(value: Any, dtype: DTypeLike) -> Any:
+def as_dtype(value: Any, dtype: DTypeLike | Precision) -> Any:
     """Nested arrays, the floating ones rounded to `dtype`."""
     arrays = [np.asarray(leaf) for leaf in flatten(value)]
-    return unflatten(value, iter([a.astype(dtype) if is_floating(a) else a for a in arrays]))
+    rounded = dtype.round if isinstance(dtype, Precision) else partial(np.ndarray.astype, dtype=dtype)
+    return unflatten(value, iter([rounded(a) if is_floating(a) else a for a in arrays]))
 
 
 def exact_batches(
-    batches: Sequence[tuple[Any, Any]], is_task: bool, dtype: DTypeLike
+    batches: Sequence[tuple[Any, Any]], is_task: bool, dtype: DTypeLike | Precision
 ) -> list[tuple[tuple[Any, ...], tuple[Any, ...]]]:
     """Inputs and targets as arguments, and as float64 holds them after they were rounded to `dtype`.
 

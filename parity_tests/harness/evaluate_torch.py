@@ -13,11 +13,17 @@ from torch import nn
 
 from gdl_numpy.nn import Module
 from parity_tests.harness.evaluate import Evaluation, GradOutputs, flatten, unflatten
+from parity_tests.harness.rounding import Precision, precision_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-TORCH_DTYPES = {np.dtype(np.float32): torch.float32, np.dtype(np.float64): torch.float64}
+TORCH_DTYPES = {
+    "float32": torch.float32,
+    "tf32": torch.float32,
+    "float64": torch.float64,
+    "bfloat16": torch.bfloat16,
+}
 
 
 def run_torch(
@@ -26,19 +32,20 @@ def run_torch(
     targets: Sequence[Any],
     grad_outputs: GradOutputs,
     device: str = "cpu",
+    dtype: torch.dtype | None = None,
 ) -> Evaluation:
-    """The same on the torch side."""
-    leaves = [to_torch(leaf, device) for leaf in flatten(inputs)]
+    """The same on the torch side. With `dtype`, it gets its floating inputs in that."""
+    leaves = [to_torch(leaf, device, dtype) for leaf in flatten(inputs)]
     differentiable = [leaf.requires_grad_() for leaf in leaves if leaf.is_floating_point()]
     # Clones, since a leaf that needs a gradient may not be changed in place, as an activation may change it.
     clones = iter([leaf.clone() for leaf in leaves])
     arguments = list(unflatten(tuple(inputs), clones))
     while arguments and arguments[-1] is None:  # not given, and perhaps not known to torch's layer
         arguments.pop()
-    compared = unflatten(tuple(targets), iter([to_torch(leaf, device) for leaf in flatten(targets)]))
+    compared = unflatten(tuple(targets), iter([to_torch(leaf, device, dtype) for leaf in flatten(targets)]))
     output = module(*arguments, *compared)
     outputs = flatten(output)
-    grads = [to_torch(grad, device) for grad in grad_outputs([to_numpy(leaf) for leaf in outputs])]
+    grads = [to_torch(grad, device, dtype) for grad in grad_outputs([to_numpy(leaf) for leaf in outputs])]
     module.zero_grad()
     pairs = [(y, grad) for y, grad in zip(outputs, grads, strict=False) if y.requires_grad]
     torch.autograd.backward([y for y, _ in pairs], [grad for _, grad in pairs])
@@ -49,23 +56,28 @@ def run_torch(
     )
 
 
-def to_torch(array: np.ndarray, device: str | torch.device) -> torch.Tensor:
-    return torch.from_numpy(np.array(array)).to(device)
+def to_torch(array: np.ndarray, device: str | torch.device, dtype: torch.dtype | None = None) -> torch.Tensor:
+    tensor = torch.from_numpy(np.array(array)).to(device)
+    return tensor if dtype is None or not tensor.is_floating_point() else tensor.to(dtype)
 
 
 def to_numpy(tensor: torch.Tensor) -> np.ndarray:
     tensor = tensor.detach()
+    if tensor.dtype is torch.bfloat16:
+        tensor = tensor.float()
     array: np.ndarray = (tensor.to_dense() if tensor.is_sparse else tensor).cpu().numpy().copy()
     return array
 
 
-def twin(torch_module: nn.Module, numpy_module: Module, dtype: DTypeLike, device: str) -> nn.Module:
+def twin(
+    torch_module: nn.Module, numpy_module: Module, dtype: DTypeLike | Precision, device: str
+) -> nn.Module:
     """A copy of the torch module in `dtype` on `device`, in the NumPy module's mode and with its weights.
 
     Raises:
         ValueError: the two do not have the same parameters.
     """
-    clone = copy.deepcopy(torch_module).to(device=device, dtype=TORCH_DTYPES[np.dtype(dtype)])
+    clone = copy.deepcopy(torch_module).to(device=device, dtype=TORCH_DTYPES[precision_of(dtype).name])
     clone.train(numpy_module.training)
     load_parameters_(clone, numpy_module.state_dict())
     return clone
@@ -131,18 +143,18 @@ def fixed_dropout(module: nn.Module, choices: Mapping[str, Sequence[np.ndarray]]
 
 
 @contextmanager
-def plain_arithmetic(module: nn.Module) -> Iterator[None]:
+def plain_arithmetic(module: nn.Module, tf32: bool = False) -> Iterator[None]:
     """Within, float32 means float32 and a sum means a sum: what the error bounds are about.
 
-    TF32 is off. cuDNN may answer a convolution with Winograd's or an FFT algorithm, whose rounding errors are
-    not those of a sum of products; for models that convolve it is off too, and torch unfolds and multiplies
-    as `gdl_numpy` does.
+    TF32 is off, unless it is what is to be checked. cuDNN may answer a convolution with Winograd's or an FFT
+    algorithm, whose rounding errors are not those of a sum of products; for models that convolve it is off
+    too, and torch unfolds and multiplies as `gdl_numpy` does.
     """
     convolves = any(isinstance(m, nn.modules.conv._ConvNd) for m in module.modules())
     precision = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
+    torch.set_float32_matmul_precision("high" if tf32 else "highest")
     try:
-        with torch.backends.cudnn.flags(enabled=not convolves, deterministic=True, allow_tf32=False):
+        with torch.backends.cudnn.flags(enabled=not convolves, deterministic=True, allow_tf32=tf32):
             yield
     finally:
         torch.set_float32_matmul_precision(precision)

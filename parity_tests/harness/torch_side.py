@@ -11,7 +11,8 @@ from torch import nn
 from gdl_numpy.nn import Module
 from gdl_numpy.tasks import as_arguments
 from parity_tests.harness.evaluate import Evaluation, GradOutputs, as_dtype
-from parity_tests.harness.evaluate_torch import fixed_dropout, run_torch, to_numpy, twin
+from parity_tests.harness.evaluate_torch import TORCH_DTYPES, fixed_dropout, run_torch, to_numpy, twin
+from parity_tests.harness.rounding import Precision, precision_of
 from parity_tests.harness.side import OptimizerSpec
 from parity_tests.harness.torch_trace import record_torch
 from parity_tests.harness.trace import Trace
@@ -47,14 +48,14 @@ class TorchSide:
         self,
         module: nn.Module,
         weights: Module,
-        dtype: DTypeLike,
+        dtype: DTypeLike | Precision,
         device: str,
         spec: OptimizerSpec,
         layers: Sequence[str],
     ) -> None:
         """`layers` are the names of the modules whose calls are kept."""
         self.module = twin(module, weights, dtype, device)
-        self.dtype, self.device, self.layers = dtype, device, layers
+        self.precision, self.device, self.layers = precision_of(dtype), device, layers
         self.trace: Trace = {}
         params = [p for p in self.module.parameters() if p.requires_grad]
         self.optimizer: Any = getattr(torch.optim, spec.name)(params, **spec.arguments) if params else None
@@ -69,10 +70,11 @@ class TorchSide:
         with fixed_dropout(self.module, kept), record_torch(self.module, self.layers) as self.trace:
             return run_torch(
                 self.module,
-                as_dtype(inputs, self.dtype),
-                as_dtype(targets, self.dtype),
-                lambda outputs: as_dtype(grad_outputs(outputs), self.dtype),
+                as_dtype(inputs, self.precision),
+                as_dtype(targets, self.precision),
+                lambda outputs: as_dtype(grad_outputs(outputs), self.precision),
                 self.device,
+                TORCH_DTYPES[self.precision.name],
             )
 
     def update(self) -> None:

@@ -13,6 +13,7 @@ from parity_tests.harness.checker import Checker
 from parity_tests.harness.evaluate_torch import plain_arithmetic
 from parity_tests.harness.from_torch import from_torch
 from parity_tests.harness.report import ParityReport
+from parity_tests.harness.rounding import precision_of
 from parity_tests.harness.side import OptimizerSpec
 from parity_tests.harness.steps import Standard, Step
 from parity_tests.harness.torch_side import TorchSide, TorchTask
@@ -46,7 +47,9 @@ def recorded_with_bounds(
         run.bounds.append(allowed)
 
     with arithmetic(theirs):
-        checker = Checker(own, theirs, batches, np.dtype(dtype), "cpu", spec, np.random.default_rng(seed), [])
+        checker = Checker(
+            own, theirs, batches, precision_of(dtype), "cpu", spec, np.random.default_rng(seed), []
+        )
         for found in checker.comparisons(len(batches) if updates else 0, None, note):
             if not found.ok:
                 raise ValueError(f"the module does not do twice the same: {found}")
@@ -80,8 +83,8 @@ def check_torch(run: Run, module: nn.Module, loss: Any, device: str) -> ParityRe
                 report.comparisons.extend(standard.whole_model(sides))
             report.comparisons.extend(standard.of_step(number, sides))
 
-        dtype, rng = np.dtype(run.dtype), np.random.default_rng(run.seed)
-        checker = Checker(own, theirs, run.batches, dtype, device, run.spec, rng, run.probes)
+        precision, rng = precision_of(run.dtype), np.random.default_rng(run.seed)
+        checker = Checker(own, theirs, run.batches, precision, device, run.spec, rng, run.probes)
         for _ in checker.comparisons(len(run.batches) if run.updates else 0, None, hold):
             pass
         return report
