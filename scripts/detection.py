@@ -110,18 +110,15 @@ def tally(dtype: str, bar: Any) -> Tally:
 
 
 def table(tallies: list[Tally]) -> Table:
-    shown = Table(title="What each rule finds, and whom it accuses")
+    shown = Table(title="Mistakes that each rule finds, and right twins that it accuses")
     shown.add_column("rule", min_width=12)
-    for result in tallies:
-        shown.add_column(f"mistakes found\nin {result.dtype},\nof {len(result.finders)}", justify="right")
-    for result in tallies:
-        shown.add_column(
-            f"right twins accused\nin {result.dtype},\nof {len(result.accusers)}", justify="right"
-        )
+    for head, kind in (("found in", "finders"), ("accused in", "accusers")):
+        for result in tallies:
+            shown.add_column(f"{head}\n{result.dtype},\nof {len(getattr(result, kind))}", justify="right")
     for rule in (OURS, *RULES):
-        counts = [len(t.found(rule)) if t.asks(rule) else None for t in tallies]
-        counts += [len(t.accused(rule)) if t.asks(rule) else None for t in tallies]
-        shown.add_row(rule, *("–" if count is None else str(count) for count in counts))
+        counts = [str(len(t.found(rule))) if t.asks(rule) else "–" for t in tallies]
+        counts += [str(len(t.accused(rule))) if t.asks(rule) else "–" for t in tallies]
+        shown.add_row(rule, *counts)
     return shown
 
 
