@@ -6,7 +6,8 @@
 `rules` asks `check` and five rules of others whether twins are the same: with each of the planted mistakes in
 them, and without any, from ten numbers to a million. `check` is asked as anyone calls it, without training
 steps; the others about each output and gradient of the twins and of each layer in them by itself. A rule has
-found a mistake if it accuses the twins that have it, and not the same twins without it.
+found a mistake if it accuses the twins that have it, and not the same twins without it. All weights and data
+come from fixed seeds: a second run says the same, but for what another processor rounds otherwise.
 
 `random` draws configurations of layers and of composites, each from a seed of its own and in one dtype, and
 runs `check`. Where it was stopped, --seed goes on.
