@@ -29,6 +29,7 @@ LINES = {
     "train by torch": "scripts/train.py CNN --epochs 3 --out run --overwrite --backend torch --device cpu",
     "compare": "scripts/compare.py MLP --device cpu --json found.json --plot .",
     "benchmark": "scripts/benchmark.py mlp --seconds 1",
+    "detection": "scripts/detection.py random --count 50",
     "gradient_flow": "scripts/gradient_flow.py --training-steps 20",
     "fetch_data": "scripts/fetch_data.py digits",
     "export": "-m gdl_torch.export x.ckpt",

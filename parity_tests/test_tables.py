@@ -131,8 +131,9 @@ def test_a_librarys_own_tables_are_laid_out_anew(width: int) -> None:
 def tables_of_scripts() -> dict[str, Table]:
     """One of each kind that a script prints, but for words.py's, which are drawn for words that are typed."""
     folder = Path(__file__).parent.parent / "scripts"
-    benchmark, downstream, gradient_flow = (
-        runpy.run_path(str(folder / f"{name}.py")) for name in ("benchmark", "downstream", "gradient_flow")
+    benchmark, detection, downstream, gradient_flow = (
+        runpy.run_path(str(folder / f"{name}.py"))
+        for name in ("benchmark", "detection", "downstream", "gradient_flow")
     )
     found = {}
     for kind, table in benchmark["TABLES"].items():
@@ -140,6 +141,7 @@ def tables_of_scripts() -> dict[str, Table]:
         results = [benchmark["Result"](name, [dict.fromkeys(row.sides, 0.123)]) for name, row in rows.items()]
         found[kind] = table(results)
     uses = ({"use": use, "labels": 0.01, "trained": 0.9, "untrained": 0.8} for use in ("probe", "neighbours"))
+    found["detection"] = detection["table"]([detection["Tally"](dtype) for dtype in ("float32", "float64")])
     found["downstream"] = downstream["table_of"](list(uses), NAME)
     norms = {state: np.full(50, 1e-9) for state in "hc"}
     found["reach"] = gradient_flow["reach_table"]([gradient_flow["Subject"](NAME, norms)], 50)

@@ -6,7 +6,8 @@
 `rules` asks `check` and five rules of others whether twins are the same: with each of the planted mistakes in
 them, and without any, from ten numbers to a million. `check` is asked as anyone calls it, without training
 steps; the others about each output and gradient of the twins and of each layer in them by itself. A rule has
-found a mistake if it accuses the twins that have it, and not the same twins without it.
+found a mistake if it accuses the twins that have it, and not the same twins without it. All weights and data
+come from fixed seeds: a second run says the same, but for what another processor rounds otherwise.
 
 `random` draws configurations of layers and of composites, each from a seed of its own and in one dtype, and
 runs `check`. Where it was stopped, --seed goes on.
@@ -110,18 +111,15 @@ def tally(dtype: str, bar: Any) -> Tally:
 
 
 def table(tallies: list[Tally]) -> Table:
-    shown = Table(title="What each rule finds, and whom it accuses")
+    shown = Table(title="Mistakes that each rule finds, and right twins that it accuses")
     shown.add_column("rule", min_width=12)
-    for result in tallies:
-        shown.add_column(f"mistakes found\nin {result.dtype},\nof {len(result.finders)}", justify="right")
-    for result in tallies:
-        shown.add_column(
-            f"right twins accused\nin {result.dtype},\nof {len(result.accusers)}", justify="right"
-        )
+    for head, kind in (("found in", "finders"), ("accused in", "accusers")):
+        for result in tallies:
+            shown.add_column(f"{head}\n{result.dtype},\nof {len(getattr(result, kind))}", justify="right")
     for rule in (OURS, *RULES):
-        counts = [len(t.found(rule)) if t.asks(rule) else None for t in tallies]
-        counts += [len(t.accused(rule)) if t.asks(rule) else None for t in tallies]
-        shown.add_row(rule, *("–" if count is None else str(count) for count in counts))
+        counts = [str(len(t.found(rule))) if t.asks(rule) else "–" for t in tallies]
+        counts += [str(len(t.accused(rule))) if t.asks(rule) else "–" for t in tallies]
+        shown.add_row(rule, *counts)
     return shown
 
 
