@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from gdl_numpy.lookup import lookup
 from gdl_numpy.tasks import ClassificationMetrics
 from gdl_torch.nn import ContrastiveLoss, NTXentLoss
+from gdl_torch.tasks.gathering import is_shared, of_all_ranks
 from gdl_torch.tasks.mining import hardest_triplets
 from gdl_torch.tasks.task import Mean, Outcome, Task
 
@@ -29,6 +30,10 @@ class Contrastive(Task):
     * `TripletMarginLoss`: each image with the farthest of its label and the nearest of another (Hermans et
       al. 2017, "batch hard");
     * `ContrastiveLoss` and `CosineEmbeddingLoss`: the same as one pair that is alike and one that is not.
+
+    With several devices, a batch is what all of them have: each image is compared with those of every device,
+    and what is learned and logged is what one device would with the whole batch. So a label must mean the
+    same on all of them.
 
     `train_acc`, `val_acc` and `test_acc` are logged besides: how often the other view is the nearest of all;
     or how often the farthest of an image's label is nearer than the nearest of another.
@@ -61,6 +66,9 @@ class Contrastive(Task):
     def compare(self, inputs: Sequence[Tensor] | Tensor, targets: Tensor) -> Outcome:
         views = [inputs] if isinstance(inputs, Tensor) else list(inputs)
         codes = self(torch.cat(views))
+        if is_shared():  # an image's views stay together, so that all codes are view by view again
+            together = of_all_ranks(torch.stack(codes.chunk(len(views)), dim=1))
+            codes, targets = torch.cat(together.unbind(dim=1)), of_all_ranks(targets)
         if isinstance(self.loss, NTXentLoss):
             return Outcome(self.loss(*codes.chunk(2)), codes, targets)
         triplets = hardest_triplets(codes.detach(), targets.repeat(len(views)))
