@@ -38,20 +38,22 @@ SIZES: dict[str, Any] = {"in_shape": (1, 8, 8), "hidden_features": (12,), "proje
 # Smooth, and of a different size in each direction: no gradient is 0 that should not be.
 ENCODER: dict[str, Any] = {**SIZES, "activation": "tanh"}
 LR, STEPS = 0.3, 5
+MEASURED = ("loss", "spread", "collapse_gap")  # and accuracy, which torch calls otherwise
 Batch = tuple[tuple[np.ndarray, ...], np.ndarray]
 
 
 def learned_by_one(start: State, loss: LossName, batches: list[Batch], disturb: Disturb) -> list[State]:
-    """NumPy's loss, its gradients and then the weights, after each step of one process with whole batches."""
+    """NumPy's metrics and gradients, and then the weights, of each step of one process with whole batches."""
     model = ContrastiveEncoder(**ENCODER, dtype=np.float64)
     model.load_state_dict(start)
     task, optimizer = Contrastive.of(model, loss), SGD(model.parameters(), lr=LR)
     states = []
     for batch in batches:
         disturb(model)
-        value = task.step(optimizer, batch)
+        task.step(optimizer, batch)
         grads = {f"grad.{name}": np.array(parameter.grad) for name, parameter in model.named_parameters()}
-        states.append({"loss": np.array(value), "acc": np.array(task.metrics.row()["accuracy"]), **grads})
+        measured = {name: np.array(number) for name, number in task.metrics.row().items()}
+        states.append({**measured, **grads})
     states[-1] |= {f"end.{name}": array.copy() for name, array in model.state_dict().items()}
     return states
 
@@ -117,7 +119,8 @@ def test_shares_may_be_of_different_sizes(loss: LossName, tmp_path: Path) -> Non
     for rank in range(len(shares)):
         found = dict(np.load(tmp_path / f"rank{rank}.npz"))
         grads = {f"grad.{name}": found[name] for name in model.state_dict()}
-        state = {"loss": found["loss"], "acc": found["acc"], **grads}
+        measured = {"accuracy": found["acc"], **{name: found[name] for name in MEASURED}}
+        state = {**measured, **grads}
         assert_learned([state], model.state_dict(), loss, [((first, second), labels)])
 
 
