@@ -33,14 +33,16 @@ class History:
 
     @classmethod
     def from_rows(cls, rows: Sequence[Mapping[str, float]], metrics: type[Metrics]) -> History:
-        """Returns the history with these rows, which come from a file.
+        """Returns the history with these rows, which come from a file; nan in columns that came later.
 
         Raises:
             ValueError: they are not of epochs 1, 2, …, or have not all the same columns, or lack one.
         """
-        columns = {"lr", "seconds", *(f"train_{name}" for name in metrics.columns)}
-        if rows and "validation_loss" in rows[0]:
-            columns |= {f"validation_{name}" for name in metrics.columns}
+        parts = ("train", "validation") if rows and "validation_loss" in rows[0] else ("train",)
+        columns = {"lr", "seconds", *(f"{part}_{name}" for part in parts for name in metrics.columns)}
+        unknown = {f"{part}_{name}": math.nan for part in parts for name in metrics.later}
+        if not any(unknown.keys() & row.keys() for row in rows):
+            rows = [{**row, **unknown} for row in rows]
         for epoch, row in enumerate(rows, start=1):
             if row.get("epoch") != epoch or not columns <= row.keys() == rows[0].keys():
                 raise ValueError(f"its history has no whole row of epoch {epoch}")

@@ -52,6 +52,8 @@ def report(
     draw(history, out, title, type(test))
     say(console, f"saved in {out}: {', '.join(name for name in FILES if (out / name).exists())}", out)
     say(console, f"{title}: {result} on {counted(test_examples, unit)}, {after}")
+    if test.warning is not None:
+        say(console, f"warning: {test.warning}")
 
 
 def table_of(row: dict[str, float], test: Metrics, unit: str, title: str) -> Table:

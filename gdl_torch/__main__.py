@@ -48,6 +48,8 @@ from gdl_torch.models import MODELS
 from gdl_torch.predictions import PredictionsFile
 from gdl_torch.progress import FittingProgressBar
 from gdl_torch.restoring import Restoring, check_resumable
+from gdl_torch.tasks import Task
+from gdl_torch.training import last_metrics
 from gdl_torch.trust import own_arguments, refusal
 
 # What the parser says about its own insides, around the sentence that helps.
@@ -203,6 +205,13 @@ class CLI(LightningCLI):
         self._check_places(subcommand)
         with self.restoring.blaming():
             super()._run_subcommand(subcommand)
+
+    def after_fit(self) -> None:
+        """Says in words where the numbers of the last epoch mean that what was learned is of no use."""
+        if isinstance(self.model, Task) and self.trainer.is_global_zero:
+            metrics = last_metrics(self.model, self.trainer.callback_metrics)
+            if metrics is not None and metrics.warning is not None:
+                sys.stderr.write(f"warning: {metrics.warning}\n")
 
     def _check_places(self, subcommand: str) -> None:
         """Refuses, before the work, places where its results cannot be written. Loggers see to their own.

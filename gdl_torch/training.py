@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from contextlib import suppress
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -141,6 +142,19 @@ def evaluate(
     with plain_ctrl_c():
         (logged,) = _trainer(accelerator, progress).test(model, datamodule=data, verbose=False)
     return _metrics(model, logged, "test")
+
+
+def last_metrics(task: Task, logged: Mapping[str, Any]) -> Metrics | None:
+    """What a model logged in its last epoch, in validation if there was any; None of a run without one.
+
+    Args:
+        task: the model.
+        logged: the Trainer's `callback_metrics`.
+    """
+    for stage in ("val", "train"):
+        with suppress(KeyError):  # no epoch came to its end, or a subclass logs something else
+            return _metrics(task, {name: float(value) for name, value in logged.items()}, stage)
+    return None
 
 
 def _metrics(task: Task, logged: Mapping[str, float], stage: str) -> Metrics:

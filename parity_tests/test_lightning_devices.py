@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +18,6 @@ from gdl_torch.data import DigitsDataModule, EpochSampler, PythonDocsDataModule,
 from gdl_torch.export import from_numpy
 from parity_tests.harness.rounding import gamma, unit_roundoff
 from parity_tests.support import (
-    ONE_EPOCH,
     Disturb,
     ImageRecipe,
     State,
@@ -27,14 +25,16 @@ from parity_tests.support import (
     moved_by_rounding,
     nothing,
     rows_of,
+    same_end,
     truncated,
+    two_processes,
+    weights,
 )
-from parity_tests.support.forks import needs_forks, start
+from parity_tests.support.forks import needs_forks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-ROOT = Path(__file__).parents[1]
+    from pathlib import Path
 
 
 def test_lightnings_own_distributed_sampler_would_change_the_order() -> None:
@@ -72,36 +72,6 @@ def test_devices_share_each_batch(devices: int) -> None:
         one_device = order[step * devices * batch_size : (step + 1) * devices * batch_size]
         assert sorted(np.concatenate(together).tolist()) == sorted(one_device)
     assert set(np.concatenate(shares).tolist()) == set(range(n))
-
-
-def two_processes(folder: Path, strategy: str, *arguments: str) -> list[State]:
-    """What each of two processes on the CPU saw in 5 steps of `fit`, in float64; they meet by gloo."""
-    words = [
-        "-m", "gdl_torch", "fit", *arguments,
-        "--trainer.accelerator", "cpu", "--trainer.devices", "2", "--trainer.strategy", strategy,
-        "--trainer.precision", "64-true", "--trainer.limit_train_batches", "5",
-        "--trainer.limit_val_batches", "0", "--trainer.logger", "false",
-        "--trainer.enable_checkpointing", "false", "--trainer.log_every_n_steps", "1", *ONE_EPOCH,
-        "--trainer.callbacks", "parity_tests.support.SeenByEachDevice",
-        "--trainer.callbacks.folder", str(folder),
-    ]  # fmt: skip
-    process, said = start(words, folder, daemon=False, PYTHONPATH=str(ROOT))
-    process.join(120)
-    assert process.exitcode == 0, said.read_text()
-    assert "distributed_backend=gloo" in said.read_text()
-    return [dict(np.load(folder / f"rank{rank}.npz")) for rank in range(2)]
-
-
-def weights(seen: State, when: str) -> State:
-    return {name.removeprefix(f"{when}."): array for name, array in seen.items() if name.startswith(when)}
-
-
-def same_end(ranks: list[State]) -> State:
-    """The weights that all processes end with."""
-    end, *others = (weights(seen, "end") for seen in ranks)
-    for other in others:
-        np.testing.assert_equal(other, end)
-    return end
 
 
 @needs_forks

@@ -33,6 +33,8 @@ from gdl_torch.models import SentimentClassifier as TorchSentimentClassifier
 from parity_tests.support.train_script import assert_rounded_alike, both_backends, train, weights
 
 RUNS = Path(__file__).parent / "data" / "written_before_tasks"
+# Two epochs of ContrastiveEncoder --hidden-features 3 --projection-features 2, with each backend.
+RUNS_WITHOUT_SPREAD = RUNS.parent / "written_before_spread"
 
 
 @both_backends
@@ -114,6 +116,24 @@ def test_options_that_came_later(backend: str, tmp_path: Path) -> None:
         torch.save(saved, path)
     assert train(*words, 2, "--resume") == 0
     assert train(*words, 3, "--resume", "--power", 0.75) == 2
+
+
+@both_backends
+@pytest.mark.filterwarnings("ignore:The dirpath has changed")
+def test_metrics_that_came_later(backend: str, tmp_path: Path) -> None:
+    """A run that measured no spread goes on, and on again, and is drawn: its first epochs are nan there."""
+    recorded = RUNS_WITHOUT_SPREAD / backend
+    shutil.copytree(recorded, tmp_path, dirs_exist_ok=True)
+    line = f"ContrastiveEncoder --backend {backend} --device cpu --hidden-features 3 --projection-features 2"
+    for epochs in (2, 3, 4):
+        (tmp_path / "history.png").unlink(missing_ok=True)
+        assert train(line, "--epochs", epochs, "--resume", "--out", tmp_path) == 0
+        assert (tmp_path / "history.png").exists()
+    rows = json.loads((tmp_path / "history.json").read_text())
+    before = json.loads((recorded / "history.json").read_text())
+    assert [{name: row[name] for name in old} for old, row in zip(before, rows, strict=False)] == before
+    for name in ("train_spread", "validation_spread", "train_collapse_gap", "validation_collapse_gap"):
+        assert np.isfinite([row[name] for row in rows]).tolist() == [False, False, True, True]
 
 
 def test_arguments_that_came_later(tmp_path: Path) -> None:

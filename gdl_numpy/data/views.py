@@ -78,10 +78,15 @@ class Views(ExampleLoader):
     def batch(
         self, rows: Int64[np.ndarray, " batch"], number: int
     ) -> tuple[tuple[Images, ...], Int64[np.ndarray, " batch"]]:
-        """Returns the views of some images; and their labels, or else numbers of their own."""
+        """Returns the views of some images; and their labels, or else numbers of their own.
+
+        Those are the places in the batch that all devices have together.
+        """
         images, rng = self.split.inputs[rows], self.generator(number * self.num_replicas + self.rank)
         views = tuple(self.transform(images, rng) for _ in range(self.count))
-        return views, self.split.targets[rows] if self.labelled else np.arange(len(rows))
+        if self.labelled:
+            return views, self.split.targets[rows]
+        return views, self.rank + self.num_replicas * np.arange(len(rows))
 
 
 class ViewsDataModule(ImageSetDataModule):

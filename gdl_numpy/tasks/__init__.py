@@ -6,7 +6,7 @@ print(task.metrics)
 """
 
 from gdl_numpy.tasks.classification import BinaryClassification, Classification, ClassificationMetrics
-from gdl_numpy.tasks.contrastive import Contrastive
+from gdl_numpy.tasks.contrastive import Contrastive, ContrastiveMetrics, loss_at_collapse
 from gdl_numpy.tasks.language_modelling import LanguageMetrics, LanguageModelling
 from gdl_numpy.tasks.mining import hardest_triplets, pairs_from_labels, triplets_from_labels
 from gdl_numpy.tasks.reconstruction import Reconstruction
@@ -19,6 +19,7 @@ __all__ = [
     "Classification",
     "ClassificationMetrics",
     "Contrastive",
+    "ContrastiveMetrics",
     "LanguageMetrics",
     "LanguageModelling",
     "Metrics",
@@ -27,6 +28,7 @@ __all__ = [
     "Task",
     "as_arguments",
     "hardest_triplets",
+    "loss_at_collapse",
     "pairs_from_labels",
     "triplets_from_labels",
 ]

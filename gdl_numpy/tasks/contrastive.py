@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+import math
+from collections.abc import Mapping  # noqa: TC003 (dataclasses are read under beartype)
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -14,13 +17,95 @@ from gdl_numpy.tasks.mining import hardest_triplets
 from gdl_numpy.tasks.task import Metrics, Task, as_arguments
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from jaxtyping import Bool, Float
 
     from gdl_numpy.nn import Module
 
 LossName = Literal["NTXentLoss", "TripletMarginLoss", "ContrastiveLoss", "CosineEmbeddingLoss"]
+# A collapse: see `ContrastiveMetrics.has_collapsed`.
+LEAST_SPREAD, LEAST_GAP = 0.1, 0.01
+
+
+@dataclass(frozen=True)
+class ContrastiveMetrics(ClassificationMetrics):
+    """How good the codes of some images are, and how far from a collapse, where all codes are the same.
+
+    Attributes:
+        spread: of the codes, see `spread`: about 1 all over the sphere, 0 at a collapse.
+        collapse_gap: how far the loss is below its value at a collapse; negative above it.
+    """
+
+    columns: ClassVar[Mapping[str, str]] = {
+        **ClassificationMetrics.columns,
+        "spread": ".3f",
+        "collapse_gap": ".4f",
+    }
+    panels: ClassVar[Mapping[str, str]] = {
+        **ClassificationMetrics.panels,
+        "spread": "linear",
+        "collapse_gap": "linear",  # which does not depend on how many others a batch has, as NTXentLoss does
+    }
+    later: ClassVar[frozenset[str]] = frozenset({"spread", "collapse_gap"})
+
+    spread: float
+    collapse_gap: float
+
+    @property
+    def has_collapsed(self) -> bool:
+        """Whether the codes hardly differ, and the loss hardly does from that of codes that are the same.
+
+        With a spread s, alike in all directions, two codes have a mean cosine of 1 - s²: 0.99 for s = 0.1.
+        Such codes may still tell images apart, at a low temperature or on their way to more spread; but then
+        the loss is lower than at a collapse, by more than 1 %. It may be higher: the hardest triplets cost
+        more than the margin until all codes are the same.
+        """
+        at_collapse = self.loss + self.collapse_gap
+        return self.spread < LEAST_SPREAD and self.collapse_gap <= LEAST_GAP * at_collapse
+
+    @property
+    def warning(self) -> str | None:
+        if not self.has_collapsed:
+            return None
+        at_collapse = self.loss + self.collapse_gap
+        return (
+            "the encoder has collapsed: it gives all images nearly the same code (the spread is "
+            f"{self.spread:.3f}, where 1 is all over the sphere; the loss is {self.loss:.4f}, where codes "
+            f"that are the same have {at_collapse:.4f}). What may help: a lower learning rate or milder "
+            "views; with labels, also smaller batches or more epochs"
+        )
+
+
+def spread(codes: Float[np.ndarray, "codes size"]) -> float:
+    """√d times the standard deviation of a component, its mean over the d components.
+
+    Of codes of length 1 evenly spread over the sphere it is about 1, since a component's variance is then
+    1 / d; of codes that are all the same it is 0.
+
+    Source: Chen, He 2021, *Exploring Simple Siamese Representation Learning*, section 4.1,
+    https://arxiv.org/abs/2011.10566.
+    """
+    return float(math.sqrt(codes.shape[1]) * codes.std(axis=0).mean())
+
+
+def loss_at_collapse(loss: str, images: int, margin: float = 0.0) -> float:
+    """The loss of a batch whose codes, of length 1, are all the same.
+
+    NTXentLoss: each of 2N views has 2N - 1 others, which are equally similar. TripletMarginLoss: positive and
+    negative are equally far. The other two: half of the pairs are alike and cost nothing, half are not, with
+    d = 0 and cos = 1.
+
+    Args:
+        loss: the name of its class; of others than `LossName` nan is all that is known.
+        images: how many the batch has, N.
+        margin: of all but NTXentLoss.
+    """
+    known = {
+        "NTXentLoss": math.log(max(2 * images - 1, 1)),
+        "TripletMarginLoss": margin,
+        "ContrastiveLoss": margin**2 / 2,
+        "CosineEmbeddingLoss": (1 - margin) / 2,
+    }
+    return known.get(loss, math.nan)
 
 
 class Contrastive(Task):
@@ -34,11 +119,12 @@ class Contrastive(Task):
     * `ContrastiveLoss` and `CosineEmbeddingLoss`: the same as one pair that is alike and one that is not.
 
     Targets are labels. Accuracy is how often the other view is the nearest of all; or how often the farthest
-    of an image's label is nearer than the nearest of another.
+    of an image's label is nearer than the nearest of another. What tells of a collapse, where all images have
+    the same code, is in `ContrastiveMetrics`.
     """
 
     default_loss = NTXentLoss
-    metrics_class = ClassificationMetrics
+    metrics_class = ContrastiveMetrics
     input_layer = "model"
 
     @classmethod
@@ -134,7 +220,11 @@ class Contrastive(Task):
 
     @property
     def metrics(self) -> Metrics:
-        return ClassificationMetrics(self.value, float(np.mean(self._nearer())))
+        at_collapse = loss_at_collapse(
+            type(self.loss).__name__, self.count, getattr(self.loss, "margin", 0.0)
+        )
+        accuracy = float(np.mean(self._nearer()))
+        return ContrastiveMetrics(self.value, accuracy, spread(self.codes), at_collapse - self.value)
 
     def _nearer(self) -> Bool[np.ndarray, " anchors"]:
         """Which codes have the next of their own kind nearer than the next of another."""

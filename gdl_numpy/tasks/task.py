@@ -29,12 +29,14 @@ class Metrics:
         decisive: the number by which models are compared.
         panels: the numbers to draw epoch by epoch, each with its scale, "linear" or "log".
         per_token: whether it is a mean over tokens, not over examples.
+        later: the columns that came later: a history from before is nan there.
     """
 
     columns: ClassVar[Mapping[str, str]] = {"loss": ".4f"}
     panels: ClassVar[Mapping[str, str]] = {"loss": "linear"}
     decisive: ClassVar[str] = "loss"
     per_token: ClassVar[bool] = False
+    later: ClassVar[frozenset[str]] = frozenset()
 
     loss: float
 
@@ -45,6 +47,11 @@ class Metrics:
     def summary(self, unit: str) -> str:
         """The decisive number in words, where `unit` is what the targets are."""
         return f"loss {self.loss:.4f}"
+
+    @property
+    def warning(self) -> str | None:
+        """Why a model with such numbers is of no use, and what may help; None where nothing says so."""
+        return None
 
     def __str__(self) -> str:
         row = self.row()

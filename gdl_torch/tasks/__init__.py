@@ -2,6 +2,7 @@
 
 from gdl_torch.tasks.classification import BinaryClassification, Classification
 from gdl_torch.tasks.contrastive import Contrastive
+from gdl_torch.tasks.gathering import of_all_ranks
 from gdl_torch.tasks.language_modelling import LanguageModelling, detached
 from gdl_torch.tasks.mining import hardest_triplets
 from gdl_torch.tasks.reconstruction import Reconstruction
@@ -24,4 +25,5 @@ __all__ = [
     "check_sparse",
     "detached",
     "hardest_triplets",
+    "of_all_ranks",
 ]

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from gdl_numpy.lookup import lookup
-from gdl_numpy.tasks import ClassificationMetrics
+from gdl_numpy.tasks import ContrastiveMetrics, loss_at_collapse
 from gdl_torch.nn import ContrastiveLoss, NTXentLoss
+from gdl_torch.tasks.gathering import is_shared, of_all_ranks
 from gdl_torch.tasks.mining import hardest_triplets
-from gdl_torch.tasks.task import Mean, Outcome, Task
+from gdl_torch.tasks.task import Mean, Outcome, Task, wide
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from jaxtyping import Bool, Float, Int64
 
     from gdl_numpy.tasks.contrastive import LossName
 
@@ -30,8 +34,16 @@ class Contrastive(Task):
       al. 2017, "batch hard");
     * `ContrastiveLoss` and `CosineEmbeddingLoss`: the same as one pair that is alike and one that is not.
 
-    `train_acc`, `val_acc` and `test_acc` are logged besides: how often the other view is the nearest of all;
-    or how often the farthest of an image's label is nearer than the nearest of another.
+    With several devices, a batch is what all of them have: each image is compared with those of every device,
+    and what is learned and logged is what one device would with the whole batch. So a label must mean the
+    same on all of them.
+
+    Logged besides, as `train_acc`, `val_acc`, `test_acc` and so on, are
+
+    * `acc`: how often the other view is the nearest of all; or how often the farthest of an image's label is
+      nearer than the nearest of another;
+    * `spread` of the codes: about 1 all over the sphere, 0 where all are the same, at a collapse;
+    * `collapse_gap`: how far the loss is below its value at a collapse.
 
     Args:
         loss: name of the loss.
@@ -45,8 +57,8 @@ class Contrastive(Task):
             that is negative or not finite.
     """
 
-    metrics_class = ClassificationMetrics
-    metric_classes: ClassVar = {"acc": Mean}
+    metrics_class = ContrastiveMetrics
+    metric_classes: ClassVar = {"acc": Mean, "spread": Mean, "collapse_gap": Mean}
 
     def __init__(self, loss: LossName, temperature: float, margin: float, optimizer: str, lr: float) -> None:
         super().__init__(optimizer, lr)
@@ -61,23 +73,61 @@ class Contrastive(Task):
     def compare(self, inputs: Sequence[Tensor] | Tensor, targets: Tensor) -> Outcome:
         views = [inputs] if isinstance(inputs, Tensor) else list(inputs)
         codes = self(torch.cat(views))
-        if isinstance(self.loss, NTXentLoss):
-            return Outcome(self.loss(*codes.chunk(2)), codes, targets)
-        triplets = hardest_triplets(codes.detach(), targets.repeat(len(views)))
+        if is_shared():  # an image's views stay together, so that all codes are view by view again
+            together = of_all_ranks(torch.stack(codes.chunk(len(views)), dim=1))
+            codes, targets = torch.cat(together.unbind(dim=1)), of_all_ranks(targets)
+        triplets = None
+        if not isinstance(self.loss, NTXentLoss):
+            triplets = hardest_triplets(codes.detach(), targets.repeat(len(views)))
+        return Outcome(self._loss_of(codes, triplets), (codes, triplets), targets)
+
+    def _loss_of(self, codes: Tensor, triplets: tuple[Tensor, ...] | None) -> Tensor:
+        value: Tensor
+        if triplets is None:
+            value = self.loss(*codes.chunk(2))
+            return value
         a, p, n = (codes[places] for places in triplets)
         if isinstance(self.loss, nn.TripletMarginLoss):
-            return Outcome(self.loss(a, p, n), (a, p, n), targets)
+            value = self.loss(a, p, n)
+            return value
         alike = torch.ones(2 * len(a), dtype=codes.dtype, device=codes.device)
         alike[len(a) :] = -1 if isinstance(self.loss, nn.CosineEmbeddingLoss) else 0
-        return Outcome(self.loss(torch.cat([a, a]), torch.cat([p, n]), alike), (a, p, n), targets)
+        value = self.loss(torch.cat([a, a]), torch.cat([p, n]), alike)
+        return value
 
     def totals(self, outcome: Outcome, count: Tensor | int) -> dict[str, Tensor]:
-        if isinstance(outcome.outputs, Tensor):  # the codes of two views of each image
-            codes = outcome.outputs.detach()
-            similarities = (codes @ codes.T).fill_diagonal_(-torch.inf)
-            other_view = torch.arange(len(codes), device=codes.device).roll(len(codes) // 2)
-            nearer = similarities.argmax(dim=1) == other_view
-        else:
-            a, p, n = outcome.outputs
-            nearer = ((a - p) ** 2).sum(dim=1) < ((a - n) ** 2).sum(dim=1)
-        return {"acc": count * nearer.double().mean()}
+        codes, triplets = outcome.outputs
+        codes = codes.detach()
+        margin = getattr(self.loss, "margin", 0.0)
+        at_collapse = loss_at_collapse(type(self.loss).__name__, len(outcome.targets), margin)
+        means = {
+            "acc": wide(nearer(codes, triplets)).mean(),
+            "spread": spread(wide(codes)),
+            "collapse_gap": at_collapse - wide(outcome.loss.detach()),
+        }
+        return {name: count * mean for name, mean in means.items()}
+
+
+def nearer(
+    codes: Float[Tensor, "codes size"], triplets: tuple[Int64[Tensor, " triplets"], ...] | None
+) -> Bool[Tensor, " anchors"]:
+    """Which codes have the next of their own kind nearer than the next of another.
+
+    Args:
+        codes: of two views of each image, the first ones first, where there are no triplets.
+        triplets: places of anchors, positives and negatives.
+    """
+    if triplets is None:
+        similarities = (codes @ codes.T).fill_diagonal_(-torch.inf)
+        other_view = torch.arange(len(codes), device=codes.device).roll(len(codes) // 2)
+        return similarities.argmax(dim=1) == other_view
+    a, p, n = (codes[places] for places in triplets)
+    return ((a - p) ** 2).sum(dim=1) < ((a - n) ** 2).sum(dim=1)
+
+
+def spread(codes: Float[Tensor, "codes size"]) -> Float[Tensor, ""]:
+    """√d times the standard deviation of a component, its mean over the d components.
+
+    About 1 of codes of length 1 all over the sphere, 0 of codes that are all the same (Chen, He 2021).
+    """
+    return math.sqrt(codes.shape[1]) * codes.std(dim=0, correction=0).mean()

@@ -2,7 +2,13 @@
 
 from parity_tests.support.archives import CONTENTS, folders_of, member, packed
 from parity_tests.support.command_line import ONE_EPOCH, QUIET, digits_checkpoint, gdl_torch
-from parity_tests.support.devices import SeenByEachDevice
+from parity_tests.support.devices import (
+    SeenByEachDevice,
+    contrast_of_a_share,
+    same_end,
+    two_processes,
+    weights,
+)
 from parity_tests.support.disturbance import Disturb, State, assert_within, moved_by_rounding, nothing
 from parity_tests.support.images import DoubleBatches, ImageRecipe, batches_of, some_digits
 from parity_tests.support.interpreters import BLOCKER, NO_TORCH, run_python
@@ -59,6 +65,7 @@ __all__ = [
     "assert_within",
     "bags_in",
     "batches_of",
+    "contrast_of_a_share",
     "cut",
     "data_file",
     "digits_checkpoint",
@@ -73,6 +80,7 @@ __all__ = [
     "parity",
     "rows_of",
     "run_python",
+    "same_end",
     "serving",
     "small_reviews",
     "some_digits",
@@ -81,5 +89,7 @@ __all__ = [
     "trainer",
     "truncated",
     "twin_of",
+    "two_processes",
+    "weights",
     "writer",
 ]
