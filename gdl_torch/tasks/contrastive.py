@@ -79,21 +79,18 @@ class Contrastive(Task):
         triplets = None
         if not isinstance(self.loss, NTXentLoss):
             triplets = hardest_triplets(codes.detach(), targets.repeat(len(views)))
-        return Outcome(self._loss_of(codes, triplets), (codes, triplets), targets)
+        return Outcome(self.loss(*self._compared(codes, triplets)), (codes, triplets), targets)
 
-    def _loss_of(self, codes: Tensor, triplets: tuple[Tensor, ...] | None) -> Tensor:
-        value: Tensor
+    def _compared(self, codes: Tensor, triplets: tuple[Tensor, ...] | None) -> tuple[Tensor, ...]:
+        """The loss's arguments."""
         if triplets is None:
-            value = self.loss(*codes.chunk(2))
-            return value
+            return codes.chunk(2)
         a, p, n = (codes[places] for places in triplets)
         if isinstance(self.loss, nn.TripletMarginLoss):
-            value = self.loss(a, p, n)
-            return value
+            return a, p, n
         alike = torch.ones(2 * len(a), dtype=codes.dtype, device=codes.device)
         alike[len(a) :] = -1 if isinstance(self.loss, nn.CosineEmbeddingLoss) else 0
-        value = self.loss(torch.cat([a, a]), torch.cat([p, n]), alike)
-        return value
+        return torch.cat([a, a]), torch.cat([p, n]), alike
 
     def totals(self, outcome: Outcome, count: Tensor | int) -> dict[str, Tensor]:
         codes, triplets = outcome.outputs
