@@ -92,7 +92,11 @@ def compare(
     ] = None,
     steps: Annotated[int, typer.Option(min=0, help="Training steps.")] = 2,
     dtype: Annotated[
-        DType, typer.Option(help="What both sides compute in; in the last two, torch alone.")
+        DType,
+        typer.Option(
+            metavar="DTYPE",
+            help="float32, float64, or both of them; bfloat16 or tf32, in which torch alone computes.",
+        ),
     ] = DType.both,
     device: Annotated[
         Device, typer.Option(help="Where torch computes; auto: on CUDA if there.")

@@ -117,7 +117,7 @@ def test_ids_alone_say_nothing_of_a_dtype() -> None:
 
 
 def test_half_precision_is_refused() -> None:
-    with pytest.raises(ValueError, match="expects dtype float32 or float64, got float16"):
+    with pytest.raises(ValueError, match="expected dtype float32, float64, bfloat16, tf32, got float16"):
         check(nn.Tanh(), torch.nn.Tanh(), batch(3), dtype="float16")
 
 

@@ -318,11 +318,12 @@ class Checker:
         """How far each tensor moved at most, anywhere in it: draws are few and elements many.
 
         Each number is allowed its own last rounding besides: of errors in few numbers, such as those of two
-        steps in a layer of one unit, all draws may happen to cancel.
+        steps in a layer of one unit, all draws may happen to cancel. So is what moved in the place of
+        another number, such as the gradient of a pixel that has become the largest of its window.
         """
         return [
             np.maximum(
-                max(distance(expected, arrays[i]).max(initial=0) for arrays in moved),
+                max(distance(expected, arrays[i]).max(initial=0) for arrays in moved) * (1 + self.u),
                 last_rounding(expected, self.u),
             )
             for i, expected in enumerate(truth)
