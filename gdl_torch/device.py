@@ -1,13 +1,19 @@
-"""Where the torch side computes, and that Lightning is quiet about it."""
+"""Where the torch side computes, on how many threads, and that Lightning is quiet about it."""
 
 from __future__ import annotations
 
 import logging
 import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from gdl_numpy.command_line import Device
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def accelerator(device: Device) -> str:
@@ -19,6 +25,22 @@ def accelerator(device: Device) -> str:
     if device is Device.cuda and not torch.cuda.is_available():
         raise ValueError("--device cuda: torch finds no CUDA device here; --device cpu and auto do without")
     return "cuda" if device is not Device.cpu and torch.cuda.is_available() else "cpu"
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Within, NumPy and torch compute on one thread.
+
+    Who alternates between them with every layer would have threads that still spin for one side keep the
+    other from its cores.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def quiet_lightning() -> None:

@@ -120,6 +120,8 @@ def compare(
         raise ValueError(f"{ours} makes {type(first).__name__}, which is no gdl_numpy.nn.Module")
     if not isinstance(second, torch.nn.Module):
         raise ValueError(f"{theirs} makes {type(second).__name__}, which is no torch.nn.Module")
+    if dtype is DType.tf32 and accelerator(device) != "cuda":
+        raise ValueError("--dtype tf32 is for --device cuda: nothing here computes in it")
     if eval_mode:
         first.eval(), second.eval()
     reports = []
@@ -148,7 +150,10 @@ def compare(
 def array_of(option: str, text: str, rng: np.random.Generator) -> np.ndarray:
     """The array that a word of the command line asks for."""
     if text.endswith(".npy"):
-        loaded: np.ndarray = np.load(text, allow_pickle=False)
+        try:
+            loaded: np.ndarray = np.load(text, allow_pickle=False)
+        except EOFError:
+            raise ValueError(f"{option} {text}: the file is empty") from None
         return loaded
     found = re.fullmatch(r"(\d+(?:,\d+)*)(?::(\d+))?", text)
     if not found:
@@ -206,9 +211,9 @@ def told_where(*references: str) -> Iterator[None]:
     """Says of an exception that user's code raises in one line what and where, instead of a traceback."""
     try:
         yield
-    except (ValueError, MemoryError):
+    except (ValueError, MemoryError, KeyboardInterrupt):
         raise  # these say themselves what is wrong
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         files = {Path(reference.rpartition(":")[0]).resolve() for reference in references}
         frames = traceback.extract_tb(error.__traceback__)
         inside = [frame for frame in frames if Path(frame.filename).resolve() in files]

@@ -116,7 +116,7 @@ def test_a_residual_around_a_layer_that_returns_its_very_input(dtype: str) -> No
     own = Residual(nn.Sequential(nn.Dropout(0.5, rng=0), nn.Linear(4, 4, rng=0)))
     twin = TorchResidual(torch.nn.Sequential(torch.nn.Dropout(0.5), torch.nn.Linear(4, 4)))
     check(own, twin, batch(), dtype=dtype).raise_if_different()
-    in_eval_mode = nn.Sequential(nn.Tanh(), own.eval()), torch.nn.Sequential(torch.nn.Tanh(), twin)
+    in_eval_mode = nn.Sequential(nn.Tanh(), own.eval()), torch.nn.Sequential(torch.nn.Tanh(), twin.eval())
     check(*in_eval_mode, batch(), dtype=dtype).raise_if_different()
 
 

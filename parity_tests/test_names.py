@@ -11,7 +11,7 @@ import torch
 
 from gdl_numpy import nn
 from parity_tests.harness import check
-from parity_tests.harness.naming import Names
+from parity_tests.harness.matching import Names
 from parity_tests.support.reports import batch, fails
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Lines = Callable[..., tuple[int, str, str]]
 
 DOCUMENT = (Path(__file__).parents[1] / "docs" / "your-own-layer.md").read_text()
-LAYER, TEST, *_ = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
+LAYER, TEST, *EXAMPLES = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
 ARGS = ["--args", '{"in_features": 3, "out_features": 4}', "--input", "5,3"]
 
 
@@ -30,7 +30,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the document's layers are, in `my_layer.py`."""
     (tmp_path / "my_layer.py").write_text(LAYER)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     monkeypatch.delitem(sys.modules, "my_layer", raising=False)
     return tmp_path
 
@@ -45,6 +45,15 @@ def run(folder: Path, capsys: pytest.CaptureFixture[str]) -> Lines:
         return code, said.out, said.err
 
     return run
+
+
+def test_the_document_s_other_examples_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One after the other, each with nothing but what it says itself."""
+    for example in EXAMPLES:
+        exec(compile(example, "your-own-layer.md", "exec"), {"__name__": "example"})
+    found = capsys.readouterr().out.splitlines()
+    assert len(found) == 2
+    assert all("tensors agree" in line for line in found)
 
 
 def without_numbers(line: str) -> str:
@@ -113,6 +122,9 @@ class Broken(nn.Module):
     def forward(self, x):
         return x[0, 0, 0]
 class Nothing: pass
+class Leaves(nn.Module):
+    def forward(self, x):
+        raise SystemExit("bye")
 """
 
 
@@ -140,6 +152,12 @@ class Nothing: pass
         ),
         ("torch.nn:ReLU torch.nn:ReLU --input 5x3", "--input expects a shape such as 5,3, or of ids"),
         ("torch.nn:ReLU torch.nn:ReLU --input 5:0", "--input 5:0: there are no ids below 0"),
+        ("broken.py:Leaves torch.nn:Identity --input 5,3", "broken.py, line 9: SystemExit: bye"),
+        ("torch.nn:ReLU torch.nn:ReLU --input empty.npy", "--input empty.npy: the file is empty"),
+        (
+            "torch.nn:ReLU torch.nn:ReLU --input 5,3 --dtype tf32 --device cpu",
+            "--dtype tf32 is for --device cuda",
+        ),
         ("torch.nn:ReLU torch.nn:ReLU --input no.npy", "no.npy: No such file or directory"),
         ("torch.nn:ReLU torch.nn:ReLU --input 5,3 --names [1]", "--names expects names by names, or: order"),
         (
@@ -151,6 +169,7 @@ class Nothing: pass
 )
 def test_bad_usage_is_one_line(arguments: str, line: str, run: Lines, folder: Path) -> None:
     (folder / "broken.py").write_text(BROKEN)
+    (folder / "empty.npy").touch()
     code, out, err = run(*shlex.split(arguments))
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert err.startswith(f"parity_tests.check: {line}")

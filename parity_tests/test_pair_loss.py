@@ -9,8 +9,12 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
 from gdl_numpy import nn
+from gdl_torch.nn import ContrastiveLoss
+from parity_tests.harness import check
+from parity_tests.support.reports import batch
 
 Floats = tuple[float, ...]
 
@@ -90,3 +94,13 @@ def test_vectors_of_zeros_give_no_nan(dtype: str) -> None:
     normalize = nn.Normalize()
     np.testing.assert_array_equal(normalize(z), z)
     assert np.isfinite(normalize.backward(np.ones((2, 3), dtype))).all()  # type: ignore[arg-type]
+
+
+def test_a_margin_is_rounded_too() -> None:
+    """Near the margin, whose rounding is then the largest of all."""
+    anchors = batch(200, 1) * 1e-3
+    others = anchors + batch(200, 1, seed=2) * 1e-3
+    triplets = nn.TripletMarginLoss(0.3, reduction="none"), torch.nn.TripletMarginLoss(0.3, reduction="none")
+    check(*triplets, (anchors, anchors, others), dtype="float32").raise_if_different()
+    pairs = nn.ContrastiveLoss(0.3, reduction="none"), ContrastiveLoss(0.3, reduction="none")
+    check(*pairs, (anchors, others), np.zeros(200), dtype="float32").raise_if_different()

@@ -195,3 +195,84 @@ def test_neither_module_is_changed() -> None:
         assert all(torch.equal(value, state[key]) for key, value in side.state_dict().items())
         assert all(p.grad is None for p in side.parameters())
         assert not any("forward" in vars(module) for module in side.modules())
+
+
+class InPlace(nn.Module):
+    """What its activation is given is used again."""
+
+    def __init__(self, in_place: bool) -> None:
+        super().__init__()
+        self.first, self.relu, self.second = nn.Linear(4, 4), nn.ReLU(in_place), nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        hidden = self.first(x)
+        y: torch.Tensor = self.second(self.relu(hidden)) + hidden
+        return y
+
+
+def test_what_a_layer_does_in_place_is_seen(dtype: str) -> None:
+    x = batch(5, 4, dtype=dtype)
+    check(InPlace(True), InPlace(True), x).raise_if_different()
+    check(nn.Sequential(nn.ReLU(True), nn.Linear(4, 4)), nn.Sequential(nn.ReLU(), nn.Linear(4, 4)), x)
+    fails(check(InPlace(True), InPlace(False), x), "output of the model")
+
+
+def test_a_block_that_changes_what_it_is_given() -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.Sequential(nn.ReLU(True), nn.Linear(4, 4)))
+    with pytest.raises(ValueError, match="Sequential changes what it is given in place"):
+        check(model, model, batch(5, 4))
+
+
+class Two(nn.Module):
+    """An argument that a loss would call its target."""
+
+    def __init__(self, detached: bool = False) -> None:
+        super().__init__()
+        self.fc, self.detached = nn.Linear(4, 4), detached
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        z: torch.Tensor = self.fc(x) + (y.detach() if self.detached else y) ** 2
+        return z
+
+
+class Caller(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc, self.two, self.loss = nn.Linear(4, 4), Two(), nn.MSELoss()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        z: torch.Tensor = self.two(x, self.fc(x)) + self.loss(x, self.fc(x))
+        return z
+
+
+def test_names_of_arguments_decide_nothing(dtype: str) -> None:
+    x = batch(5, 4, dtype=dtype)
+    check(Two(), Two(), (x, x.copy())).raise_if_different()
+    fails(check(Two(), Two(detached=True), (x, x.copy())), "second grad_input 1")
+    check(Caller(), Caller(), x).raise_if_different()
+
+
+def triple(_module: nn.Module, grads: Any, _outputs: Any) -> Any:
+    return tuple(3 * grad for grad in grads)
+
+
+def hooked() -> nn.Module:
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
+    model[0].register_forward_hook(lambda _module, _inputs, output: output * 2)
+    model[1].register_full_backward_hook(triple)
+    return model
+
+
+def test_hooks_are_part_of_a_layer(dtype: str) -> None:
+    x = batch(5, 4, dtype=dtype)
+    check(hooked(), hooked(), x).raise_if_different()
+    fails(check(hooked(), nn.Sequential(nn.Linear(4, 4), nn.ReLU()), x), "0: second output")
+
+
+def test_what_is_no_tensor() -> None:
+    class Number(nn.Linear):
+        def forward(self, x: torch.Tensor) -> Any:
+            return super().forward(x), 5
+
+    with pytest.raises(ValueError, match="Number gives an int, which cannot be compared"):
+        check(Number(4, 4), Number(4, 4), batch(5, 4))

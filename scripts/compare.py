@@ -21,7 +21,6 @@ if __name__ == "__main__":
 import re
 import sys
 import time
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from itertools import islice
@@ -33,7 +32,6 @@ import numpy as np
 import torch
 import typer
 from rich.text import Text
-from threadpoolctl import threadpool_limits
 
 from gdl_numpy.checkpoint import describe_model
 from gdl_numpy.command_line import Device, make_console, run, say
@@ -43,7 +41,7 @@ from gdl_numpy.lookup import lookup
 from gdl_numpy.messages import counted
 from gdl_numpy.progress import Bar
 from gdl_numpy.tables import print_sections
-from gdl_torch.device import accelerator
+from gdl_torch.device import accelerator, one_thread
 from parity_tests.benchmark.turns import alternate
 from parity_tests.harness import Comparison, ParityReport
 from parity_tests.harness.curves import losses, plot
@@ -205,22 +203,6 @@ def compare_pair(pair: Pair, dtype: str, devices: Sequence[str], bar: Any) -> Ro
     sides |= {device: pair.torch_step(dtype, device) for device in devices}
     with np.errstate(over="ignore", invalid="ignore"):  # a training that diverges is reported elsewhere
         return Row(pair, dtype, reports, milliseconds(sides, bar))
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Within, both sides compute on one thread.
-
-    The harness alternates between them with every layer, and threads that still spin for one side would keep
-    the other from its cores.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1):
-            yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def milliseconds(steps: Mapping[str, Callable[[], None]], bar: Any) -> dict[str, float]:

@@ -23,21 +23,19 @@ if __name__ == "__main__":
     exit_on_ctrl_c()
 
 import sys
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path  # noqa: TC003 (typer reads the annotations)
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import torch
 import typer
 from rich.table import Table
-from threadpoolctl import threadpool_limits
 
 from gdl_numpy.command_line import make_console, run, say
 from gdl_numpy.files import check_json, write_json
 from gdl_numpy.messages import counted
 from gdl_numpy.progress import Bar
 from gdl_numpy.tables import print_table
+from gdl_torch.device import one_thread
 from parity_tests.detection.mistakes import MISTAKES
 from parity_tests.detection.patients import one_image_at_a_time
 from parity_tests.detection.random_cases import DTYPES, Configuration
@@ -46,8 +44,6 @@ from parity_tests.detection.twins import TWINS
 from parity_tests.detection.verdicts import OURS, accusers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from rich.console import Console
 
     from parity_tests.detection.twins import Twins
@@ -181,18 +177,6 @@ def random(
             found = f"{counted(alarms, 'false alarm')} in {counted(checked, 'random configuration')}"
             say(console, f"{found}, seeds {seed} to {last}", style="red" if alarms else "green")
     return int(alarms > 0)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Within, both sides compute on one thread: threads that still spin for one would hold up the other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1):
-            yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def main(arguments: list[str]) -> int:

@@ -33,6 +33,8 @@ ELEMENTARY = 8
 UNDERFLOW = float(np.finfo(np.float32).tiny)
 DRAWS = 8  # pairs of opposite random perturbations
 
+# With a hook a layer computes something else than its class does.
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 # With other values a class computes something that its formula does not describe.
 KNOWN_OPTIONS: dict[type[nn.Module], dict[str, tuple[Any, ...]]] = {
     nn.MaxPool2d: {"return_indices": (False,)},
@@ -84,6 +86,8 @@ def has_formula(layer: nn.Module) -> bool:
         return has_formula(layer.renamed)
     known: Any = next(cls for cls in type(layer).__mro__ if cls in bound_of.registry)
     if known is object or getattr(layer.forward, "__func__", None) is not known.forward:
+        return False
+    if any(getattr(layer, hooks) for hooks in HOOKS):
         return False
     options = [option for cls in known.__mro__ for option in KNOWN_OPTIONS.get(cls, {}).items()]
     return (

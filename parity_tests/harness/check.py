@@ -10,16 +10,17 @@ import numpy as np
 from numpy.typing import DTypeLike
 from torch import nn
 
+from gdl_numpy.messages import kind_of
 from gdl_numpy.nn import Module
 from gdl_numpy.tasks import Task
 from parity_tests.harness.checker import Checker
 from parity_tests.harness.evaluate import exact_batches, flatten, is_floating
 from parity_tests.harness.evaluate_torch import plain_arithmetic
-from parity_tests.harness.from_torch import from_torch
-from parity_tests.harness.naming import Names, renamed
+from parity_tests.harness.from_torch import from_torch, loss_from_torch
+from parity_tests.harness.matching import Names, renamed
 from parity_tests.harness.report import ParityReport
 from parity_tests.harness.rounding import precision_of
-from parity_tests.harness.side import OptimizerSpec
+from parity_tests.harness.side import OPTIMIZERS, OptimizerSpec
 from parity_tests.harness.torch_side import TorchTask
 
 if TYPE_CHECKING:
@@ -90,9 +91,10 @@ def check(
         on_step: called after each step, and all that is compared in it, with its number from 1.
 
     Raises:
-        ValueError: the modules do not have the same parameters or layers; another dtype; a layer draws at
-            random, and is no dropout layer of `gdl_numpy`.
+        ValueError: the modules do not have the same parameters or layers, or not in the same modes; another
+            dtype; a layer draws at random, and is no dropout layer; what cannot be copied or compared.
     """
+    refuse_other_arguments(numpy_module, torch_module, loss, optimizer)
     name = name or type(numpy_module).__name__
     both_torch = isinstance(numpy_module, nn.Module)
     if isinstance(numpy_module, nn.Module):
@@ -103,7 +105,7 @@ def check(
     precision = precision_of(dtype)
     report = ParityReport(name, precision.name, device)
     if loss is not None:
-        ours = from_torch(copy.deepcopy(loss[0]).cpu()) if isinstance(loss[0], nn.Module) else loss[0]
+        ours = loss_from_torch(loss[0]) if isinstance(loss[0], nn.Module) else loss[0]
         numpy_module = Task(numpy_module, ours)
     if isinstance(numpy_module, Task):
         torch_module = TorchTask(torch_module, loss and loss[1])
@@ -126,7 +128,25 @@ def check(
         )
         report.comparisons.extend(checker.comparisons(steps, on_step))
         report.first_nan = checker.first_nan
+        report.remarks.extend(checker.remarks())
     if both_torch:
         sides = {"numpy": "first", "torch": "second"}
         report.comparisons = [replace(c, side=sides[c.side]) for c in report.comparisons]
     return report
+
+
+def refuse_other_arguments(numpy_module: Any, torch_module: Any, loss: Any, optimizer: str) -> None:
+    """Raises ValueError for what `check` does not take, or cannot copy."""
+    if not isinstance(numpy_module, Module | nn.Module):
+        raise ValueError(f"numpy_module is expected to be a gdl_numpy.nn.Module, got {kind_of(numpy_module)}")
+    if not isinstance(torch_module, nn.Module):
+        raise ValueError(f"torch_module is expected to be a torch.nn.Module, got {kind_of(torch_module)}")
+    if loss is not None and not (isinstance(loss, tuple) and len(loss) == 2):
+        raise ValueError(f"loss is expected to be those of both sides, (ours, torch's), got {kind_of(loss)}")
+    if optimizer not in OPTIMIZERS:
+        raise ValueError(f"optimizer is expected to be {', '.join(OPTIMIZERS)}, got {optimizer!r}")
+    for module in (numpy_module, torch_module):
+        try:
+            copy.deepcopy(module)
+        except RuntimeError as error:  # old weight_norm keeps a tensor that is computed
+            raise ValueError(f"{type(module).__name__} cannot be copied: {error}") from error

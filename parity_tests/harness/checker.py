@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from gdl_numpy.models.language_model import look_up_
@@ -25,7 +26,8 @@ from parity_tests.harness.evaluate import (
     run_numpy,
 )
 from parity_tests.harness.evaluate_torch import TORCH_DTYPES, fixed_dropout, run_torch, twin
-from parity_tests.harness.naming import part, refuse_other_sharing, without_counterpart
+from parity_tests.harness.from_torch import FromTorch, trained
+from parity_tests.harness.naming import part, refuse_other_modes, refuse_other_sharing, without_counterpart
 from parity_tests.harness.report import Comparison, compare_lists, distance
 from parity_tests.harness.rounding import Precision, last_rounding, precision_of
 from parity_tests.harness.side import Disturbance, NumpySide, OptimizerSpec
@@ -106,12 +108,18 @@ class Checker:
                 f"torch_module has no layer named {', '.join(map(repr, absent))}: say by `names` what is "
                 "its counterpart, or that there is none"
             )
+        refuse_other_modes(dict(self.original.named_modules()), theirs)
         refuse_other_sharing("module", dict(self.original.named_modules()), theirs)
         refuse_other_sharing(
             "parameter",
             dict(self.original.named_parameters(remove_duplicate=False)),
             dict(self.torch_module.named_parameters(remove_duplicate=False)),
         )
+        frozen = {name for name, p in self.torch_module.named_parameters() if not p.requires_grad}
+        for name, is_trained in trained(self.original).items():
+            if is_trained == (name in frozen):
+                side = "torch_module" if is_trained else "numpy_module"
+                raise ValueError(f"{name!r} is frozen in {side} alone")
         return [name for name in self.layers if name in theirs]
 
     def comparisons(
@@ -127,7 +135,7 @@ class Checker:
             on_step: called after each with its number, from 1.
             on_standard: called after each with its number and what it should have done.
         """
-        if self.original.training and not is_leaf(self.original):
+        if self.original.training:
             self.refuse_draws()
         steps = steps if self.truth.optimizer else 0
         for step in range(max(steps, 1)):
@@ -165,6 +173,23 @@ class Checker:
             if on_step:
                 on_step(step + 1)
 
+    def remarks(self) -> Iterator[str]:
+        """What was not compared, in words."""
+        before = dict(self.torch_module.named_buffers())
+        changed = [
+            name
+            for name, buffer in self.torch_side.module.named_buffers()
+            if not torch.equal(buffer.cpu(), before[name].to("cpu", buffer.dtype))
+        ]
+        for what, names in (
+            ("frozen in torch, and not trained", self.frozen),
+            ("buffers, which are not compared, change", changed),
+            ("without counterpart, and compared by what comes of it", self.alone),
+        ):
+            if names:
+                first, more = sorted(map(self.labels.shown, names))[:3], len(names) - 3
+                yield f"{what}: {', '.join(first)}{f' and {more} more' if more > 0 else ''}"
+
     def step_of(self, side: NumpySide | TorchSide, *kept: Any) -> Step:
         """Runs a side on this step's batch."""
         result = side.run(self.inputs, self.targets, self.grad_outputs, *kept)
@@ -195,7 +220,7 @@ class Checker:
             model = copy.deepcopy(self.original)
             runs["numpy_module"].append(flatten(model(*copied((*inputs, *targets)))))
             torch_model = copy.deepcopy(self.torch_side.module)
-            with fixed_dropout(torch_model, {}):
+            with fixed_dropout(torch_model, None):
                 result = run_torch(torch_model, inputs, targets, lambda _: [], self.device, dtype)
             runs["torch_module"].append(result.outputs)
         for side, (first, second) in runs.items():
@@ -229,7 +254,9 @@ class Checker:
         inputs = len(call.inputs)
         if call.name == "":
             inputs -= len(self.targets)
-        elif isinstance(self.layers[call.name], Loss) or (self.labels.has_loss and call.name == "loss"):
+        elif isinstance(layer := self.layers[call.name], FromTorch) and layer.predictions is not None:
+            inputs = layer.predictions
+        elif isinstance(layer, Loss) or (self.labels.has_loss and call.name == "loss"):
             inputs = call.differentiated
         return call.inputs[:inputs], call.inputs[inputs:]
 

@@ -93,7 +93,10 @@ class Disturber(Watch):
     def moved(self, values: Any, by: Arrays) -> Any:
         """Each of `values` off by its bound; gradients that nobody asked for have none."""
         leaves = flatten(values)
-        disturbed = [v + b * self.signs(v) for v, b in zip(leaves, by, strict=False)]
+        disturbed = [
+            v + b * self.signs(v) if is_floating(np.asarray(v)) else v
+            for v, b in zip(leaves, by, strict=False)
+        ]
         return unflatten(values, iter(disturbed + leaves[len(disturbed) :]))
 
     def off(self, values: Any) -> Any:

@@ -48,11 +48,11 @@ class Evaluation:
 
 
 def flatten(value: Any) -> list[Any]:
-    """The leaves of nested tuples, lists and dicts, in order; None, a flag or a word is no leaf."""
+    """The leaves of nested tuples, lists and dicts, those by their keys; None, flags and words are none."""
     if value is None or isinstance(value, bool | str):
         return []
     if isinstance(value, Mapping):
-        value = list(value.values())
+        value = [value[key] for key in sorted(value, key=str)]
     if isinstance(value, tuple | list):
         return [leaf for item in value for leaf in flatten(item)]
     return [value]
@@ -63,7 +63,8 @@ def unflatten(like: Any, leaves: Iterator[Any]) -> Any:
     if like is None or isinstance(like, bool | str):
         return like
     if isinstance(like, Mapping):
-        return type(like)({key: unflatten(item, leaves) for key, item in like.items()})  # type: ignore[call-arg]
+        found = {key: unflatten(like[key], leaves) for key in sorted(like, key=str)}
+        return type(like)({key: found[key] for key in like})  # type: ignore[call-arg]
     if isinstance(like, tuple | list):
         items = [unflatten(item, leaves) for item in like]
         return type(like)(*items) if hasattr(like, "_fields") else type(like)(items)

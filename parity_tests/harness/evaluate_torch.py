@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -72,13 +73,16 @@ def to_numpy(tensor: torch.Tensor) -> np.ndarray:
 def twin(
     torch_module: nn.Module, numpy_module: Module, dtype: DTypeLike | Precision, device: str
 ) -> nn.Module:
-    """A copy of the torch module in `dtype` on `device`, in the NumPy module's mode and with its weights.
+    """A copy of the torch module in `dtype` on `device`, in the NumPy module's modes and with its weights.
 
     Raises:
         ValueError: the two do not have the same parameters.
     """
     clone = copy.deepcopy(torch_module).to(device=device, dtype=TORCH_DTYPES[precision_of(dtype).name])
-    clone.train(numpy_module.training)
+    parts = dict(clone.named_modules(remove_duplicate=False))
+    for name, own in numpy_module.named_modules():  # parents first: what has no counterpart is as its parent
+        if name in parts:
+            parts[name].train(own.training)
     load_parameters_(clone, numpy_module.state_dict())
     return clone
 
@@ -106,14 +110,18 @@ def load_parameters_(module: nn.Module, arrays: Mapping[str, np.ndarray]) -> Non
 
 
 @contextmanager
-def fixed_dropout(module: nn.Module, choices: Mapping[str, Sequence[np.ndarray]]) -> Iterator[None]:
-    """Within, each dropout layer of torch keeps what it is told to instead of drawing; untold, it keeps all.
+def fixed_dropout(module: nn.Module, choices: Mapping[str, Sequence[np.ndarray]] | None) -> Iterator[None]:
+    """Within, each dropout layer of torch keeps what it is told to instead of drawing.
 
     Two random streams would tie the comparison to how a framework draws its numbers, which it is not about.
+    A layer that is called more often than it is told what to keep, keeps all.
 
     Args:
         module: the layer, or has them inside.
-        choices: what each keeps (True) in each of its calls in turn, by its name.
+        choices: what each keeps (True) in each of its calls in turn, by its name; None to keep all.
+
+    Raises:
+        ValueError: a layer that would drop something is called, and not told what.
     """
 
     def choose(masks: Iterator[np.ndarray]) -> Callable[[nn.Dropout, Any, torch.Tensor], torch.Tensor]:
@@ -126,12 +134,22 @@ def fixed_dropout(module: nn.Module, choices: Mapping[str, Sequence[np.ndarray]]
 
         return hook
 
+    def refuse(name: str, layer: nn.Dropout, _: Any) -> None:
+        if layer.training and layer.p > 0:
+            where = f"in {name!r}, where" if name else "and"
+            raise ValueError(
+                f"torch_module draws at random {where} numpy_module has no gdl_numpy.nn.Dropout in training "
+                "mode that could tell what is kept: give it one, or check both in eval mode"
+            )
+
     dropouts = [(name, m) for name, m in module.named_modules() if isinstance(m, nn.Dropout)]
     training = [m.training for _, m in dropouts]
-    handles = [
-        m.register_forward_hook(choose(iter(choices[name]))) for name, m in dropouts if name in choices
-    ]
-    for _, m in dropouts:
+    handles: list[Any] = []
+    for name, m in dropouts:
+        if choices is not None and name not in choices:
+            handles.append(m.register_forward_pre_hook(partial(refuse, name)))
+            continue
+        handles.append(m.register_forward_hook(choose(iter(choices[name] if choices else []))))
         m.eval()
     try:
         yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from contextlib import contextmanager
 from functools import partial
@@ -11,8 +12,11 @@ import numpy as np
 import torch
 from torch import nn
 from torch.func import functional_call
+from torch.nn.utils.rnn import PackedSequence
 
+from gdl_numpy.messages import kind_of
 from gdl_numpy.nn import Dropout, Module, Parameter
+from gdl_torch.nn import ContrastiveLoss, NTXentLoss
 from parity_tests.harness.evaluate import flatten, take_back, unflatten
 from parity_tests.harness.evaluate_torch import to_numpy
 from parity_tests.harness.watch import positional
@@ -20,7 +24,8 @@ from parity_tests.harness.watch import positional
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-TARGETS = ("target", "targets", "y", "labels")  # what losses call the arguments that get no gradient
+# What losses call their first argument that gets no gradient; the other classes of losses are ours.
+TARGETS = ("target", "targets", "y")
 
 
 class FromTorch(Module):
@@ -33,7 +38,14 @@ class FromTorch(Module):
     Args:
         module: the torch module, which is not changed. Parameters are copied.
         made: what the modules and parameters that were met until now became, by their `id`.
+
+    Attributes:
+        is_the_loss: whether it is what a model is trained by, and so gives no gradient of targets.
+        changed: which of its arguments the latest call changed in place, and which output each of them is, or
+            None.
     """
+
+    is_the_loss = False
 
     def __init__(self, module: nn.Module, made: dict[int, Any] | None = None) -> None:
         made = {} if made is None else made
@@ -61,11 +73,16 @@ class FromTorch(Module):
             state[name] = buffer.to(dtype) if buffer.is_floating_point() else buffer.clone()
         module.training = self.training
         with torch.enable_grad(), self.layers_called_through():
-            # Torch does not let a leaf that needs a gradient be changed in place, as an activation may change
-            # it. A module with layers inside gets the same memory, by which it is seen to pass numbers on.
-            given = [leaf.view_as(leaf) if self.has_layers else leaf.clone() for leaf in leaves]
+            given = [Alias.apply(leaf) if leaf.requires_grad else leaf for leaf in leaves]
             output = functional_call(module, state, unflatten(inputs, iter(given)))
         outputs = flatten(output)
+        self.changed = {
+            i: next((j for j, y in enumerate(outputs) if y is x), None)
+            for i, x in enumerate(given)
+            if x._version
+        }
+        if bad := [y for y in outputs if not isinstance(y, torch.Tensor)]:
+            raise ValueError(f"{type(module).__name__} gives {kind_of(bad[0])}, which cannot be compared")
         self.save_for_backward(inputs, outputs, leaves, dict(zip(learnt, parameters, strict=True)))
         return unflatten(output, iter([leaf.detach().numpy() for leaf in outputs]))
 
@@ -94,36 +111,46 @@ class FromTorch(Module):
                 parameters[name].accumulate(to_numpy(found[leaf]))
         zeros = (found.get(leaf, torch.zeros_like(leaf)) for leaf in floating)
         by_leaf = iter([next(zeros).numpy() if leaf.requires_grad else None for leaf in leaves])
-        grad_inputs = unflatten(inputs, by_leaf)[: self.differentiated]
+        grad_inputs = unflatten(inputs, by_leaf)[: self.predictions if self.is_the_loss else None]
         return grad_inputs[0] if len(grad_inputs) == 1 else grad_inputs
 
     @property
-    def has_layers(self) -> bool:
-        return next(self.named_children(), None) is not None
-
-    @property
-    def differentiated(self) -> int | None:
-        """How many arguments get a gradient; None for all."""
+    def predictions(self) -> int | None:
+        """Of a loss, how many arguments come before its targets; else None."""
+        if not isinstance(self.torch_module, nn.modules.loss._Loss | ContrastiveLoss | NTXentLoss):
+            return None
         names = list(inspect.signature(self.torch_module.forward).parameters)
-        return next((i for i, name in enumerate(names) if name in TARGETS), None)
+        return next((i for i, name in enumerate(names) if name in TARGETS), len(names))
 
     @contextmanager
     def layers_called_through(self) -> Iterator[None]:
-        """Within, when the torch module calls a module inside of it, it calls ours."""
+        """Within, when the torch module calls a module inside of it, it calls ours.
+
+        What `__call__` does is replaced, hooks and all: ours runs the module with its hooks.
+        """
         parts = [(self.torch_module.get_submodule(name), own) for name, own in self.named_modules()]
-        before = [(module, vars(module).get("forward")) for module, _ in parts]
+        before = [(module, vars(module).get("_call_impl")) for module, _ in parts]
         for module, own in parts:
             if own is not self:
-                forward = partial(type(module).forward, module)
-                vars(module)["forward"] = partial(call_through, own, forward)
-        vars(self.torch_module).pop("forward", None)
+                vars(module)["_call_impl"] = partial(call_through, own, module.forward)
+        vars(self.torch_module).pop("_call_impl", None)
         try:
             yield
         finally:
-            for module, own_forward in before:
-                vars(module).pop("forward", None)
-                if own_forward is not None:
-                    vars(module)["forward"] = own_forward
+            for module, call in before:
+                vars(module).pop("_call_impl", None)
+                if call is not None:
+                    vars(module)["_call_impl"] = call
+
+
+def trained(module: Module) -> dict[str, bool]:
+    """Which of the parameters that come from torch are trained, and which are frozen."""
+    found: dict[str, bool] = {}
+    for path, part in module.named_modules():
+        if isinstance(part, FromTorch):
+            own = part.torch_module.named_parameters(recurse=False, remove_duplicate=False)
+            found |= {f"{path}.{name}" if path else name: p.requires_grad for name, p in own}
+    return found
 
 
 def from_torch(module: nn.Module, made: dict[int, Any] | None = None) -> Module:
@@ -135,14 +162,44 @@ def from_torch(module: nn.Module, made: dict[int, Any] | None = None) -> Module:
     return FromTorch(module, made)
 
 
+def loss_from_torch(loss: nn.Module) -> Module:
+    """A copy of a loss of torch's, which a model is to be trained by."""
+    own = FromTorch(copy.deepcopy(loss).cpu())
+    own.is_the_loss = True
+    return own
+
+
 def call_through(own: Module, forward: Callable[..., Any], *given: Any, **named: Any) -> Any:
     """What a torch module gives, computed by `own`, as part of autograd's graph."""
     arguments = positional(forward, given, named)
+    if any(isinstance(argument, PackedSequence) for argument in arguments):
+        raise ValueError("a layer is given a PackedSequence, which cannot be compared: pad it")
     output: list[Any] = []
     # Without it, what is computed from ids alone would be no part of the graph.
     needs_gradient = torch.zeros((), requires_grad=True)
-    leaves = Through.apply(own, arguments, output, needs_gradient, *flatten(arguments))
+    given_leaves = flatten(arguments)
+    leaves = list(Through.apply(own, arguments, output, needs_gradient, *given_leaves))
+    if isinstance(own, FromTorch):
+        for i, j in own.changed.items():
+            if j is None:
+                raise ValueError(
+                    f"{type(own.torch_module).__name__} changes what it is given in place, and gives "
+                    "something else: what becomes of it cannot be followed; make it work out of place"
+                )
+            leaves[j] = given_leaves[i].copy_(leaves[j])
     return unflatten(output[0], iter(leaves))
+
+
+class Alias(torch.autograd.Function):
+    """The same memory as another tensor that may be changed in place, which a leaf of the graph may not."""
+
+    @staticmethod
+    def forward(_: Any, x: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(x.detach().numpy())
+
+    @staticmethod
+    def backward(_: Any, *grads: torch.Tensor) -> torch.Tensor:
+        return grads[0]
 
 
 class Through(torch.autograd.Function):
@@ -153,11 +210,8 @@ class Through(torch.autograd.Function):
         arrays = [leaf.detach().numpy() if isinstance(leaf, torch.Tensor) else leaf for leaf in leaves]
         output = own(*unflatten(arguments, iter(arrays)))
         result.append(output)
-        ctx.own, ctx.output, ctx.leaves = (
-            own,
-            output,
-            [isinstance(leaf, torch.Tensor) and leaf.is_floating_point() for leaf in leaves],
-        )
+        ctx.own, ctx.output = own, output
+        ctx.floating = [isinstance(leaf, torch.Tensor) and leaf.is_floating_point() for leaf in leaves]
         tensors = [torch.from_numpy(np.asarray(leaf)) for leaf in flatten(output)]
         ctx.mark_non_differentiable(*(tensor for tensor in tensors if not tensor.is_floating_point()))
         return tuple(tensors)
@@ -166,10 +220,5 @@ class Through(torch.autograd.Function):
     def backward(ctx: Any, *grads: Any) -> Any:
         arrays = [grad.numpy() for grad in grads]
         found = iter(flatten(take_back(ctx.own, ctx.output, arrays)))
-        return (
-            None,
-            None,
-            None,
-            None,
-            *(torch.from_numpy(next(found)) if floats else None for floats in ctx.leaves),
-        )
+        grads_of_leaves = [next(found, None) if floats else None for floats in ctx.floating]
+        return *[None] * 4, *(None if grad is None else torch.from_numpy(grad) for grad in grads_of_leaves)

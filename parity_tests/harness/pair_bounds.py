@@ -89,8 +89,9 @@ def contrastive_loss_bound(
     d = np.sqrt((difference**2).sum(axis=1))
     relative = gamma(x1.shape[1] / 2 + 5, u)
     missing = np.maximum(layer.margin - d, 0)
-    # Beyond the margin, rounding may still see a little missing.
-    missing_error = np.where(d * (1 - 2 * relative) > layer.margin, 0, relative * d + u * (layer.margin + d))
+    # Beyond the margin, rounding may still see a little missing. The margin is rounded itself.
+    missing_error = u * (2 * layer.margin + d) + relative * d
+    missing_error = np.where(d * (1 - 2 * relative) > layer.margin, 0, missing_error)
     errors = np.where(
         alike, 2 * relative * d**2, (2 * missing + missing_error) * missing_error + 3 * u * missing**2
     )
@@ -140,7 +141,8 @@ def triplet_margin_loss_bound(
         swapped, swapped_error = np.full_like(far, np.inf), np.zeros_like(far)
     least, least_error = np.minimum(far, swapped), np.maximum(far_error, swapped_error)
     missing = layer.margin + near - least
-    missing_error = near_error + least_error + 2 * u * (layer.margin + near + least)
+    # The margin is rounded itself, then the sum, then the difference.
+    missing_error = near_error + least_error + u * (3 * layer.margin + 2 * near + 2 * least)
     active, undecided = missing > 0, np.abs(missing) <= missing_error
     error, scale = reduced(
         layer, np.maximum(missing, 0), np.where(active | undecided, missing_error, 0), len(near), grads[0], u

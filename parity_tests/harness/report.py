@@ -70,13 +70,21 @@ class Comparison:
 
 @dataclass
 class ParityReport:
-    """All comparisons of one check, in the order of computation: forward, backward, training steps."""
+    """All comparisons of one check, in the order of computation: forward, backward, training steps.
+
+    Attributes:
+        name, dtype, device: what was checked.
+        comparisons: all of them.
+        first_nan: where the first nan appears, if any does.
+        remarks: what was not compared, in words.
+    """
 
     name: str
     dtype: str
     device: str
     comparisons: list[Comparison] = field(default_factory=list)
     first_nan: str = ""
+    remarks: list[str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
@@ -108,6 +116,7 @@ class ParityReport:
     def __str__(self) -> str:
         where = f"{self.name} ({self.dtype}, {self.device})"
         more = f"; nan first appears in {self.first_nan}" if self.first_nan else ""
+        more += "".join(f"; {remark}" for remark in self.remarks)
         if self.loose:
             widest = self.loose[0]
             more += (
@@ -132,6 +141,7 @@ class ParityReport:
             "device": self.device,
             "ok": self.ok,
             "first_nan": self.first_nan,
+            "remarks": self.remarks,
             "comparisons": [{**asdict(c), "ratio": c.ratio, "ok": c.ok} for c in self.comparisons],
         }
 
@@ -166,8 +176,9 @@ def compare(
         return Comparison(*where, fault=f"there is none, expected shape {expected.shape}")
     if actual.shape != expected.shape:
         return Comparison(*where, fault=f"has shape {actual.shape}, expected {expected.shape}")
-    if actual.ndim and actual.dtype != dtype:
-        return Comparison(*where, fault=f"has dtype {actual.dtype}, expected {dtype}")
+    wanted = dtype if np.issubdtype(expected.dtype, np.floating) else expected.dtype
+    if actual.ndim and actual.dtype != wanted:
+        return Comparison(*where, fault=f"has dtype {actual.dtype}, expected {wanted}")
     if not actual.size:
         return Comparison(*where)
     error = distance(expected, actual, float(np.finfo(dtype).max))

@@ -78,8 +78,8 @@ def precision_of(dtype: DTypeLike | Precision) -> Precision:
         return PRECISIONS[dtype]
     try:
         name = np.dtype(dtype).name
-    except TypeError:
-        name = str(dtype)
+    except TypeError:  # torch's, perhaps
+        name = str(dtype).removeprefix("torch.")
     if name not in PRECISIONS:
         raise ValueError(f"expected dtype {', '.join(PRECISIONS)}, got {name}")
     return PRECISIONS[name]

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from parity_tests.harness.disturbance import Signs
 
 
+OPTIMIZERS = ("SGD", "Adam", "AdamW")  # of `gdl_numpy.optim` and `torch.optim`
 UPDATE_OPERATIONS = 16  # roundings in the longest update of one weight, AdamW's
 
 

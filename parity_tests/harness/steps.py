@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gdl_numpy.messages import counted
-from parity_tests.harness.evaluate import Evaluation
+from parity_tests.harness.evaluate import Evaluation, is_floating
 from parity_tests.harness.report import Comparison, compare, compare_lists
 from parity_tests.harness.trace import Trace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Set
+    from collections.abc import Iterator, Set
 
 
 @dataclass
@@ -119,16 +120,21 @@ class Standard:
         self, shown: str, key: str, what: str, sides: Mapping[str, Step]
     ) -> Iterator[Comparison]:
         """What one call gave ("outputs"), or what reached it in backward ("grad_outputs"), on each side."""
-        expected, allowed = getattr(self.truth.trace[key], what), getattr(self.allowed.trace[key], what)
-        of_model = "of the model" if key == self.labels.root else "in the model"
-        for side, step in sides.items():
-            if key in step.trace:
-                where = shown, f"{what.removesuffix('s')} {of_model}", side
-                got = getattr(step.trace[key], what)
-                yield from compare_lists(where, expected, got, allowed, self.dtype)
-                if len(got) > len(expected):
-                    fault = f"gives {counted(len(got), 'tensor')}, expected {len(expected)}"
-                    yield Comparison(*where, fault=fault)
+        truth, of_model = self.truth.trace[key], "of the model" if key == self.labels.root else "in the model"
+        expected, allowed = getattr(truth, what), getattr(self.allowed.trace[key], what)
+        has_gradient = [is_floating(np.asarray(y)) for y in truth.outputs]  # not whole numbers, nor flags
+        for side, call in ((side, step.trace[key]) for side, step in sides.items() if key in step.trace):
+            where, got = (shown, f"{what.removesuffix('s')} {of_model}", side), getattr(call, what)
+            keys, wanted = keys_of(call.output), keys_of(truth.output)
+            if what == "outputs" and keys != wanted and None not in (keys, wanted):
+                yield Comparison(*where, fault=f"has the keys {keys}, expected {wanted}")
+            found = compare_lists(where, expected, got, allowed, self.dtype)
+            for comparison, compared in zip(found, has_gradient, strict=True):
+                if compared or what == "outputs":
+                    yield comparison
+            if len(got) > len(expected):
+                fault = f"gives {counted(len(got), 'tensor')}, expected {len(expected)}"
+                yield Comparison(*where, fault=fault)
 
     def of_step(self, number: int, sides: Mapping[str, Step]) -> Iterator[Comparison]:
         """The loss, the parameters after the update, and after the first step the model's outputs."""
@@ -143,4 +149,9 @@ class Standard:
             for side, step in sides.items():
                 where = shown, self.labels.shown(key), side
                 bound = self.allowed.parameters[key]
-                yield compare(where, expected, step.parameters[key], bound, self.dtype)
+                yield compare(where, expected, step.parameters.get(key), bound, self.dtype)
+
+
+def keys_of(output: Any) -> list[str] | None:
+    """Those of a dict; of anything else None."""
+    return sorted(map(str, output)) if isinstance(output, Mapping) else None

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from parity_tests.harness.evaluate import flatten, unflatten
@@ -23,10 +24,22 @@ def record_torch(module: nn.Module, names: Sequence[str]) -> Iterator[Trace]:
     """Within, the dict holds what the named modules in a torch module gave, and the gradients they got."""
     trace: Trace = {}
     numbering = Numbering()
+    versions: list[dict[int, int]] = []  # of what each call at work was given, the innermost last
 
-    def forward_hook(name: str, _module: nn.Module, _inputs: Any, output: Any) -> Any:
-        # Copies, whose gradients are those of what is given out, and not of what is used inside as well.
-        leaves = [leaf.clone() for leaf in flatten(output)]
+    def note_versions(_module: nn.Module, inputs: Any) -> None:
+        versions.append(
+            {id(leaf): leaf._version for leaf in flatten(inputs) if isinstance(leaf, torch.Tensor)}
+        )
+
+    def forward_hook(name: str, layer: nn.Module, _inputs: Any, output: Any) -> Any:
+        before, leaves = versions.pop(), flatten(output)
+        has_layers = next(layer.children(), None) is not None
+        for i, leaf in enumerate(leaves):
+            # What is given out may be used inside as well, or be what came in. A copy has the gradient of
+            # what becomes of it outside alone. But what was changed in place has to remain what it is.
+            version = before.get(id(leaf))
+            if version == leaf._version or (has_layers and version is None):
+                leaves[i] = leaf.clone()
         values = [to_numpy(leaf) for leaf in leaves]
         grads = [np.zeros_like(value) for value in values]  # of an output that nobody uses
         trace[numbering.call(name)] = Call(name, (), output, values, grads)
@@ -37,6 +50,7 @@ def record_torch(module: nn.Module, names: Sequence[str]) -> Iterator[Trace]:
 
     modules = dict(module.named_modules(remove_duplicate=False))
     handles = [modules[name].register_forward_hook(partial(forward_hook, name)) for name in names]
+    handles += [modules[name].register_forward_pre_hook(note_versions) for name in names]
     try:
         yield trace
     finally:

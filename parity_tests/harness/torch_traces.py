@@ -11,14 +11,15 @@ from torch import nn
 
 from parity_tests.harness.checker import Checker
 from parity_tests.harness.evaluate_torch import plain_arithmetic
-from parity_tests.harness.from_torch import from_torch
+from parity_tests.harness.from_torch import from_torch, loss_from_torch
 from parity_tests.harness.report import ParityReport
 from parity_tests.harness.rounding import precision_of
+from parity_tests.harness.run import Run, replay_
 from parity_tests.harness.side import OptimizerSpec
 from parity_tests.harness.steps import Standard, Step
 from parity_tests.harness.torch_side import TorchSide, TorchTask
 from parity_tests.harness.trace import kept_of
-from parity_tests.harness.traces import Run, as_task, held, replay_
+from parity_tests.harness.traces import as_task, held
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +36,7 @@ def recorded_with_bounds(
 ) -> Run:
     """What a torch module does in float64, and how far off each number may be in `dtype`."""
     own, theirs = sides_of(module, loss)
-    run = Run.beginning(own, batches, updates, spec, dtype, seed)
+    run = Run.beginning(type(module).__name__, own, batches, updates, spec, dtype, seed)
     run.frozen += [name for name, p in theirs.named_parameters() if not p.requires_grad]
 
     def note(number: int, standard: Standard) -> None:
@@ -114,5 +115,5 @@ def arithmetic(module: nn.Module) -> Iterator[None]:
 
 def sides_of(module: nn.Module, loss: Any) -> tuple[Any, nn.Module]:
     """A torch module, or its task, in the place of a NumPy one; and itself."""
-    own = as_task(from_torch(copy.deepcopy(module).cpu()), None if loss is None else from_torch(loss))
+    own = as_task(from_torch(copy.deepcopy(module).cpu()), None if loss is None else loss_from_torch(loss))
     return own, module if loss is None else TorchTask(module, loss)

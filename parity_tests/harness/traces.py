@@ -10,144 +10,27 @@ torch, is held against a torch module, which then says what the bounds are.
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gdl_numpy.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-from gdl_numpy.nn import Dropout, Module
-from gdl_numpy.schema import fault
+from gdl_numpy.nn import Module
 from gdl_numpy.tasks import Task
-from parity_tests.harness.evaluate import Arrays, Evaluation, GradOutputs, exact_batches, flatten, unflatten
+from parity_tests.harness.evaluate import exact_batches
 from parity_tests.harness.report import ParityReport
-from parity_tests.harness.side import NumpySide, OptimizerSpec
-from parity_tests.harness.steps import Labels, Standard, Step
-from parity_tests.harness.trace import Call, kept_of
-from parity_tests.harness.watch import names_of
+from parity_tests.harness.rounding import precision_of
+from parity_tests.harness.run import Run, replay_
+from parity_tests.harness.side import OPTIMIZERS, NumpySide, OptimizerSpec
+from parity_tests.harness.steps import Standard, Step
+from parity_tests.harness.trace import kept_of
+from parity_tests.harness.trace_file import DTYPES, load, save
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from numpy.typing import DTypeLike
     from torch import nn
-
-DTYPES = ("float32", "float64")
-# What a trace's file says besides its arrays, in JSON's types.
-SCHEMA = {
-    "name": str,
-    "dtype": Literal[DTYPES],
-    "seed": int,
-    "optimizer": str,
-    "optimizer_args": dict[str, Any],
-    "updates": bool,
-    "training": bool,
-    "names": dict[str, list[str]],
-    "has_loss": bool,
-    "frozen": list[str],
-    "batches": list[list[Any]],
-    "calls": list[list[list[str]]],
-    "has_bounds": bool,
-}
-
-
-@dataclass
-class Run:
-    """A short training, from its beginning.
-
-    Attributes:
-        name: of the model.
-        dtype: in which it ran; the dtype of what is held against it.
-        seed: what the output gradients were drawn from.
-        spec: the optimizer.
-        labels: what modules are called.
-        updates: whether the optimizer made a step after each batch.
-        training: whether the model was in training mode.
-        frozen: parameters that are not trained.
-        batches: inputs and targets of each step, each a tuple of arguments, in float64.
-        probes: the gradients of the outputs in each step.
-        start: the parameters before the first.
-        kept: for each step, what each dropout layer kept in each of its calls.
-        steps: what it did; after the first step, of the calls only the model's own.
-        bounds: how far off each number may be, where `steps` are the truth; else none.
-    """
-
-    name: str
-    dtype: str
-    seed: int
-    spec: OptimizerSpec
-    labels: Labels
-    updates: bool
-    training: bool
-    frozen: list[str]
-    batches: list[tuple[Any, Any]]
-    start: dict[str, np.ndarray]
-    probes: list[Arrays] = field(default_factory=list)
-    kept: list[dict[str, list[np.ndarray]]] = field(default_factory=list)
-    steps: list[Step] = field(default_factory=list)
-    bounds: list[Step] = field(default_factory=list)
-
-    @classmethod
-    def beginning(
-        cls, model: Module, batches: list[Any], updates: bool, spec: OptimizerSpec, dtype: str, seed: int
-    ) -> Run:
-        """The run of a model, or of a task, that has not done anything yet."""
-        return cls(
-            name=type(model.model if isinstance(model, Task) else model).__name__,
-            dtype=dtype,
-            seed=seed,
-            spec=spec,
-            labels=Labels(names_of(model), isinstance(model, Task)),
-            updates=updates,
-            training=model.training,
-            frozen=[],
-            batches=batches,
-            start={name: array.astype(dtype) for name, array in model.state_dict().items()},
-        )
-
-    def grad_outputs(self, number: int, rng: np.random.Generator) -> GradOutputs:
-        """The gradients of the outputs in a step; drawn, where they are not known yet: 1 for a loss."""
-
-        def known(outputs: Arrays) -> Arrays:
-            if number == len(self.probes):
-                drawn = [
-                    np.ones(np.shape(y)) if self.labels.has_loss else rng.standard_normal(np.shape(y))
-                    for y in outputs
-                ]
-                self.probes.append([np.asarray(grad).astype(self.dtype).astype(np.float64) for grad in drawn])
-            return self.probes[number]
-
-        return known
-
-    def to_be_written(self, number: int, step: Step) -> Step:
-        """Of a step after the first, of the calls only the model's own."""
-        root = self.labels.root
-        return (
-            step
-            if number == 0
-            else replace(step, trace={root: step.trace[root]} if root in step.trace else {})
-        )
-
-
-class Replay:
-    """In the place of a dropout layer's generator: says what the layer keeps, one call after the other."""
-
-    def __init__(self, kept: Sequence[np.ndarray]) -> None:
-        self.kept, self.next = kept, 0
-
-    def random(self, shape: tuple[int, ...], dtype: DTypeLike) -> np.ndarray:
-        """Numbers at least p, which is at most 1, where it keeps, and below 0 where not."""
-        kept = self.kept[self.next] if self.next < len(self.kept) else np.ones(shape)
-        self.next += 1
-        return np.where(kept, 1, -1).astype(dtype)
-
-
-def replay_(model: Module, kept: Mapping[str, Sequence[np.ndarray]]) -> None:
-    """Makes the dropout layers of a model keep what they are told to."""
-    for name, layer in model.named_modules():
-        if isinstance(layer, Dropout):
-            layer.rng = Replay(kept.get(name, []))  # type: ignore[assignment]
 
 
 def write_trace(
@@ -183,16 +66,23 @@ def write_trace(
         ValueError: another dtype; a torch module draws at random, and not by a dropout layer.
         OSError: the file cannot be written.
     """
+    dtype = precision_of(dtype).name
     if dtype not in DTYPES:
         raise ValueError(f"write_trace expects dtype {' or '.join(DTYPES)}, got {dtype}")
+    if optimizer not in OPTIMIZERS:
+        raise ValueError(f"optimizer is expected to be {', '.join(OPTIMIZERS)}, got {optimizer!r}")
     spec = OptimizerSpec(optimizer, dict(optimizer_args or {"lr": 0.1}))
     is_task = loss is not None or isinstance(module, Task)
     exact = exact_batches([(inputs, targets), *batches], is_task, dtype)
-    steps = steps if any(True for _ in module.parameters()) else 0
+    # Where nothing is trained, there is one step.
+    trained = [p for p in module.parameters() if getattr(p, "requires_grad", True)]
+    steps = steps if trained else 0
     exact = [exact[i % len(exact)] for i in range(max(steps, 1))]
     if isinstance(module, Module):
         own = as_task(module, loss)
-        save(path, recorded(Run.beginning(own, exact, steps > 0, spec, dtype, rng), own))
+        save(
+            path, recorded(Run.beginning(type(module).__name__, own, exact, steps > 0, spec, dtype, rng), own)
+        )
         return
     from parity_tests.harness.torch_traces import recorded_with_bounds  # here: there may be no torch
 
@@ -282,119 +172,3 @@ def held(run: Run, steps: Sequence[Step], side: str, device: str = "cpu") -> Par
             report.comparisons += standard.whole_model({side: step})
         report.comparisons += standard.of_step(number + 1, {side: step})
     return report
-
-
-def save(path: str | Path, run: Run) -> None:
-    """Writes a run to a file, in one step."""
-    tensors = {f"start/{name}": array for name, array in run.start.items()}
-    groups: dict[str, Sequence[Any]] = {}
-    for number, masks in enumerate(run.kept):
-        groups |= {f"kept/{number}/{name}": kept for name, kept in masks.items()}
-    for number, (inputs, targets) in enumerate(run.batches):
-        groups |= {f"inputs/{number}": flatten(inputs), f"targets/{number}": flatten(targets)}
-        groups[f"probe/{number}"] = run.probes[number]
-    for kind, steps in (("value", run.steps), ("bound", run.bounds)):
-        for number, step in enumerate(steps):
-            place = f"{kind}/{number}"
-            groups |= {f"{place}/output/{key}": call.outputs for key, call in step.trace.items()}
-            groups |= {f"{place}/grad_output/{key}": call.grad_outputs for key, call in step.trace.items()}
-            groups |= {f"{place}/result": step.result.outputs, f"{place}/grad_input": step.result.grad_inputs}
-            tensors |= {f"{place}/grad/{name}": grad for name, grad in step.result.grad_params.items()}
-            tensors |= {f"{place}/parameter/{name}": array for name, array in step.parameters.items()}
-    tensors |= {
-        f"{name}/{i}": np.asarray(leaf) for name, leaves in groups.items() for i, leaf in enumerate(leaves)
-    }
-    told = {
-        "name": run.name,
-        "dtype": run.dtype,
-        "seed": run.seed,
-        "optimizer": run.spec.name,
-        "optimizer_args": run.spec.arguments,
-        "updates": run.updates,
-        "training": run.training,
-        "names": run.labels.names,
-        "has_loss": run.labels.has_loss,
-        "frozen": run.frozen,
-        "batches": [[shape_of(inputs), shape_of(targets)] for inputs, targets in run.batches],
-        "calls": [[[key, call.name] for key, call in step.trace.items()] for step in run.steps],
-        "has_bounds": bool(run.bounds),
-    }
-    save_checkpoint(path, tensors, {"trace": told})
-
-
-def load(path: str | Path) -> Run:
-    """Reads what `save` wrote.
-
-    Raises:
-        CheckpointError: the file is missing, damaged or no trace.
-    """
-    tensors, metadata = load_checkpoint(path)
-    told = metadata.get("trace")
-    if not isinstance(told, dict):
-        raise CheckpointError(f"{path} is a checkpoint, and no trace: give a file that write_trace wrote")
-    wrong = next((f"it has no {name}" for name in SCHEMA if name not in told), None) or fault(told, SCHEMA)
-    if wrong:
-        raise CheckpointError(f"{path} was written by a newer version of this ({wrong}): give another file")
-
-    def all_of(place: str) -> dict[str, np.ndarray]:
-        return {
-            name.removeprefix(f"{place}/"): a for name, a in tensors.items() if name.startswith(f"{place}/")
-        }
-
-    def in_order(place: str) -> Arrays:
-        numbered = {int(rest): a for rest, a in all_of(place).items() if rest.isdigit()}
-        return [numbered[i] for i in sorted(numbered)]
-
-    def step(kind: str, number: int) -> Step:
-        place = f"{kind}/{number}"
-        trace = {
-            key: Call(
-                name,
-                outputs=in_order(f"{place}/output/{key}"),
-                grad_outputs=in_order(f"{place}/grad_output/{key}"),
-            )
-            for key, name in told["calls"][number]
-        }
-        result = Evaluation(
-            in_order(f"{place}/result"), in_order(f"{place}/grad_input"), all_of(f"{place}/grad")
-        )
-        return Step(trace, result, all_of(f"{place}/parameter"))
-
-    def kept(number: int) -> dict[str, Arrays]:
-        names = {name.rpartition("/")[0] for name in all_of(f"kept/{number}")}
-        return {name: in_order(f"kept/{number}/{name}") for name in names}
-
-    numbers = range(len(told["batches"]))
-    return Run(
-        **{name: told[name] for name in ("name", "dtype", "seed", "updates", "training", "frozen")},
-        spec=OptimizerSpec(told["optimizer"], told["optimizer_args"]),
-        labels=Labels(told["names"], told["has_loss"]),
-        batches=[
-            (
-                unflatten(as_tuples(inputs), iter(in_order(f"inputs/{number}"))),
-                unflatten(as_tuples(targets), iter(in_order(f"targets/{number}"))),
-            )
-            for number, (inputs, targets) in enumerate(told["batches"])
-        ],
-        start=all_of("start"),
-        probes=[in_order(f"probe/{number}") for number in numbers],
-        kept=[kept(number) for number in numbers],
-        steps=[step("value", number) for number in numbers],
-        bounds=[step("bound", number) for number in numbers] if told["has_bounds"] else [],
-    )
-
-
-def shape_of(value: Any) -> Any:
-    """How arrays are nested, in JSON: 0 for each."""
-    if isinstance(value, dict):
-        return {key: shape_of(item) for key, item in value.items()}
-    if isinstance(value, tuple | list):
-        return [shape_of(item) for item in value]
-    return value if value is None or isinstance(value, bool | str) else 0
-
-
-def as_tuples(shape: Any) -> Any:
-    """The same with tuples, which JSON does not know."""
-    if isinstance(shape, dict):
-        return {key: as_tuples(item) for key, item in shape.items()}
-    return tuple(as_tuples(item) for item in shape) if isinstance(shape, list) else shape
