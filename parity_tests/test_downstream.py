@@ -198,7 +198,7 @@ def test_a_fine_tuned_model_is_the_same_on_both_sides() -> None:
     """Outputs, gradients and steps, within the bounds of rounding."""
     images, targets = DIGITS.train.inputs[:12], DIGITS.train.targets[:12]
     twin: Any = from_numpy(encoder())
-    ours = FineTuned(encoder().trunk, 10, rng=1)
+    ours = FineTuned(encoder().trunk, 10, rng=1).train()  # an encoder here is in eval mode
     theirs = torch_downstream.FineTuned(twin.trunk, 10)
     report = check(ours, theirs, images, targets, (CrossEntropyLoss(), torch.nn.CrossEntropyLoss()), steps=3)
     assert report.ok, report
