@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
+from gdl_numpy import nn as gdl_nn
+from gdl_numpy.nn import Module
 from parity_tests.harness import check
 from parity_tests.support.reports import batch, fails
 
@@ -267,6 +271,70 @@ def test_hooks_are_part_of_a_layer(dtype: str) -> None:
     x = batch(5, 4, dtype=dtype)
     check(hooked(), hooked(), x).raise_if_different()
     fails(check(hooked(), nn.Sequential(nn.Linear(4, 4), nn.ReLU()), x), "0: second output")
+
+
+class Within(nn.Module):
+    """Two layers, run by a function of torch's that runs them in its own way."""
+
+    def __init__(self, how: Callable[..., Any] = lambda layers, x: layers(x)) -> None:
+        super().__init__()
+        self.how, self.layers = how, nn.Sequential(nn.Linear(5, 5), nn.Tanh())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.how(self.layers, x)
+        return y
+
+
+class WithinNumpy(Module):
+    """The NumPy twin."""
+
+    def __init__(self) -> None:
+        self.layers = gdl_nn.Sequential(gdl_nn.Linear(5, 5, rng=0), gdl_nn.Tanh())
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        y: np.ndarray = self.layers(x)
+        return y
+
+    def backward(self, grad_output: np.ndarray) -> Any:
+        return self.layers.backward(grad_output)
+
+
+def by_slope(layers: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    y: torch.Tensor = layers(x)
+    (slope,) = torch.autograd.grad(y.sum(), x, create_graph=True)
+    return y + slope
+
+
+HOWS: dict[str, Callable[..., Any]] = {
+    "checkpoint": partial(checkpoint, use_reentrant=False),
+    "reentrant checkpoint": partial(checkpoint, use_reentrant=True),
+    "vmap": lambda layers, x: torch.vmap(layers)(x),
+    "slope": by_slope,
+}
+
+
+@pytest.mark.parametrize("how", HOWS)
+def test_ways_to_run_layers_that_cannot_be_followed_are_told(how: str) -> None:
+    """Layers that run a second time, or on tensors without values: a line says so, no twin is accused."""
+    line = {"vmap": "outside", "slope": "differentiates in its forward"}.get(
+        how, "runs again in the backward"
+    )
+    with pytest.raises(ValueError, match=line):
+        check(Within(HOWS[how]), Within(), batch(4, 5))
+
+
+def test_a_checkpoint_is_followed_from_numpy(dtype: str) -> None:
+    """Activation checkpointing runs layers again in the backward pass; those calls are not counted twice."""
+    check(WithinNumpy(), Within(HOWS["checkpoint"]), batch(4, 5), dtype=dtype).raise_if_different()
+    fails(check(WithinNumpy(), Within(twice_as_much), batch(4, 5), dtype=dtype), "layers.0")
+    for how, line in (("reentrant checkpoint", "use_reentrant=False"), ("vmap", "call it outside")):
+        with pytest.raises(ValueError, match=line):
+            check(WithinNumpy(), Within(HOWS[how]), batch(4, 5), dtype=dtype)
+
+
+def twice_as_much(layers: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    y: torch.Tensor = checkpoint(lambda x: layers(2 * x), x, use_reentrant=False)
+    return y
 
 
 def test_what_is_no_tensor() -> None:

@@ -17,7 +17,7 @@ from parity_tests.harness.evaluate import Evaluation, GradOutputs, flatten, unfl
 from parity_tests.harness.rounding import Precision, precision_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 TORCH_DTYPES = {
     "float32": torch.float32,
@@ -68,6 +68,22 @@ def to_numpy(tensor: torch.Tensor) -> np.ndarray:
         tensor = tensor.float()
     array: np.ndarray = (tensor.to_dense() if tensor.is_sparse else tensor).cpu().numpy().copy()
     return array
+
+
+def check_readable(kind: str, leaves: Iterable[Any]) -> None:
+    """Refuses tensors that stand for others and have no values of their own, as in `torch.vmap`.
+
+    Raises:
+        ValueError: one of them; `kind` is the class of the module that gets or gives it.
+    """
+    for leaf in leaves:
+        if isinstance(leaf, torch.Tensor) and not leaf.is_sparse:
+            try:
+                leaf.data_ptr()
+            except RuntimeError as error:
+                raise ValueError(
+                    f"{kind} is called where tensors have no values, as in torch.vmap: call it outside"
+                ) from error
 
 
 def twin(

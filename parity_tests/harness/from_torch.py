@@ -18,7 +18,7 @@ from gdl_numpy.messages import kind_of
 from gdl_numpy.nn import Dropout, Module, Parameter
 from gdl_torch.nn import ContrastiveLoss, NTXentLoss
 from parity_tests.harness.evaluate import flatten, take_back, unflatten
-from parity_tests.harness.evaluate_torch import to_numpy
+from parity_tests.harness.evaluate_torch import check_readable, to_numpy
 from parity_tests.harness.watch import positional
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 # What losses call their first argument that gets no gradient; the other classes of losses are ours.
 TARGETS = ("target", "targets", "y")
+RUNNING: list[FromTorch] = []  # whose forward passes run now, the innermost last
 
 
 class FromTorch(Module):
@@ -72,7 +73,7 @@ class FromTorch(Module):
         for name, buffer in module.named_buffers():
             state[name] = buffer.to(dtype) if buffer.is_floating_point() else buffer.clone()
         module.training = self.training
-        with torch.enable_grad(), self.layers_called_through():
+        with torch.enable_grad(), self.layers_called(call_through), running(self):
             given = [Alias.apply(leaf) if leaf.requires_grad else leaf for leaf in leaves]
             output = functional_call(module, state, unflatten(inputs, iter(given)))
         outputs = flatten(output)
@@ -101,7 +102,12 @@ class FromTorch(Module):
         if pairs:
             # Not autograd.grad: it goes back only to what is asked of it, and layers' parameters are not.
             ys, grads = zip(*pairs, strict=True)
-            torch.autograd.backward(ys, grads, retain_graph=True)
+            with self.layers_called(refuse_to_run_again):
+                try:
+                    torch.autograd.backward(ys, grads, retain_graph=True)
+                except RuntimeError as error:
+                    kind = type(self.torch_module).__name__
+                    raise ValueError(f"the backward pass of {kind}, run by itself, fails: {error}") from error
         for handle in handles:
             handle.remove()
         parameters = dict(self.named_parameters())
@@ -123,8 +129,8 @@ class FromTorch(Module):
         return next((i for i, name in enumerate(names) if name in TARGETS), len(names))
 
     @contextmanager
-    def layers_called_through(self) -> Iterator[None]:
-        """Within, when the torch module calls a module inside of it, it calls ours.
+    def layers_called(self, by: Callable[..., Any]) -> Iterator[None]:
+        """Within, when the torch module calls a module inside of it, it calls `by` with ours.
 
         What `__call__` does is replaced, hooks and all: ours runs the module with its hooks.
         """
@@ -132,7 +138,7 @@ class FromTorch(Module):
         before = [(module, vars(module).get("_call_impl")) for module, _ in parts]
         for module, own in parts:
             if own is not self:
-                vars(module)["_call_impl"] = partial(call_through, own, module.forward)
+                vars(module)["_call_impl"] = partial(by, own, module.forward)
         vars(self.torch_module).pop("_call_impl", None)
         try:
             yield
@@ -141,6 +147,16 @@ class FromTorch(Module):
                 vars(module).pop("_call_impl", None)
                 if call is not None:
                     vars(module)["_call_impl"] = call
+
+
+@contextmanager
+def running(module: FromTorch) -> Iterator[None]:
+    """Within, the module's forward pass runs."""
+    RUNNING.append(module)
+    try:
+        yield
+    finally:
+        RUNNING.pop()
 
 
 def trained(module: Module) -> dict[str, bool]:
@@ -178,6 +194,7 @@ def call_through(own: Module, forward: Callable[..., Any], *given: Any, **named:
     # Without it, what is computed from ids alone would be no part of the graph.
     needs_gradient = torch.zeros((), requires_grad=True)
     given_leaves = flatten(arguments)
+    check_readable(kind_of_layer(own), given_leaves)
     leaves = list(Through.apply(own, arguments, output, needs_gradient, *given_leaves))
     if isinstance(own, FromTorch):
         for i, j in own.changed.items():
@@ -188,6 +205,23 @@ def call_through(own: Module, forward: Callable[..., Any], *given: Any, **named:
                 )
             leaves[j] = given_leaves[i].copy_(leaves[j])
     return unflatten(output[0], iter(leaves))
+
+
+def refuse_to_run_again(own: Module, *_: Any, **__: Any) -> Any:
+    """In the place of a layer that is called in the backward pass.
+
+    Raises:
+        ValueError: always.
+    """
+    raise ValueError(
+        f"{kind_of_layer(own)} runs again in the backward pass, as by torch.utils.checkpoint, which cannot "
+        "be followed between two torch modules: check without, which computes the same function"
+    )
+
+
+def kind_of_layer(own: Module) -> str:
+    """The name of a layer's class, in torch if it comes from there."""
+    return type(own.torch_module if isinstance(own, FromTorch) else own).__name__
 
 
 class Alias(torch.autograd.Function):
@@ -218,6 +252,11 @@ class Through(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
+        if RUNNING:
+            raise ValueError(
+                f"{type(RUNNING[-1].torch_module).__name__} differentiates in its forward pass, as by "
+                "torch.autograd.grad, which cannot be followed between two torch modules"
+            )
         arrays = [grad.numpy() for grad in grads]
         found = iter(flatten(take_back(ctx.own, ctx.output, arrays)))
         grads_of_leaves = [next(found, None) if floats else None for floats in ctx.floating]

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from parity_tests.harness.evaluate import flatten, unflatten
-from parity_tests.harness.evaluate_torch import to_numpy
+from parity_tests.harness.evaluate_torch import check_readable, to_numpy
 from parity_tests.harness.trace import Call, Trace
 from parity_tests.harness.watch import Numbering
 
@@ -21,17 +21,39 @@ if TYPE_CHECKING:
 
 @contextmanager
 def record_torch(module: nn.Module, names: Sequence[str]) -> Iterator[Trace]:
-    """Within, the dict holds what the named modules in a torch module gave, and the gradients they got."""
+    """Within, the dict holds what the named modules in a torch module gave, and the gradients they got.
+
+    Calls after the module's own has ended are those of `torch.utils.checkpoint`, which works out in the
+    backward pass what the forward pass has not kept; they are not written down a second time.
+
+    Raises:
+        ValueError: by a layer in a checkpoint of the reentrant kind, whose gradients only that second call
+            gets; or in a transform such as `torch.vmap`, where a tensor has no values.
+    """
     trace: Trace = {}
     numbering = Numbering()
     versions: list[dict[int, int]] = []  # of what each call at work was given, the innermost last
+    without_graph: set[str] = set()
+    ended: list[bool] = []
 
-    def note_versions(_module: nn.Module, inputs: Any) -> None:
+    def note_versions(name: str, _module: nn.Module, inputs: Any) -> None:
+        if ended:
+            if name in without_graph:
+                raise ValueError(
+                    f"{name} runs again in the backward pass, by torch.utils.checkpoint with "
+                    "use_reentrant=True, where its gradients cannot be followed: give use_reentrant=False, "
+                    "or check without"
+                )
+            return
+        if not torch.is_grad_enabled():
+            without_graph.add(name)
         versions.append(
             {id(leaf): leaf._version for leaf in flatten(inputs) if isinstance(leaf, torch.Tensor)}
         )
 
     def forward_hook(name: str, layer: nn.Module, _inputs: Any, output: Any) -> Any:
+        if ended:
+            return output
         before, leaves = versions.pop(), flatten(output)
         has_layers = next(layer.children(), None) is not None
         for i, leaf in enumerate(leaves):
@@ -40,6 +62,7 @@ def record_torch(module: nn.Module, names: Sequence[str]) -> Iterator[Trace]:
             version = before.get(id(leaf))
             if version == leaf._version or (has_layers and version is None):
                 leaves[i] = leaf.clone()
+        check_readable(type(layer).__name__, leaves)
         values = [to_numpy(leaf) for leaf in leaves]
         grads = [np.zeros_like(value) for value in values]  # of an output that nobody uses
         trace[numbering.call(name)] = Call(name, (), output, values, grads)
@@ -50,7 +73,10 @@ def record_torch(module: nn.Module, names: Sequence[str]) -> Iterator[Trace]:
 
     modules = dict(module.named_modules(remove_duplicate=False))
     handles = [modules[name].register_forward_hook(partial(forward_hook, name)) for name in names]
-    handles += [modules[name].register_forward_pre_hook(note_versions) for name in names]
+    handles += [modules[name].register_forward_pre_hook(partial(note_versions, name)) for name in names]
+    handles.append(
+        module.register_forward_hook(lambda *_: ended.append(True))
+    )  # after the module's other hook
     try:
         yield trace
     finally:
