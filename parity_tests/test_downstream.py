@@ -146,13 +146,28 @@ def test_a_subset_has_its_part_of_each_class(seed: int, counts: list[int], fract
     labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(counts)), counts))
     expected = [round(fraction * count) for count in counts]
     if 0 in expected:
-        with pytest.raises(ValueError, match="leaves none of class"):
+        with pytest.raises(ValueError, match="take more"):
             downstream.labelled_subset(labels, fraction, seed)
         return
     rows = downstream.labelled_subset(labels, fraction, seed)
     assert np.bincount(labels[rows]).tolist() == expected
     assert len(np.unique(rows)) == len(rows)
     np.testing.assert_array_equal(rows, downstream.labelled_subset(labels, fraction, seed))
+
+
+@given(SEEDS, st.lists(st.integers(1, 60), min_size=1, max_size=5), st.integers(-3, 300))
+def test_so_many_labels_are_shared_out_evenly(seed: int, counts: list[int], number: int) -> None:
+    """Exactly the number asked for; refused where a class would have none, or has too few."""
+    labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(counts)), counts))
+    share, more = divmod(number, len(counts))
+    expected = [share + (i < more) for i in range(len(counts))]
+    if min(expected) < 1 or any(ours > size for ours, size in zip(expected, counts, strict=True)):
+        with pytest.raises(ValueError, match=r"take (more|fewer)"):
+            downstream.labelled_subset(labels, number, seed)
+        return
+    rows = downstream.labelled_subset(labels, number, seed)
+    assert np.bincount(labels[rows]).tolist() == expected
+    assert len(np.unique(rows)) == number
 
 
 def test_other_seeds_draw_others() -> None:
@@ -259,7 +274,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         "one label for each",
     ),
     "nothing to test": (lambda: downstream.probe_accuracy(POINTS, MIXED, POINTS[:0], MIXED[:0]), "got none"),
-    "fraction of 0": (lambda: downstream.labelled_subset(MIXED, 0), "above 0 and at most 1"),
+    "fraction of 0": (lambda: downstream.labelled_subset(MIXED, 0.0), "above 0 and at most 1"),
     "fraction above 1": (lambda: downstream.labelled_subset(MIXED, 1.5), "above 0 and at most 1"),
     "steps": (lambda: downstream.fine_tune(encoder(), split(MIXED), DIGITS.test, steps=0), "at least 1"),
     "no images": (lambda: downstream.features_of(encoder(), DIGITS.test.inputs[:0]), "at least one"),
@@ -305,7 +320,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-QUICK = ["--steps", "8", "--draws", "1", "--fractions", "0.1"]
+QUICK = ["--steps", "8", "--draws", "1", "--labels", "10%,20"]
 
 
 def test_both_backends_make_the_same_table(
@@ -322,8 +337,13 @@ def test_both_backends_make_the_same_table(
             assert (out / picture).read_bytes().startswith(b"\x89PNG")
     ours, theirs = tables
     uses = [(row["use"], row["labels"]) for row in ours]
-    probes = [("linear probe", 1), ("linear probe", 0.1), ("fine-tuned", 0.1)]
-    assert uses == probes + [(f"{k} nearest by {points}", 1) for points in ("features", "z") for k in (1, 5)]
+    probes = [
+        ("linear probe", "all"),
+        *((use, n) for use in ("linear probe", "fine-tuned") for n in ("10%", "20")),
+    ]
+    assert uses == probes + [
+        (f"{k} nearest by {points}", "all") for points in ("features", "z") for k in (1, 5)
+    ]
     for our, their in zip(ours, theirs, strict=True):
         assert our["trained"] == our["untrained"]  # the seed is that of the encoder
         assert (our["use"], our["labels"]) == (their["use"], their["labels"])
@@ -356,9 +376,12 @@ def test_the_script_says_what_is_wrong_in_one_line(
     for arguments, message in [
         ([str(mlp)], "an MLP has no trunk"),
         ([str(mnist_sized)], "takes images of shape (1, 28, 28)"),
-        ([str(checkpoint), "--fractions", "0.001"], "leaves none of class 0"),
-        ([str(checkpoint), "--fractions", "a"], "--fractions expects numbers"),
-        ([str(checkpoint), "--fractions", "2"], "at most 1"),
+        ([str(checkpoint), "--labels", "0.1%"], "0 examples of class 0, which has"),
+        ([str(checkpoint), "--labels", "a"], "--labels expects the likes of"),
+        ([str(checkpoint), "--labels", "200%"], "at most 1"),
+        ([str(checkpoint), "--labels", "9"], "0 examples of class 9"),
+        ([str(checkpoint), "--labels", "5000"], "500 examples of class 0, which has"),
+        ([str(checkpoint), "--labels", "-10"], "-1 examples of class 0"),
         ([str(checkpoint), "--data", "minst"], "did you mean 'mnist'"),
         ([str(checkpoint), "--device", "cuda"], "--device cuda is for --backend torch"),
         ([str(tmp_path / "none.safetensors")], "there is no checkpoint"),

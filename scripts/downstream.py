@@ -2,7 +2,7 @@
 
     python scripts/downstream.py runs/contrastiveencoder-mnist-numpy/model.safetensors --data mnist
     python scripts/downstream.py model.safetensors --backend torch --device cuda
-    python scripts/downstream.py model.safetensors --fractions 0.1 --draws 10 --tsne
+    python scripts/downstream.py model.safetensors --labels 10%,100 --draws 10 --tsne
 
 Any model with a trunk will do, whichever backend trained it: a ContrastiveEncoder, or a model of a pretext
 task on images. A table compares it with the same model untrained: a linear probe, logistic regression on the
@@ -42,7 +42,7 @@ from gdl_numpy.progress import Bar
 from gdl_numpy.tables import print_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from gdl_numpy.models.trunk import HasTrunk
 
@@ -68,12 +68,12 @@ class Task:
 
     Attributes:
         rows: of the table, one for each number that `run` gives.
-        labels: the part of the training images whose labels are used.
+        labels: how many of the training images' labels are used, as the table says it.
         run: gives test accuracies.
     """
 
     rows: Sequence[str]
-    labels: float
+    labels: str
     run: Callable[[Encoded], Sequence[float]]
 
 
@@ -106,27 +106,27 @@ class Trial:
                 points["z"] = self.side.embeddings_of(model, points["features"])
         return encoded
 
-    def tasks(self, fractions: Sequence[float], names: Sequence[str]) -> Iterator[Task]:
+    def tasks(self, labels: Mapping[str, float | int], names: Sequence[str]) -> Iterator[Task]:
         """All that models are tried by.
 
         Args:
-            fractions: parts of the labels.
+            labels: how many are known, as `labelled_subset` takes it, by what the table says.
             names: of the points that neighbours are found by.
         """
         targets = self.dataset.train.targets
         drawn = {
-            fraction: [
-                downstream.labelled_subset(targets, fraction, np.random.default_rng((self.seed, draw)))
+            text: [
+                downstream.labelled_subset(targets, known, np.random.default_rng((self.seed, draw)))
                 for draw in range(self.draws)
             ]
-            for fraction in fractions
+            for text, known in labels.items()
         }
-        for fraction, subsets in {1.0: [np.arange(len(targets))], **drawn}.items():
-            yield Task(["linear probe"], fraction, partial(self.probe, subsets))
-        for fraction, subsets in drawn.items() if self.steps else ():
-            yield Task(["fine-tuned"], fraction, partial(self.tune, subsets))
+        for text, subsets in {"all": [np.arange(len(targets))], **drawn}.items():
+            yield Task(["linear probe"], text, partial(self.probe, subsets))
+        for text, subsets in drawn.items() if self.steps else ():
+            yield Task(["fine-tuned"], text, partial(self.tune, subsets))
         for name in names:
-            yield Task([f"{k} nearest by {name}" for k in KS], 1.0, partial(self.neighbours, name))
+            yield Task([f"{k} nearest by {name}" for k in KS], "all", partial(self.neighbours, name))
 
     def probe(self, subsets: list[np.ndarray], encoded: Encoded) -> list[float]:
         """The mean accuracy of linear probes, each of which knows the labels of some training images."""
@@ -158,7 +158,9 @@ def use(
     ] = None,
     backend: Annotated[Backend, typer.Option(help="Which side computes.")] = Backend.numpy,
     device: Annotated[Device, typer.Option(help="For the torch backend.")] = Device.auto,
-    fractions: Annotated[str, typer.Option(help="Parts of the labels to try.", metavar="P,P,…")] = "0.1,0.01",
+    labels: Annotated[
+        str, typer.Option(help="How many labels are known: parts of them, or numbers.", metavar="P%|N,…")
+    ] = "10%,1%,100",
     draws: Annotated[int, typer.Option(help="Sets of labels to draw; the mean counts.", min=1)] = 3,
     steps: Annotated[int, typer.Option(help="Least steps of fine-tuning; 0 leaves it out.", min=0)] = 400,
     seed: Annotated[int, typer.Option(help="The run's, for its first weights; of the draws.", min=0)] = 0,
@@ -172,13 +174,13 @@ def use(
 ) -> None:
     """Try what an encoder learned without labels: linear probe, fine-tuning, neighbours, pictures."""
     pictures = out or checkpoint.parent
-    parts = [fraction_of(text) for text in fractions.split(",")]
+    known = {text: number_of(text) for text in labels.split(",")}
     dataset: Dataset = load(lookup("data set of images", data, IMAGE_SETS).name, data_dir)
     model = downstream.check_encoder(load_model(checkpoint), dataset)
     side, on_side = side_of(backend, device)
     trial = Trial(dataset, side, draws, steps, seed, progress=sys.stderr.isatty())
     names = ["features", "z"] if isinstance(model, ContrastiveEncoder) else ["features"]
-    tasks = list(trial.tasks(parts, names))  # fractions that are too small are refused here
+    tasks = list(trial.tasks(known, names))  # too few labels and too many are refused here
     models = {"trained": model, "untrained": downstream.untrained(model, seed)}
     check_json(summary)
     check_folder("--out", pictures)
@@ -193,12 +195,12 @@ def use(
     say(console, f"drawn in {', '.join(map(str, paths))}", *paths)
 
 
-def fraction_of(text: str) -> float:
-    """A part of the labels; `labelled_subset` says which make sense."""
+def number_of(text: str) -> float | int:
+    """A part of the labels, or a number of them, as `labelled_subset` takes it and judges it."""
     try:
-        return float(text)
+        return float(text[:-1]) / 100 if text.endswith("%") else int(text)
     except ValueError:
-        raise typer.BadParameter(f"--fractions expects numbers like 0.1,0.01; got {text!r}") from None
+        raise typer.BadParameter(f"--labels expects the likes of 10%,1%,100; got {text!r}") from None
 
 
 def side_of(backend: Backend, device: Device) -> tuple[Any, Callable[[HasTrunk], Any]]:
@@ -226,7 +228,7 @@ def mean(accuracies: Iterable[float]) -> list[float]:
 def try_all(
     tasks: Sequence[Task], encoded: dict[str, Encoded], progress: bool
 ) -> Iterator[dict[str, str | float]]:
-    """Gives the rows of the table: what was done, the part of the labels, and each model's test accuracy."""
+    """Gives the rows of the table: what was done, how many labels it knew, and each model's test accuracy."""
     with Bar(tasks, leave=False, unit="task", disable=not progress) as bar:
         for task in bar:
             bar.set_description(task.rows[0])
@@ -245,8 +247,7 @@ def table_of(results: Sequence[dict[str, Any]], title: str) -> Table:
         if row["use"][2:] != before[2:]:  # but for the number of neighbours
             table.add_section()
         before = row["use"]
-        labels = "all" if row["labels"] == 1 else f"{row['labels']:.4g}"
-        table.add_row(row["use"], labels, f"{row['trained']:.2%}", f"{row['untrained']:.2%}")
+        table.add_row(row["use"], row["labels"], f"{row['trained']:.2%}", f"{row['untrained']:.2%}")
     return table
 
 

@@ -15,34 +15,39 @@ MAX_ITER = 1000
 
 
 def labelled_subset(
-    labels: Int[np.ndarray, " examples"], fraction: float, rng: np.random.Generator | int | None = None
+    labels: Int[np.ndarray, " examples"], known: float | int, rng: np.random.Generator | int | None = None
 ) -> Int64[np.ndarray, " some"]:
-    """Draws the examples whose labels may be known: of each class the same fraction, rounded.
+    """Draws the examples whose labels may be known.
 
     Args:
         labels: class ids.
-        fraction: above 0; 1 for all.
+        known: a float, above 0 and at most 1, for that fraction of each class, rounded; or an int, for so
+            many labels in all, as many of one class as of another (or one more of the first classes).
         rng: for the draw.
 
     Returns:
         positions in labels, in order.
 
     Raises:
-        ValueError: a fraction outside (0, 1], or one that leaves a class without an example.
+        ValueError: fractions outside (0, 1], more labels than there are, or so few that a class has none.
     """
-    if not 0 < fraction <= 1:
-        raise ValueError(f"the fraction of labels must be above 0 and at most 1, got {fraction}")
+    if isinstance(known, float) and not 0 < known <= 1:
+        raise ValueError(f"the fraction of labels must be above 0 and at most 1, got {known}")
     rng = np.random.default_rng(rng)
+    classes, sizes = np.unique(labels, return_counts=True)
+    if isinstance(known, float):
+        counts = np.rint(known * sizes).astype(int)
+    else:
+        counts = known // max(1, len(classes)) + (np.arange(len(classes)) < known % max(1, len(classes)))
     drawn = []
-    for label in np.unique(labels):
-        rows = np.flatnonzero(labels == label)
-        count = round(fraction * len(rows))
-        if count == 0:
+    for label, size, count in zip(classes, sizes, counts, strict=True):
+        if not 0 < count <= size:
+            asked = f"{known:.4g} of the" if isinstance(known, float) else f"{known:,}"
             raise ValueError(
-                f"{fraction:.4g} of the labels leaves none of class {label}, which has "
-                f"{counted(len(rows), 'example')}: take a larger fraction"
+                f"{asked} labels would be {counted(int(count), 'example')} of class {label}, which has "
+                f"{size:,}: take {'more' if count < 1 else 'fewer'}"
             )
-        drawn.append(rng.choice(rows, count, replace=False))
+        drawn.append(rng.choice(np.flatnonzero(labels == label), count, replace=False))
     return np.sort(np.concatenate(drawn)) if drawn else np.empty(0, np.int64)
 
 
