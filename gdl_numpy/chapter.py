@@ -4,6 +4,7 @@
     mnist = chapter.load("mnist")                      # where it is not there, the chapter ends here
     passes = chapter.passes(30, full=350)              # or what --passes says
     chapter.published("I:{} Train-Err:{}", (0, cut(error)), (None, "0.722"), "NumPy")
+    chapter.erratum("MLP W1")                          # a printed rule that is not the gradient
     chapter.picture(figure)                            # runs/chapters/ch08.png
     chapter.finish()                                   # published values reproduced: NumPy 1 of 1, …
 
@@ -47,6 +48,7 @@ class Chapter:
         self.number, self.title, self.start = number, title, time.perf_counter()
         self.reached, self.reproduced = dict.fromkeys(SIDES, 0), dict.fromkeys(SIDES, 0)
         self.later: list[str] = []
+        self.errata: list[str] = []
         self.pictures: list[str] = []
         self.has_written_all = True
         self.is_notebook = "ipykernel" in sys.modules
@@ -149,6 +151,11 @@ class Chapter:
         if what not in self.later:
             self.later.append(what)
 
+    def erratum(self, rule: str) -> None:
+        """Notes a printed update that the harness found not to be the gradient; the last line names it."""
+        if rule not in self.errata:
+            self.errata.append(rule)
+
     def picture(self, figure: Figure, name: str = "", suffix: str = "png") -> Path:
         """Saves a picture as `ch08.png`, or `ch08-name.png`; a notebook shows it as well."""
         path = self.plot / f"ch{self.number:02}{name and '-'}{name}.{suffix}"
@@ -177,7 +184,8 @@ class Chapter:
         counts = ", ".join(f"{side} {self.reproduced[side]} of {self.reached[side]}" for side in SIDES)
         later = f"; only with --full: {', '.join(self.later)}" if self.later else ""
         publishes = any(self.reached.values()) or self.later
-        self.conclude(f"published values reproduced: {counts}{later}" if publishes else "no published values")
+        result = f"published values reproduced: {counts}{later}" if publishes else "no published values"
+        self.conclude(result + (f"; errata: {', '.join(self.errata)}" if self.errata else ""))
         exit_code = int(self.reached != self.reproduced) if self.has_written_all else 2
         if exit_code and not self.is_notebook:
             sys.exit(exit_code)
@@ -188,7 +196,7 @@ class Chapter:
         if self.summary:
             row: dict[str, Any] = {"chapter": self.number, "title": self.title, "skipped": skipped}
             row |= {side: [self.reproduced[side], self.reached[side]] for side in SIDES}
-            row |= {"not_run": self.later, "pictures": self.pictures}
+            row |= {"not_run": self.later, "errata": self.errata, "pictures": self.pictures}
             with self.going_on():
                 write_json(self.summary, row)
 

@@ -1,4 +1,4 @@
-"""docs/ERRATA.md, row by row: how far each printed rule is from the gradient, and what both of them reach.
+"""docs/errata.md, row by row: how far each printed rule is from the gradient, and what both of them reach.
 
 What a whole training ends at is in the long tests (minutes).
 """
@@ -7,20 +7,24 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import torch
 
 import gdl_torch.replays
 from gdl_numpy import data, replays
-from parity_tests.harness.verdict import Deviation, deviations, judge
+from gdl_numpy.data import Streams
+from gdl_numpy.replays.shakespeare_lstm import ShakespeareLSTM
+from parity_tests.harness.verdict import Deviation, deviation, deviations, judge
 
 if TYPE_CHECKING:
     from gdl_numpy.replays.listing import Images
 
-ERRATA = Path(__file__).parents[1] / "docs" / "ERRATA.md"
+ERRATA = Path(__file__).parents[1] / "docs" / "errata.md"
 SIDES: dict[str, Any] = {"numpy": replays, "torch": gdl_torch.replays}
 
 
@@ -31,8 +35,8 @@ class Row:
     Attributes:
         begins: how its line begins.
         deviations: of each wrong parameter at the start: degrees, and the ratio of the lengths.
-        at: the pass (chapter 12: the sentence) that it gives the results of.
-        results: test accuracy there (chapter 12: perplexity), as printed and with the gradient.
+        at: the pass (chapter 12: the sentence; 14: the batch) that it gives the results of.
+        results: test accuracy there (chapters 12 and 14: perplexity), as printed and with the gradient.
     """
 
     begins: str
@@ -52,6 +56,19 @@ ROWS = {
         {"E": (63.1, 1.59), "R": (35.3, 1.47), "start": (0.0, 1.0)},
         29_000,
         ("4.19", "4.15"),
+    ),
+    "WordSum": Row("11 | word sum on IMDB, pass 1", {"E": (1.6, 4.1)}, 1, ("0.824", "0.831")),
+    "ShakespeareLSTM": Row(
+        "14 | LSTM, batch 249",
+        {
+            "table": (68.6, 0.017),
+            "xf": (66.9, 0.016),
+            "hf": (25.4, 0.009),
+            "xg": (71.1, 0.016),
+            "hg": (42.8, 0.009),
+        },
+        249,
+        ("19.1", "18.9"),
     ),
 }
 # The line of the first pass, as printed, which the book publishes but for chapter 9, and with the gradient.
@@ -95,6 +112,27 @@ def babi() -> tuple[int, list[np.ndarray]]:
     return len(vocabulary), sentences
 
 
+@pytest.fixture(scope="module")
+def reviews() -> tuple[int, list[np.ndarray], np.ndarray]:
+    """The size of IMDB's vocabulary, the distinct words of each review to learn from, and their labels."""
+    if not data.available("imdb"):
+        pytest.skip("IMDB is not there: python scripts/fetch_data.py imdb, or GDL_DATA says where it is")
+    train = data.load("imdb").train.select(np.arange(25_000))
+    vocabulary = train.documents.frequent()
+    distinct = train.documents.translate(vocabulary).distinct()
+    return len(vocabulary), np.split(distinct.ids, distinct.offsets[1:-1]), train.labels
+
+
+@pytest.fixture(scope="module")
+def characters() -> tuple[int, list[tuple[np.ndarray, np.ndarray]]]:
+    """The number of characters in the book's part of Shakespeare, and the batches of chapter 14's LSTM."""
+    if not data.available("shakespeare_book"):
+        pytest.skip("Shakespeare is not there: scripts/fetch_data.py shakespeare_book, or GDL_DATA")
+    text = data.load("shakespeare_book").text
+    vocabulary, ids = np.unique(list(text), return_inverse=True)
+    return len(vocabulary), list(islice(Streams(ids, 16, 25), 249))
+
+
 def test_the_table() -> None:
     """Each line has the figures that are measured here: angle and ratio of each parameter, and results."""
     table = [line.removeprefix("| ") for line in ERRATA.read_text().splitlines() if line.startswith("| ")]
@@ -131,6 +169,43 @@ def test_angles_and_lengths_in_chapter_12(babi: tuple[int, list[np.ndarray]]) ->
     for key, (angle, ratio) in {**ROWS["TransitionMatrix"].deviations, "D": (0.0, 1.0)}.items():
         assert found[key].angle == pytest.approx(angle, abs=0.05)
         assert found[key].ratio == pytest.approx(ratio, abs=0.005)
+
+
+def test_angle_and_length_in_chapter_11(reviews: tuple[int, list[np.ndarray], np.ndarray]) -> None:
+    """On the first review. The output's weights move along the gradient."""
+    words, y = reviews[1][0], reviews[2][:1]
+    listing, twin = replays.WordSum(len(words)), gdl_torch.replays.WordSum(len(words))
+    found = deviations(listing, twin, (np.arange(len(words)), y))
+    for key, (angle, ratio) in {**ROWS["WordSum"].deviations, "W2": (0.0, 1.0)}.items():
+        assert found[key].angle == pytest.approx(angle, abs=0.05)
+        assert found[key].ratio == pytest.approx(ratio, abs=0.05)
+
+
+def test_chapter_13_s_cross_entropy_is_right_but_for_its_length() -> None:
+    """Its p − y of each example is N times the gradient of the mean that is printed, and no other way."""
+    rng = np.random.default_rng(0)
+    logits, classes = rng.standard_normal((5, 4)), rng.integers(0, 4, 5)
+    leaf = torch.tensor(logits, requires_grad=True)
+    torch.nn.functional.cross_entropy(leaf, torch.from_numpy(classes)).backward()  # type: ignore[no-untyped-call]
+    assert leaf.grad is not None
+    found = deviation(replays.listing.softmax(logits) - np.eye(4)[classes], leaf.grad.numpy())
+    assert found.angle < np.degrees(1e-9)
+    assert found.ratio == pytest.approx(5)
+
+
+def test_angles_and_lengths_in_chapter_14(
+    characters: tuple[int, list[tuple[np.ndarray, np.ndarray]]],
+) -> None:
+    """In the fourth batch; in the first, where the output's weights are zero, there are none."""
+    listing = ShakespeareLSTM(characters[0])
+    for batch in characters[1][:3]:
+        listing.learn(*batch)
+    loss = listing.loss(*characters[1][3])
+    printed, true = (listing.gradients(loss, as_printed) for as_printed in (True, False))
+    for key, (angle, ratio) in {**ROWS["ShakespeareLSTM"].deviations, "out": (0.0, 1.0)}.items():
+        found = deviation(printed[key].astype(float), true[key].astype(float))
+        assert found.angle == pytest.approx(angle, abs=0.05)
+        assert found.ratio == pytest.approx(ratio, abs=0.0005)
 
 
 def test_what_is_not_wrong(images: tuple[Images, Images]) -> None:
@@ -202,6 +277,26 @@ def test_results_in_chapter_12(corrected: bool, babi: tuple[int, list[np.ndarray
     listing = replays.TransitionMatrix(babi[0], corrected=terms)
     *_, record = replays.replay_sentences(listing, babi[1], row.at + 1, row.at)
     assert f"{record['Perplexity']:.2f}" == row.results[corrected]
+
+
+@pytest.mark.long
+@each_rule
+def test_results_in_chapter_11(corrected: bool, reviews: tuple[int, list[np.ndarray], np.ndarray]) -> None:
+    """The last two columns of the table."""
+    listing = replays.WordSum(reviews[0], corrected=replays.WordSum.terms if corrected else ())
+    *_, record = replays.replay_reviews(listing, *reviews[1:], passes=ROWS["WordSum"].at + 1)
+    assert record.texts()["Test Accuracy"] == ROWS["WordSum"].results[corrected]
+
+
+@pytest.mark.long
+@each_rule
+def test_results_in_chapter_14(
+    corrected: bool, characters: tuple[int, list[tuple[np.ndarray, np.ndarray]]]
+) -> None:
+    """The last two columns of the table; the gradient with a tenth of the α (else it explodes)."""
+    listing = ShakespeareLSTM(characters[0], alpha=0.005 if corrected else 0.05)
+    losses = [listing.learn(*batch, printed=not corrected) for batch in characters[1]]
+    assert f"{np.exp(np.mean(losses)):.1f}" == ROWS["ShakespeareLSTM"].results[corrected]
 
 
 @pytest.mark.long

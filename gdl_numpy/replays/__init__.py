@@ -1,7 +1,7 @@
 """The book's listings, replayed exactly as printed, and what each becomes when its wrong terms are put right.
 
 Chapters 8 to 12: data in, one record for each printed line out. Each has its twin in
-`gdl_torch.replays`; docs/ERRATA.md says what was found.
+`gdl_torch.replays`; docs/errata.md says what was found.
 """
 
 from gdl_numpy.replays.babi_transition import TransitionMatrix, read_sentences, replay_sentences

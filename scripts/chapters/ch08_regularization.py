@@ -150,7 +150,7 @@ best_pass = {side: stop_early(side) for side in SIDES}
 #
 # The harness holds each printed backward pass against autograd, on the same weights, images and mask. W₂'s is
 # right in all three listings, W₁'s in none. ("Expected" in a report is the printed number, and torch's is
-# autograd's; docs/ERRATA.md has the derivations.)
+# autograd's; docs/errata.md has the derivations.)
 
 # %%
 for name in PUBLISHED:
@@ -162,6 +162,8 @@ for name in PUBLISHED:
         chapter.say(verdict)
         if not term:
             chapter.say(f"    {verdict.report}")
+            for parameter in verdict.wrong:
+                chapter.erratum(f"{type(listing).__name__} {parameter}")
     for term, meaning in listing.terms.items():
         chapter.say(f"    {term}: {meaning}")
 

@@ -18,6 +18,8 @@ if __name__ == "__main__":
 
     end_silently_on_ctrl_c()
 
+import math
+import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +32,8 @@ from gdl_numpy.chapter import Chapter
 from parity_tests.harness.verdict import judge_terms
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gdl_numpy.chapter import Side
 
 chapter = Chapter(9, "Modeling probabilities and nonlinearities")
@@ -70,6 +74,99 @@ for name, (layer, torch_layer, formula, slope_of) in ACTIVATIONS.items():
 heads = ["", "slope", "at −1", "at 0", "at 1", "bounded", "never falls", "apart from nn, torch"]
 chapter.table(heads, shown, left=2)
 chapter.say("softmax  (p − y) of its input and cross-entropy together: see below")
+
+# %% [markdown]
+# ## Four functions, each of which breaks one of them
+#
+# One weight, the input 1, and the goal 0.25. √x is not defined below 0, and its slope is infinite at 0: who
+# starts there ends in nan. x² turns round at 0: from the left the weight ends at another place than from the
+# right, and in the middle, where the slope is 0, it stays for good. tanh finds the same weight from anywhere.
+
+
+# %%
+def descend(f: Callable[[Any], Any], slope: Callable[[Any], Any], start: float) -> dict[Side, float]:
+    """Where a weight ends on each side: by the slope that is given, and by autograd's."""
+    w, goal, alpha = np.float64(start), 0.25, 0.3
+    tensor = torch.tensor(start, dtype=torch.float64, requires_grad=True)
+    for _ in range(300):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            w -= alpha * 2 * (f(w) - goal) * slope(w)
+        (gradient,) = torch.autograd.grad((f(tensor) - goal) ** 2, tensor)
+        tensor = (tensor - alpha * gradient).detach().requires_grad_()
+    return {"NumPy": float(w), "torch": tensor.item()}
+
+
+UNITS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
+    "tanh": (lambda x: 1 - 2 / (1 + np.e ** (2 * x)), lambda x: 1 - (1 - 2 / (1 + np.e ** (2 * x))) ** 2),
+    "√x, not everywhere": (lambda x: x**0.5, lambda x: 0.5 * x**-0.5),
+    "x², turns round": (lambda x: x**2, lambda x: 2 * x),
+}
+STARTS = (-1.0, 0.0, 1.0)
+chapter.say("\nwhere the weight ends")
+chapter.table(
+    ["", "side", *(f"from {start:.0f}" for start in STARTS)],
+    [
+        [name, side, *(f"{descend(*unit, start)[side]:.3f}" for start in STARTS)]
+        for name, unit in UNITS.items()
+        for side in SIDES
+    ],
+    left=2,
+)
+
+# %% [markdown]
+# A straight line as activation: two layers are one, whose matrix is the product of the two. With tanh in
+# between, no matrix comes near.
+
+# %%
+rng = np.random.default_rng(0)
+layers = [rng.normal(size=size) for size in ((200, 20), (20, 20), (20, 5))]  # inputs, and two matrices
+
+
+def one_matrix(lib: Any, x: Any, first: Any, second: Any) -> tuple[float, float]:
+    """How far the best single matrix is from two layers, straight and with tanh, as a part of the outputs."""
+
+    def missed(outputs: Any) -> float:
+        best = lib.linalg.pinv(x) @ outputs
+        return math.sqrt(((x @ best - outputs) ** 2).sum() / (outputs**2).sum())
+
+    return missed(x @ first @ second), missed(lib.tanh(x @ first) @ second)
+
+
+chapter.say()
+for side, lib, convert in (("NumPy", np, np.asarray), ("torch", torch, torch.from_numpy)):
+    straight, bent = one_matrix(lib, *map(convert, layers))
+    chapter.say(
+        f"{side}  one matrix for two layers misses by {straight:.0e}; with tanh between, by {bent:.0%}"
+    )
+
+# %% [markdown]
+# And one that is all right but for its price: the y with y + y³ = x, by Newton's method.
+
+# %%
+million = rng.normal(size=1_000_000)
+
+
+def by_newton(x: Any) -> Any:
+    y = 0.5 * x
+    for _ in range(20):
+        y = y - (y + y * y * y - x) / (1 + 3 * y * y)
+    return y
+
+
+def milliseconds(f: Callable[[Any], Any], x: Any) -> str:
+    start = time.perf_counter()
+    f(x)
+    return f"{1000 * (time.perf_counter() - start):.1f}"
+
+
+chapter.say("\nmilliseconds for a million numbers")
+chapter.table(
+    ["", "ReLU", "tanh", "y + y³ = x"],
+    [
+        ["NumPy", *(milliseconds(f, million) for f in (nn.ReLU(), np.tanh, by_newton))],
+        ["torch", *(milliseconds(f, torch.from_numpy(million)) for f in (torch.relu, torch.tanh, by_newton))],
+    ],
+)
 
 # %% [markdown]
 # ## Similar inputs, and why the last layer is a softmax
@@ -138,6 +235,8 @@ for listing, when in ((replays.SoftmaxMLP(), "at the start"), (trained, f"after 
         chapter.say(verdict)
         if not term:
             chapter.say(f"    {verdict.report}")
+            for parameter in verdict.wrong:
+                chapter.erratum(f"{type(listing).__name__} {parameter}")
     hidden = np.abs(np.tanh(example[0] @ listing.W1.data))
     chapter.say(f"    hidden units with |t| > ½: {(hidden > 0.5).mean():.1%}")
 

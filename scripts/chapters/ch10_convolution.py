@@ -94,6 +94,8 @@ for listing, when in ((replays.CNN(), "at the start"), (trained, f"after {len(pr
         chapter.say(verdict)
         if not term:
             chapter.say(f"    {verdict.report}")
+            for parameter in verdict.wrong:
+                chapter.erratum(f"{type(listing).__name__} {parameter}")
     size = listing.batch_size
     whole = deviations(
         listing, gdl_torch.replays.CNN(), (train[0][:size], train[1][:size], *listing.masks(size))

@@ -103,8 +103,10 @@ replay("torch", "as printed")
 # %%
 some = reviews[0]
 few = replays.WordSum(len(some)), gdl_torch.replays.WordSum(len(some))
-for _, verdict in judge_terms(*few, (np.arange(len(some)), train.labels[:1])):
+for term, verdict in judge_terms(*few, (np.arange(len(some)), train.labels[:1])):
     chapter.say(verdict)
+    for parameter in verdict.wrong if not term else ():
+        chapter.erratum(f"WordSum {parameter}")
 replay("NumPy", "the gradient", corrected=replays.WordSum.terms)
 
 # %% [markdown]

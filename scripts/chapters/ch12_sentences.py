@@ -96,6 +96,8 @@ for listing, when in (
         chapter.say(verdict)
         if not term:
             chapter.say(f"    {verdict.report}")
+            for parameter in verdict.wrong:
+                chapter.erratum(f"{type(listing).__name__} {parameter}")
 
 # %% [markdown]
 # ## The right gradient

@@ -191,6 +191,8 @@ for name in ("table", "xf", "hf", "xg", "hg", "out"):
     cosine = (as_printed[name] * right[name]).sum() / np.prod(lengths)
     angle = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
     chapter.say(f"{name:6} {angle:5.1f}°, {lengths[0] / lengths[1]:.3f} times as long")
+    if angle > 1e-3:
+        chapter.erratum(f"LSTM {name}")
 
 # %%
 figure = Figure((16, 4), layout="constrained")

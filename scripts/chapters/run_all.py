@@ -1,4 +1,5 @@
-"""Run every chapter and print one line for each: how many of the book's published values come out.
+"""Run every chapter and print one line for each: how many of the book's published values come out, and in how
+many places the harness finds a printed rule that is not the gradient (errata; docs/errata.md).
 
     python scripts/chapters/run_all.py                  (or make chapters)
     python scripts/chapters/run_all.py --passes 2       quickly
@@ -54,14 +55,15 @@ def line_of(script: Path, row: dict[str, Any], failure: str, seconds: float) -> 
     )
     if failure or row["skipped"]:
         said = (f"failed: {failure}", "red") if failure else (f"skipped: needs {row['skipped']}", "yellow")
-        return [number, Text.assemble(title, "\n", said), "", "", f"{seconds:.1f}"]
+        return [number, Text.assemble(title, "\n", said), "", "", "", f"{seconds:.1f}"]
     counts = []
     for side in SIDES:
         reproduced, reached = row[side]
         colour = "red" if reproduced < reached else "green"
         counts.append(Text(f"{reproduced} of {reached}", colour) if reached else Text("–"))
     later = f"\nonly with --full: {', '.join(row['not_run'])}" if row["not_run"] else ""
-    return [number, Text.assemble(title, (later, "dim")), *counts, f"{seconds:.1f}"]
+    errata = str(len(row["errata"]) or "–")
+    return [number, Text.assemble(title, (later, "dim")), *counts, errata, f"{seconds:.1f}"]
 
 
 def run_all(arguments: list[str]) -> int:
@@ -70,6 +72,7 @@ def run_all(arguments: list[str]) -> int:
         Column("", justify="right"),
         Column("chapter", min_width=24),
         *(Column(side, justify="right") for side in SIDES),
+        Column("errata", justify="right"),
         Column("seconds", justify="right"),
         title="Published values reproduced",
     )
