@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: help setup compare test lint format benchmark chapters clean
+.PHONY: help setup compare test lint format benchmark chapters notebooks clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -35,6 +35,9 @@ benchmark: $(INSTALLED)  ## time a training step of NumPy against torch
 chapters: $(INSTALLED)  ## run the book's chapters: which published values come out
 	$(BIN)/python scripts/chapters/run_all.py $(ARGS)
 
+notebooks: $(INSTALLED)  ## run the chapters as notebooks, into runs/notebooks
+	$(BIN)/python scripts/chapters/notebooks.py $(ARGS)
+
 clean:  ## remove the environment
 	rm -rf .venv
 
@@ -48,5 +51,5 @@ $(INSTALLED): pyproject.toml constraints.txt
 	  { echo "$(PYTHON) has no venv module: on Debian and Ubuntu, sudo apt install python3-venv" >&2; exit 1; }
 	rm -f $@
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev,notebooks]'
 	touch $@

@@ -162,8 +162,10 @@ class Chapter:
         with self.going_on(), naming(path), rc_context({"svg.fonttype": "none"}):  # text that can be copied
             save_figure(figure, path)
             self.pictures.append(str(path))
-        if self.is_notebook:
-            sys.modules["IPython.display"].display(figure)
+            if self.is_notebook:
+                from IPython.display import SVG, Image, display
+
+                display((SVG if suffix == "svg" else Image)(filename=path))  # type: ignore[no-untyped-call]
         return path
 
     @contextmanager

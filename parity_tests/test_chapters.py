@@ -99,6 +99,28 @@ def test_scripts_open_as_notebooks(path: Path) -> None:
     assert len(text.splitlines()) <= 400
 
 
+@pytest.mark.parametrize(("number", "pictures"), [(3, 1), (9, 0)])
+def test_notebooks_have_their_outputs(
+    number: int, pictures: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lines and pictures; where the data set is missing, the line that says so, and that is no failure."""
+    for library in ("jupytext", "nbclient", "ipykernel"):
+        pytest.importorskip(library, reason=f"needs {library}: pip install -e '.[notebooks]'")
+    monkeypatch.setenv("GDL_DATA", str(tmp_path / "none"))
+    notebooks = runpy.run_path(str(FOLDER / "notebooks.py"))
+    assert list(notebooks["SCRIPTS"].values()) == SCRIPTS
+    monkeypatch.setattr(sys, "argv", ["notebooks.py", str(number), "--out", str(tmp_path / "out")])
+    monkeypatch.chdir(tmp_path)
+    assert notebooks["run"](notebooks["app"], "notebooks.py", sys.argv[1:]) == 0
+    (path,) = (tmp_path / "out").iterdir()
+    cells = json.loads(path.read_text())["cells"]
+    outputs = [output for cell in cells for output in cell.get("outputs", ())]
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == pictures
+    printed = "".join("".join(output.get("text", ())) for output in outputs)
+    assert f"Chapter {number}, " in printed
+    assert ("skipped, it needs mnist" in printed) == (number == 9)
+
+
 def test_a_value_that_is_missed_is_said(run: Any, script: Any, capsys: pytest.CaptureFixture[str]) -> None:
     """One digit is enough: the line shows both values, the last one counts, and the exit code is 1."""
     body = """
