@@ -21,6 +21,7 @@ LATER = {
     "together": 1,
     "power": 1.0,
     "zero_embedding": False,
+    "erasing": 0.0,
 }
 
 

@@ -24,7 +24,7 @@ from parity_tests.support import WARNINGS_OF_LIGHTNING
 pytestmark = WARNINGS_OF_LIGHTNING
 
 SHAPE: dict[str, Any] = {"in_shape": (1, 8, 8), "hidden_features": (16,)}
-PLAIN: dict[str, Any] = {"degrees": 0, "translate": 0, "scale": 0, "shear": 0}
+PLAIN: dict[str, Any] = {"degrees": 0, "translate": 0, "scale": 0, "shear": 0, "erasing": 0}
 
 
 def trainer() -> pl.Trainer:

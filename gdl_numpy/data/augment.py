@@ -1,7 +1,8 @@
-"""Images turned, shifted, scaled and sheared at random: views in which a thing is still the same thing."""
+"""Images turned, shifted, scaled, sheared and partly erased at random: a thing is still the same thing."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jaxtyping import Float, Float32
+
+TRIES = 10  # rectangles drawn for an image, until one fits
 
 
 @dataclass(frozen=True)
@@ -50,18 +53,70 @@ class RandomAffine:
         return affine(images, angle, np.stack(shifts[::-1], axis=1), scale, shear)
 
 
-def random_affine(
-    degrees: float, translate: float, scale: float, shear: float
+@dataclass(frozen=True)
+class RandomErasing:
+    """Draws a rectangle in each image, with some probability, and blackens it: `v2.RandomErasing`.
+
+    Source: Zhong et al. 2017, *Random Erasing Data Augmentation*, https://arxiv.org/abs/1708.04896.
+
+    Args:
+        p: probability that an image loses one.
+        scale: smallest and largest part of an image's area.
+        ratio: smallest and largest ratio of height to width, drawn evenly in its logarithm.
+
+    Raises:
+        ValueError: a probability outside [0, 1], or limits that are not 0 < smallest ≤ largest.
+    """
+
+    p: float = 0.5
+    scale: tuple[float, float] = (0.02, 0.33)
+    ratio: tuple[float, float] = (0.3, 3.3)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.p <= 1:
+            raise ValueError(f"RandomErasing: p must be from 0 to 1, got {self.p}")
+        if not 0 < self.scale[0] <= self.scale[1] <= 1:
+            raise ValueError(f"RandomErasing: scale must be two numbers 0 < a ≤ b ≤ 1, got {self.scale}")
+        if not 0 < self.ratio[0] <= self.ratio[1]:
+            raise ValueError(f"RandomErasing: ratio must be two numbers 0 < a ≤ b, got {self.ratio}")
+
+    def __call__(
+        self, images: Float32[np.ndarray, "batch channels height width"], rng: np.random.Generator
+    ) -> Float32[np.ndarray, "batch channels height width"]:
+        n, _, *sides = images.shape
+        # As torchvision, up to ten rectangles are drawn, until one is smaller than the image both ways.
+        area = rng.uniform(*self.scale, (TRIES, n)) * np.prod(sides)
+        ratio = np.exp(rng.uniform(math.log(self.ratio[0]), math.log(self.ratio[1]), (TRIES, n)))
+        drawn = np.round(np.sqrt([area * ratio, area / ratio]))  # (height and width, tries, images)
+        fits = (drawn < np.reshape(sides, (2, 1, 1))).all(axis=0)
+        size = drawn[:, fits.argmax(axis=0), np.arange(n)] * (fits.any(axis=0) & (rng.random(n) < self.p))
+        corner = np.floor(rng.random((2, n)) * (np.reshape(sides, (2, 1)) - size + 1))
+        return erase(images, corner.T, size.T)
+
+
+def random_view(
+    degrees: float, translate: float, scale: float, shear: float, erasing: float
 ) -> Callable[[np.ndarray, np.random.Generator], np.ndarray]:
-    """Returns the transform with scales from 1 - scale to 1 + scale; with all 0, one that does nothing.
+    """Returns an affine transform, and erasing after it; with all 0, what does nothing.
+
+    Args:
+        degrees: see `RandomAffine`.
+        translate: see `RandomAffine`.
+        scale: of the scales from 1 - scale to 1 + scale.
+        shear: see `RandomAffine`.
+        erasing: probability that a rectangle is erased.
 
     Raises:
         ValueError: an argument is out of its range.
     """
     if not 0 <= scale < 1:
         raise ValueError(f"scale must be in [0, 1), got {scale}")
-    transform = RandomAffine(degrees, translate, (1 - scale, 1 + scale), shear)
-    return transform if any((degrees, translate, scale, shear)) else unchanged
+    if not 0 <= erasing <= 1:
+        raise ValueError(f"erasing must be from 0 to 1, got {erasing}")
+    affine, erase = RandomAffine(degrees, translate, (1 - scale, 1 + scale), shear), RandomErasing(erasing)
+    if not any((degrees, translate, scale, shear)):
+        return erase if erasing else unchanged
+    return (lambda images, rng: erase(affine(images, rng), rng)) if erasing else affine
 
 
 def unchanged(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -100,6 +155,27 @@ def affine(
     from_x += (width - 1) / 2
     from_y += (height - 1) / 2
     return bilinear(images, from_x, from_y)
+
+
+def erase(
+    images: Float32[np.ndarray, "batch channels height width"],
+    corner: Float[np.ndarray, "batch 2"],
+    size: Float[np.ndarray, "batch 2"],
+) -> Float32[np.ndarray, "batch channels height width"]:
+    """Images, in each of which a rectangle is black.
+
+    Args:
+        images: the images, which stay as they are.
+        corner: (top, left) of the rectangles, in pixels.
+        size: (height, width) of them; 0 for none.
+    """
+    inside = []
+    for first, count, side in zip(corner.T, size.T, images.shape[2:], strict=True):
+        places = np.arange(side)
+        inside.append((places >= first[:, None]) & (places < (first + count)[:, None]))
+    rows, columns = inside
+    erased = rows[:, None, :, None] & columns[:, None, None, :]
+    return np.where(erased, images.dtype.type(0), images)
 
 
 def bilinear(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gdl_numpy.data.augment import random_affine
+from gdl_numpy.data.augment import random_view
 from gdl_numpy.data.batches import ExampleLoader
 from gdl_numpy.data.images import ImageSetDataModule
 
@@ -101,9 +101,11 @@ class ViewsDataModule(ImageSetDataModule):
         seed: decides which are held out, the order of the others, and their views.
         degrees: largest angle, to either side; with `translate` and `shear`, see `RandomAffine`.
         translate: largest shift, as a fraction of height and width.
-        scale: largest change of scale, less than 1; with all four 0, views are the images themselves.
+        scale: largest change of scale, less than 1.
         shear: largest angle of shear.
-        transform: makes a view of each of a batch of images, instead of what these four describe.
+        erasing: probability that a rectangle is erased, see `RandomErasing`; with all five 0, views are the
+            images themselves.
+        transform: makes a view of each of a batch of images, instead of what these five describe.
 
     Raises:
         ValueError: an argument is out of its range; by the batches, for a batch larger than what there is to
@@ -125,12 +127,13 @@ class ViewsDataModule(ImageSetDataModule):
         translate: float = 0.1,
         scale: float = 0.2,
         shear: float = 15.0,
+        erasing: float = 0.0,
         transform: Transform | None = None,
     ) -> None:
         super().__init__(dataset, batch_size, validation, seed, count=count)
         self.count = count
         self.labelled = labelled
-        self.transform = transform or random_affine(degrees, translate, scale, shear)
+        self.transform = transform or random_view(degrees, translate, scale, shear, erasing)
 
     def batches(self, part: Part, num_replicas: int = 1, rank: int = 0) -> Views:
         split, size = self.splits[part], self.batch_size

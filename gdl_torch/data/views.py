@@ -8,7 +8,7 @@ import torch
 from torchvision.transforms import v2
 
 from gdl_numpy.data import views as numpy_views
-from gdl_numpy.data.augment import random_affine, unchanged
+from gdl_numpy.data.augment import random_view, unchanged
 from gdl_torch.data.images import ImageSetDataModule
 from gdl_torch.data.loading import as_torch_loader
 
@@ -64,9 +64,11 @@ class ViewsDataModule(ImageSetDataModule):
         seed: decides which are held out, the order of the others, and their views.
         degrees: largest angle, to either side.
         translate: largest shift, as a fraction of height and width.
-        scale: largest change of scale, less than 1; with all four 0, views are the images themselves.
+        scale: largest change of scale, less than 1.
         shear: largest angle of shear along x, to either side.
-        transform: makes a view of one image, instead of the affine transforms that these four describe.
+        erasing: probability that a rectangle is erased, by `v2.RandomErasing`; with all five 0, views are the
+            images themselves.
+        transform: makes a view of one image, instead of the transforms that these five describe.
 
     Raises:
         ValueError: as ImageSetDataModule, or an argument is out of its range; by the loaders, for a batch
@@ -89,19 +91,23 @@ class ViewsDataModule(ImageSetDataModule):
         translate: float = 0.1,
         scale: float = 0.2,
         shear: float = 15.0,
+        erasing: float = 0.0,
         transform: nn.Module | None = None,
     ) -> None:
         super().__init__(batch_size, data_dir, validation, seed, count=count)
         self.num_workers = num_workers
         self.count = count
         self.labelled = labelled
-        self.transform = random_affine(degrees, translate, scale, shear)  # refuses bad arguments
+        self.transform = random_view(degrees, translate, scale, shear, erasing)  # refuses bad arguments
         if transform is not None:
             self.transform = Transformed(transform)
         elif self.transform is not unchanged:
             bilinear = v2.InterpolationMode.BILINEAR
             shifts, scales = (translate, translate), (1 - scale, 1 + scale)
-            self.transform = Transformed(v2.RandomAffine(degrees, shifts, scales, shear, bilinear))
+            affine = v2.RandomAffine(degrees, shifts, scales, shear, bilinear)
+            self.transform = Transformed(
+                v2.Compose([affine, v2.RandomErasing(erasing)]) if erasing else affine
+            )
 
     def make(self, dataset: Dataset) -> numpy_views.ViewsDataModule:
         return numpy_views.ViewsDataModule(
