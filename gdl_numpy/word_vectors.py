@@ -18,8 +18,7 @@ import numpy as np
 from gdl_numpy.checkpoint import load_model, load_vocabulary
 from gdl_numpy.data.documents import words_of
 from gdl_numpy.files import naming, replacing
-from gdl_numpy.models import FillInTheBlank, SentimentClassifier
-from gdl_numpy.nn import EmbeddingBag, evaluating
+from gdl_numpy.nn import Embedding, EmbeddingBag, evaluating
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
     from gdl_numpy.data.documents import Documents
     from gdl_numpy.data.vocabulary import Vocabulary
+    from gdl_numpy.models import SentimentClassifier
     from gdl_numpy.nn import Module
 
 Metric = Literal["cosine", "euclidean"]
@@ -71,11 +71,10 @@ class WordVectors:
         Raises:
             ValueError: the model has none, or fewer than the vocabulary has words.
         """
-        if not isinstance(model, (SentimentClassifier, FillInTheBlank)):
-            raise ValueError(
-                f"{type(model).__name__} has no word vectors: give a SentimentClassifier or a FillInTheBlank"
-            )
-        return cls(model.embedding.weight.data[: len(vocabulary)], vocabulary)
+        table = table_of(model)
+        if table is None:
+            raise ValueError(f"{type(model).__name__} has no word vectors: give a model with an embedding")
+        return cls(table[: len(vocabulary)], vocabulary)  # a mask's row comes after the words'
 
     @classmethod
     def load(cls, path: str | Path) -> WordVectors:
@@ -189,6 +188,12 @@ class WordVectors:
         bag.weight.data = self.unit
         means: np.ndarray = bag(known.ids, known.offsets[:-1])
         return means
+
+
+def table_of(model: Module) -> Float[np.ndarray, "words dim"] | None:
+    """The vectors of a model's words, or None where it has no table of them."""
+    embedding = getattr(model, "embedding", None)
+    return embedding.weight.data if isinstance(embedding, Embedding | EmbeddingBag) else None
 
 
 def most_alike(

@@ -163,7 +163,7 @@ def test_vectors_that_cannot_be_the_words_are_refused() -> None:
         WordVectors(np.zeros((5, 2)), VOCABULARY)
     with pytest.raises(ValueError, match="vectors must be finite, got inf or nan: train with a smaller"):
         WordVectors(np.full((6, 2), np.nan), VOCABULARY)
-    with pytest.raises(ValueError, match="MLP has no word vectors: give a SentimentClassifier or a Fill"):
+    with pytest.raises(ValueError, match="MLP has no word vectors: give a model with an embedding"):
         WordVectors.of(MLP(rng=0), VOCABULARY)
     with pytest.raises(ValueError, match="one a word, got"):
         WordVectors.of(SentimentClassifier(SIZE - 1, 3, rng=0), VOCABULARY)

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from gdl_numpy.checkpoint import save_model
+from gdl_numpy.checkpoint import load_model, save_model
 from gdl_numpy.command_line import PlainConsole
 from gdl_numpy.data import Documents, Vocabulary, load
-from gdl_numpy.models import MLP, FillInTheBlank, SentimentClassifier
+from gdl_numpy.models import MLP, FillInTheBlank, MaskedWord, SentenceOrder, SentimentClassifier
 from gdl_numpy.word_picture import NAMED, draw_words, most_telling
-from gdl_numpy.word_vectors import WordVectors, most_alike
+from gdl_numpy.word_vectors import WordVectors, log_odds, most_alike
 from parity_tests.harness.rounding import gamma, unit_roundoff
 from parity_tests.support import NO_TORCH
 
@@ -51,7 +51,10 @@ def build(kind: Any, vocabulary: Vocabulary) -> Any:
     return model
 
 
-@pytest.fixture(params=[SentimentClassifier, FillInTheBlank], ids=lambda kind: kind.__name__)
+WITH_WORDS = [SentimentClassifier, FillInTheBlank, SentenceOrder, MaskedWord]
+
+
+@pytest.fixture(params=WITH_WORDS, ids=lambda kind: kind.__name__)
 def either(request: pytest.FixtureRequest, vocabulary: Vocabulary, tmp_path: Path) -> Path:
     save_model(tmp_path / "m.safetensors", build(request.param, vocabulary), vocabulary)
     return tmp_path / "m.safetensors"
@@ -261,7 +264,35 @@ def test_reviews_are_those_that_the_model_learned_from(
         assert "--data is needed" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["nearest", "questions", "save", "plot"])
+def test_the_probe_finds_what_the_vectors_know(
+    either: Path, vocabulary: Vocabulary, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A model as it was drawn is what it is compared with; one whose vectors know of the labels beats it."""
+    assert run(either, "probe", "--labels", "20%,40", *TOPICS) == 0
+    rows = cells(capsys.readouterr().out)
+    assert [row[0] for row in rows] == ["all", "20%", "40"]
+    assert all(trained == untrained for _, trained, untrained in rows)
+    model: Any = load_model(either)
+    train = load("python_docs_topics").train
+    odds, _ = log_odds(train.documents.translate(vocabulary), train.labels)
+    model.embedding.weight.data[:] = 0.1
+    model.embedding.weight.data[: len(vocabulary), 0] = odds
+    save_model(either, model, vocabulary)
+    assert run(either, "probe", "--draws", 1, *TOPICS) == 0
+    for _, trained, untrained in cells(capsys.readouterr().out):
+        assert float(trained[:-1]) > float(untrained[:-1]) + 3
+    for labels, message in (
+        ("100000", "take fewer"),
+        ("0%", "above 0 and at most 1"),
+        ("all", "the likes of"),
+    ):
+        assert run(either, "probe", "--labels", labels, *TOPICS) == 2
+        err = capsys.readouterr().err
+        assert message in err
+        assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["nearest", "questions", "save", "probe", "plot"])
 def test_help_needs_no_checkpoint(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """It is the command's own; without it, what comes first is said."""
     assert run(command, "--help") == 0

@@ -174,7 +174,7 @@ def use(
 ) -> None:
     """Try what an encoder learned without labels: linear probe, fine-tuning, neighbours, pictures."""
     pictures = out or checkpoint.parent
-    known = {text: number_of(text) for text in labels.split(",")}
+    known = downstream.known_labels(labels)
     dataset: Dataset = load(lookup("data set of images", data, IMAGE_SETS).name, data_dir)
     model = downstream.check_encoder(load_model(checkpoint), dataset)
     side, on_side = side_of(backend, device)
@@ -193,14 +193,6 @@ def use(
         write_json(summary, results)
     paths = draw(encoded, dataset, pictures, tsne, seed)
     say(console, f"drawn in {', '.join(map(str, paths))}", *paths)
-
-
-def number_of(text: str) -> float | int:
-    """A part of the labels, or a number of them, as `labelled_subset` takes it and judges it."""
-    try:
-        return float(text[:-1]) / 100 if text.endswith("%") else int(text)
-    except ValueError:
-        raise typer.BadParameter(f"--labels expects the likes of 10%,1%,100; got {text!r}") from None
 
 
 def side_of(backend: Backend, device: Device) -> tuple[Any, Callable[[HasTrunk], Any]]:

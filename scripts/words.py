@@ -5,11 +5,13 @@
     python scripts/words.py runs/blanks/model.safetensors questions
     python scripts/words.py runs/sentiment/model.safetensors predict "A beautiful, touching film."
     python scripts/words.py runs/sentiment/model.safetensors similar --review 7
+    python scripts/words.py runs/masked/model.safetensors probe --data imdb
     python scripts/words.py runs/sentiment/model.safetensors plot
     python scripts/words.py runs/sentiment/model.safetensors save vectors.txt
 
-The checkpoint is a SentimentClassifier's or a FillInTheBlank's, as train.py writes it and gdl_torch exports
-it; no torch is needed. Exit code 2, and one line that says why, for bad usage and words that are not known.
+The checkpoint is that of any model with a table of words, such as a SentimentClassifier, a FillInTheBlank or
+a MaskedWord, as train.py writes it and gdl_torch exports it; no torch is needed. Exit code 2, and one line
+that says why, for bad usage and words that are not known.
 """
 
 from __future__ import annotations
@@ -39,14 +41,15 @@ from gdl_numpy.checkpoint import load_model, load_vocabulary
 from gdl_numpy.command_line import make_console, run
 from gdl_numpy.data import BagsDataModule, Documents, ReviewDataset, load_or_read, words_of
 from gdl_numpy.data.ngrams import has_ngrams, ngrams_in
+from gdl_numpy.downstream import known_labels, labelled_subset, probe_accuracy, untrained
 from gdl_numpy.files import check_file, naming, save_figure
 from gdl_numpy.messages import kind_of, literal
-from gdl_numpy.models import FillInTheBlank, SentimentClassifier
+from gdl_numpy.models import SentimentClassifier
 from gdl_numpy.nn import Sigmoid
 from gdl_numpy.tables import print_table
 from gdl_numpy.tasks import BinaryClassification
 from gdl_numpy.word_picture import draw_words, most_telling
-from gdl_numpy.word_vectors import WordVectors, finite_logits, log_odds, most_alike, word_sentiment
+from gdl_numpy.word_vectors import WordVectors, finite_logits, log_odds, most_alike, table_of, word_sentiment
 
 if TYPE_CHECKING:
     from gdl_numpy.data import Vocabulary
@@ -66,6 +69,7 @@ Data = Annotated[
         help="Data set, of reviews with labels.", show_default="what the model learned from, by its run.json"
     ),
 ]
+Labels = Annotated[str, typer.Option(help="How many labels are known: parts, or numbers.", metavar="P%|N,…")]
 DataDir = Annotated[Path | None, typer.Option(help="Its folder; else $GDL_DATA, else the user's cache.")]
 
 
@@ -81,10 +85,10 @@ class Checkpoint:
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        if not isinstance(self.model, SentimentClassifier | FillInTheBlank):
+        if table_of(self.model) is None:
             raise ValueError(
                 f"{self.path} holds {kind_of(self.model)}, which has no word vectors: "
-                "give the file of a SentimentClassifier or a FillInTheBlank"
+                "give the file of a model of words, such as a SentimentClassifier or a FillInTheBlank"
             )
         return load_vocabulary(self.path)
 
@@ -144,7 +148,7 @@ class Checkpoint:
 @app.callback()
 def words(
     context: typer.Context,
-    checkpoint: Annotated[Path, typer.Argument(help="A SentimentClassifier's or a FillInTheBlank's file.")],
+    checkpoint: Annotated[Path, typer.Argument(help="model.safetensors of a model of words.")],
 ) -> None:
     """Show what a trained model of words knows."""
     context.obj = Checkpoint(checkpoint)
@@ -287,6 +291,39 @@ def similar(
 
 def beginning(documents: Documents, document: int) -> str:
     return textwrap.shorten(documents.text(document), SHOWN, placeholder=" …")
+
+
+@app.command()
+def probe(
+    context: typer.Context,
+    labels: Labels = "10%,1%,100",
+    draws: Annotated[int, typer.Option(min=1, help="Sets of labels to draw; the mean counts.")] = 3,
+    seed: Annotated[int, typer.Option(min=0, help="Of the first weights, and of the draws.")] = 0,
+    data: Data = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Tell positive from negative reviews by a line through the means of their words' vectors.
+
+    That is logistic regression on what the model has learned, beside the same model untrained.
+    """
+    known = known_labels(labels)
+    vectors: WordVectors = context.obj.vectors
+    before = WordVectors.of(untrained(context.obj.model, seed), vectors.vocabulary)
+    reviews = context.obj.reviews(data, data_dir)
+    train, test = reviews.train, reviews.test
+    subsets = {"all": [np.arange(len(train))]} | {
+        text: [labelled_subset(train.labels, n, np.random.default_rng((seed, draw))) for draw in range(draws)]
+        for text, n in known.items()
+    }
+    points = [[each.of_documents(part.documents) for part in (train, test)] for each in (vectors, before)]
+    table = Table("labels", *(Column(name, justify="right") for name in ("trained", "untrained")))
+    for text, drawn in subsets.items():
+        cells = [
+            np.mean([probe_accuracy(known[rows], train.labels[rows], asked, test.labels) for rows in drawn])
+            for known, asked in points
+        ]
+        table.add_row(text, *(f"{cell:.2%}" for cell in cells))
+    print_table(make_console(110), table)
 
 
 @app.command()

@@ -11,7 +11,7 @@ from gdl_numpy.downstream.encoding import check_encoder, embeddings_of, features
 from gdl_numpy.downstream.fine_tuning import FineTuned, fine_tune
 from gdl_numpy.downstream.neighbours import knn_accuracy, nearest_neighbours
 from gdl_numpy.downstream.pictures import draw_map, draw_nearest, on_a_plane
-from gdl_numpy.downstream.probe import labelled_subset, linear_probe, probe_accuracy
+from gdl_numpy.downstream.probe import known_labels, labelled_subset, linear_probe, probe_accuracy
 
 __all__ = [
     "FineTuned",
@@ -22,6 +22,7 @@ __all__ = [
     "features_of",
     "fine_tune",
     "knn_accuracy",
+    "known_labels",
     "labelled_subset",
     "linear_probe",
     "nearest_neighbours",

@@ -14,6 +14,21 @@ if TYPE_CHECKING:
 MAX_ITER = 1000
 
 
+def known_labels(text: str) -> dict[str, float | int]:
+    """How many labels may be known, by how it was said: `10%,1%,100`. `labelled_subset` takes each of them.
+
+    Raises:
+        ValueError: something else was said.
+    """
+    known: dict[str, float | int] = {}
+    for part in text.split(","):
+        try:
+            known[part] = float(part[:-1]) / 100 if part.endswith("%") else int(part)
+        except ValueError:
+            raise ValueError(f"--labels expects the likes of 10%,1%,100; got {part!r}") from None
+    return known
+
+
 def labelled_subset(
     labels: Int[np.ndarray, " examples"], known: float | int, rng: np.random.Generator | int | None = None
 ) -> Int64[np.ndarray, " some"]:
