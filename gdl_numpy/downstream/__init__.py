@@ -10,7 +10,7 @@
 from gdl_numpy.downstream.encoding import check_encoder, embeddings_of, features_of, untrained
 from gdl_numpy.downstream.fine_tuning import FineTuned, fine_tune
 from gdl_numpy.downstream.neighbours import knn_accuracy, nearest_neighbours
-from gdl_numpy.downstream.pictures import draw_map, draw_nearest, on_a_plane
+from gdl_numpy.downstream.pictures import draw_map, draw_nearest, draw_rows, on_a_plane
 from gdl_numpy.downstream.probe import known_labels, labelled_subset, linear_probe, probe_accuracy
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "check_encoder",
     "draw_map",
     "draw_nearest",
+    "draw_rows",
     "embeddings_of",
     "features_of",
     "fine_tune",

@@ -1,4 +1,4 @@
-"""What an encoder makes of images, drawn: a map of all, and which ones it finds most alike."""
+"""Images drawn: a map of all as an encoder has them, which ones it finds most alike, and rows of them."""
 
 from __future__ import annotations
 
@@ -96,6 +96,22 @@ def draw_nearest(
         middle = 1.5 + (k + 0.5) * block + k / 2
         axes.text(middle, 0.25, literal(f"nearest, {title}"), fontsize=10, ha="center", va="center")
     axes.set(xlim=(0, width), ylim=(height, 0), aspect="equal")
+    return figure
+
+
+def draw_rows(rows: Mapping[str, Float[np.ndarray, "images channels height width"]]) -> Figure:
+    """Draws images in rows, under each other what belongs together; before each row its title."""
+    from matplotlib.figure import Figure
+
+    columns = max(map(len, rows.values()))
+    figure = Figure((0.8 * (columns + 1.5), 0.8 * len(rows)))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    for top, (title, images) in enumerate(rows.items()):
+        axes.text(1.4, top + 0.5, literal(title), ha="right", va="center")
+        for column, image in enumerate(images):
+            show(axes, image, 1.5 + column, top)
+    axes.set(xlim=(0, columns + 1.5), ylim=(len(rows), 0), aspect="equal")
     return figure
 
 

@@ -26,14 +26,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from matplotlib.figure import Figure
 
 import gdl_torch.downstream
 from gdl_numpy import downstream
 from gdl_numpy.chapter import SIDES, Chapter
 from gdl_numpy.data import ColoursDataModule, PatchesDataModule, RotationsDataModule, ViewsDataModule
 from gdl_numpy.data.pretext import cut_out, rotate, tint
-from gdl_numpy.downstream.pictures import show
 from gdl_numpy.models import Colorizer, ContrastiveEncoder, PatchInpainter, RotationClassifier
 from gdl_numpy.nn import NTXentLoss
 from gdl_numpy.optim import Adam
@@ -116,7 +114,13 @@ def contrast(model: Any, views: Any, targets: Tensor) -> Tensor:
     return loss
 
 
-batches: DataLoader = ViewsDataModule(dataset, BATCH, validation=0).train
+COLUMNS = 10
+data = ViewsDataModule(dataset, BATCH, validation=0)
+batches: DataLoader = data.train
+seen_first = dataset.train.inputs[:COLUMNS]
+random_numbers = np.random.default_rng(0)
+rows = {"image": seen_first} | {f"view {i}": data.transform(seen_first, random_numbers) for i in range(1, 6)}
+chapter.picture(downstream.draw_rows(rows), "views")
 encoder = ContrastiveEncoder(**SIZES, projection_features=(SIZES["hidden_features"][0] // 2,), rng=0)
 models: dict[str, dict[Side, Any]] = {
     "untrained": {"NumPy": downstream.untrained(encoder, 0), "torch": from_numpy(encoder)},
@@ -155,11 +159,11 @@ TASKS: dict[str, tuple[DataModule, Any, Any]] = {
     ),
     "colour": (ColoursDataModule(dataset, BATCH, validation=0), Colorizer(**SIZES, rng=0), F.mse_loss),
 }
-for name, (data, model, torch_loss) in TASKS.items():
+for name, (pretext, model, torch_loss) in TASKS.items():
     models[name] = {"NumPy": model, "torch": from_numpy(model)}
     losses: dict[Side, list[float]] = {
-        "NumPy": learn_numpy(model.task(model), data.train),
-        "torch": learn_torch(models[name]["torch"], task_loss(torch_loss), data.train),
+        "NumPy": learn_numpy(model.task(model), pretext.train),
+        "torch": learn_torch(models[name]["torch"], task_loss(torch_loss), pretext.train),
     }
     compare_losses(name.capitalize(), losses)
 
@@ -167,7 +171,6 @@ for name, (data, model, torch_loss) in TASKS.items():
 # What came in, what was to come out, and what did, for images that none of them has seen.
 
 # %%
-COLUMNS = 10
 images = dataset.test.inputs[:COLUMNS]
 rng = np.random.default_rng(0)
 turns = rng.integers(0, 4, COLUMNS)
@@ -197,15 +200,7 @@ pictures = {
     "colours": tint(images),
     "coloured": answers["colour"],
 }
-figure = Figure((0.8 * (COLUMNS + 1.5), 0.8 * len(pictures)))
-axes = figure.add_axes((0, 0, 1, 1))
-axes.set_axis_off()
-for top, (title, row) in enumerate(pictures.items()):
-    axes.text(1.4, top + 0.5, title, ha="right", va="center")
-    for column, image in enumerate(row):
-        show(axes, image, 1.5 + column, top)
-axes.set(xlim=(0, COLUMNS + 1.5), ylim=(len(pictures), 0), aspect="equal")
-chapter.picture(figure, "pretext")
+chapter.picture(downstream.draw_rows(pictures), "pretext")
 
 # %% [markdown]
 # ## What it is good for
