@@ -22,6 +22,7 @@ LATER = {
     "power": 1.0,
     "zero_embedding": False,
     "erasing": 0.0,
+    "mining": "hardest",
 }
 
 

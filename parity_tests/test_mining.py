@@ -10,8 +10,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdl_numpy.tasks.mining import hardest_triplets, pairs_from_labels, triplets_from_labels
+from gdl_numpy.models import ContrastiveEncoder
+from gdl_numpy.tasks import Contrastive
+from gdl_numpy.tasks.mining import (
+    MINING,
+    hardest_triplets,
+    pairs_from_labels,
+    semihard_triplets,
+    triplets_from_labels,
+)
+from gdl_torch.export import from_numpy
 from gdl_torch.tasks import mining as torch_mining
+from parity_tests.harness import check
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,12 +52,51 @@ def test_the_hardest_are_the_hardest(batch: tuple[np.ndarray, np.ndarray]) -> No
 
 
 @given(batches())
-def test_both_sides_choose_the_same(batch: tuple[np.ndarray, np.ndarray]) -> None:
+def test_the_semihard_are_farther_than_the_positive(batch: tuple[np.ndarray, np.ndarray]) -> None:
+    """By looking at every triplet in a plain loop; where none is farther, the farthest."""
+    z, labels = batch
+    expected = []
+    for i, label in enumerate(labels):
+        distances = [int(((z[i] - other) ** 2).sum()) for other in z]
+        unlike = [j for j in range(len(z)) if labels[j] != label]
+        for p in (j for j in range(len(z)) if labels[j] == label and j != i):
+            farther = [j for j in unlike if distances[j] > distances[p]]
+            nearest = min(farther, key=lambda j: (distances[j], j), default=None)
+            farthest = max(unlike, key=lambda j: (distances[j], -j))
+            expected.append((i, p, farthest if nearest is None else nearest))
+    assert list(zip(*(a.tolist() for a in semihard_triplets(z, labels)), strict=True)) == expected
+
+
+@pytest.mark.parametrize("mining", MINING)
+@given(batch=batches())
+def test_both_sides_choose_the_same(mining: str, batch: tuple[np.ndarray, np.ndarray]) -> None:
     """Also of several at one distance."""
     z, labels = batch
-    other = torch_mining.hardest_triplets(torch.from_numpy(z), torch.from_numpy(labels))
-    for mine, theirs in zip(hardest_triplets(z, labels), other, strict=True):
+    other = torch_mining.MINING[mining](torch.from_numpy(z), torch.from_numpy(labels))
+    for mine, theirs in zip(MINING[mining](z, labels), other, strict=True):
         np.testing.assert_array_equal(mine, theirs.numpy())
+
+
+@pytest.mark.parametrize("mining", MINING)
+@pytest.mark.parametrize("loss", ["TripletMarginLoss", "ContrastiveLoss", "CosineEmbeddingLoss"])
+def test_what_is_mined_trains_the_same_on_both_sides(loss: Any, mining: Any, dtype: str) -> None:
+    """Two views of 14 images of three labels, three steps: loss, gradients and parameters in their bounds."""
+    rng = np.random.default_rng(3)
+    model = ContrastiveEncoder((1, 8, 8), (), (12,), (5,), "tanh", rng=0, dtype=dtype)
+    task = Contrastive.of(model, loss, margin=0.3, mining=mining)
+    views = tuple(rng.random((2, 14, 1, 8, 8)).astype(dtype))
+    labels = np.arange(14) % 3
+    twin = from_numpy(model, **task.hparams)
+    check(task, twin, views, labels, steps=3, dtype=dtype, name=f"{loss} {mining}").raise_if_different()
+
+
+@pytest.mark.usefixtures("unchecked_types")
+def test_mining_is_for_labels_and_known() -> None:
+    model = ContrastiveEncoder((1, 8, 8), (), (12,), (5,), rng=0)
+    with pytest.raises(ValueError, match="--mining is not for --loss NTXentLoss"):
+        Contrastive.of(model, "NTXentLoss", mining="semihard")
+    with pytest.raises(ValueError, match="did you mean 'semihard'"):
+        from_numpy(model, loss="TripletMarginLoss", mining="semihrad")
 
 
 @given(batches(), st.integers(0, 9))

@@ -8,7 +8,12 @@ print(task.metrics)
 from gdl_numpy.tasks.classification import BinaryClassification, Classification, ClassificationMetrics
 from gdl_numpy.tasks.contrastive import Contrastive, ContrastiveMetrics, loss_at_collapse
 from gdl_numpy.tasks.language_modelling import LanguageMetrics, LanguageModelling
-from gdl_numpy.tasks.mining import hardest_triplets, pairs_from_labels, triplets_from_labels
+from gdl_numpy.tasks.mining import (
+    hardest_triplets,
+    pairs_from_labels,
+    semihard_triplets,
+    triplets_from_labels,
+)
 from gdl_numpy.tasks.reconstruction import Reconstruction
 from gdl_numpy.tasks.task import Batch, Metrics, Task, as_arguments
 from gdl_numpy.tasks.word_vectors import NegativeSampling
@@ -30,5 +35,6 @@ __all__ = [
     "hardest_triplets",
     "loss_at_collapse",
     "pairs_from_labels",
+    "semihard_triplets",
     "triplets_from_labels",
 ]

@@ -13,7 +13,7 @@ from gdl_numpy import nn
 from gdl_numpy.nn import CosineEmbeddingLoss, NTXentLoss, TripletMarginLoss
 from gdl_numpy.nn.sparse import add_rows
 from gdl_numpy.tasks.classification import ClassificationMetrics
-from gdl_numpy.tasks.mining import hardest_triplets
+from gdl_numpy.tasks.mining import MINING, hardest_triplets
 from gdl_numpy.tasks.task import Metrics, Task, as_arguments
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gdl_numpy.nn import Module
 
 LossName = Literal["NTXentLoss", "TripletMarginLoss", "ContrastiveLoss", "CosineEmbeddingLoss"]
+MiningName = Literal["hardest", "semihard"]
 # A collapse: see `ContrastiveMetrics.has_collapsed`.
 LEAST_SPREAD, LEAST_GAP = 0.1, 0.01
 
@@ -115,7 +116,8 @@ class Contrastive(Task):
 
     * `NTXentLoss`: the two views of each image, against all other views (Chen et al. 2020);
     * `TripletMarginLoss`: each image with the farthest of its label and the nearest of another (Hermans et
-      al. 2017, "batch hard");
+      al. 2017, "batch hard"); or, with `mining` "semihard", each two of a label with the nearest of another
+      that is farther than they are apart (Schroff et al. 2015);
     * `ContrastiveLoss` and `CosineEmbeddingLoss`: the same as one pair that is alike and one that is not.
 
     Targets are labels. Accuracy is how often the other view is the nearest of all; or how often the farthest
@@ -126,6 +128,7 @@ class Contrastive(Task):
     default_loss = NTXentLoss
     metrics_class = ContrastiveMetrics
     input_layer = "model"
+    mining: MiningName = "hardest"
 
     @classmethod
     def of(
@@ -134,6 +137,7 @@ class Contrastive(Task):
         loss: LossName = "NTXentLoss",
         temperature: float | None = None,
         margin: float | None = None,
+        mining: MiningName | None = None,
     ) -> Contrastive:
         """The task with a loss by its name.
 
@@ -142,16 +146,21 @@ class Contrastive(Task):
             loss: how images are compared.
             temperature: of NTXentLoss, above 0: smaller, and the nearest of the others count more; else 0.5.
             margin: of the other losses: how far apart those that are not alike should be; else 0.5.
+            mining: of the other losses: which images of a batch are compared, the hardest or the semi-hard
+                triplets; else the hardest.
 
         Raises:
             ValueError: an argument is another loss's, or out of its range.
         """
-        own, others = ("temperature", "margin") if loss == "NTXentLoss" else ("margin", "temperature")
-        values = {"temperature": temperature, "margin": margin}
-        if values[others] is not None:
-            raise ValueError(f"--{others} is not for --loss {loss}")
-        value = 0.5 if values[own] is None else values[own]
-        return cls(model, getattr(nn, loss)(**{own: value}))
+        is_nt_xent = loss == "NTXentLoss"
+        others = {"margin": margin, "mining": mining} if is_nt_xent else {"temperature": temperature}
+        for name, value in others.items():
+            if value is not None:
+                raise ValueError(f"--{name} is not for --loss {loss}")
+        own, value = ("temperature", temperature) if is_nt_xent else ("margin", margin)
+        task = cls(model, getattr(nn, loss)(**{own: 0.5 if value is None else value}))
+        task.mining = mining or cls.mining
+        return task
 
     @classmethod
     def data_arguments(cls, model: type[Module], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -166,8 +175,9 @@ class Contrastive(Task):
 
     @property
     def hparams(self) -> dict[str, Any]:
-        name = "temperature" if isinstance(self.loss, NTXentLoss) else "margin"
-        return {"loss": type(self.loss).__name__, name: getattr(self.loss, name)}
+        if isinstance(self.loss, NTXentLoss):
+            return {"loss": "NTXentLoss", "temperature": self.loss.temperature}
+        return {"loss": type(self.loss).__name__, "margin": self.loss.margin, "mining": self.mining}
 
     def forward(self, inputs: Any, targets: Any = None) -> Any:
         """The loss of a batch.
@@ -206,8 +216,8 @@ class Contrastive(Task):
         if isinstance(self.loss, NTXentLoss):
             half = len(self.codes) // 2
             return [slice(half), slice(half, None)], []
-        self.triplets = hardest_triplets(self.codes, np.tile(self.targets, self.views))
-        anchors, positives, negatives = self.triplets
+        labels = np.tile(self.targets, self.views)
+        anchors, positives, negatives = MINING[self.mining](self.codes, labels)
         if isinstance(self.loss, TripletMarginLoss):
             return [anchors, positives, negatives], []
         unlike = -1 if isinstance(self.loss, CosineEmbeddingLoss) else 0
@@ -234,6 +244,7 @@ class Contrastive(Task):
             other_view = np.roll(np.arange(len(self.codes)), len(self.codes) // 2)
             nearest: np.ndarray = similarities.argmax(axis=1) == other_view
             return nearest
-        a, p, n = (self.codes[places] for places in self.triplets)
+        hardest = hardest_triplets(self.codes, np.tile(self.targets, self.views))
+        a, p, n = (self.codes[places] for places in hardest)
         nearer: np.ndarray = ((a - p) ** 2).sum(axis=1) < ((a - n) ** 2).sum(axis=1)
         return nearer

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from jaxtyping import Float
 
-    from gdl_numpy.tasks.contrastive import LossName
+    from gdl_numpy.tasks.contrastive import LossName, MiningName
 
 
 class ContrastiveEncoder(HasTrunk, Contrastive):
@@ -35,13 +35,15 @@ class ContrastiveEncoder(HasTrunk, Contrastive):
         loss: name of the loss.
         temperature: of `NTXentLoss`; smaller, and the nearest of the others count more.
         margin: of the other losses: how far apart those that are not alike should be.
+        mining: of the other losses: which images of a batch are compared, the "hardest" or the "semihard"
+            triplets.
         optimizer: name of a class in torch.optim.
         lr: learning rate.
 
     Raises:
-        ValueError: an unknown activation, loss or optimizer, no layer in the trunk or in the head, images too
-            small, a size below 1, a temperature ≤ 0, a negative margin, or a learning rate that is negative
-            or not finite.
+        ValueError: an unknown activation, loss, mining or optimizer, no layer in the trunk or in the head,
+            images too small, a size below 1, a temperature ≤ 0, a negative margin, or a learning rate that is
+            negative or not finite.
     """
 
     def __init__(
@@ -55,10 +57,11 @@ class ContrastiveEncoder(HasTrunk, Contrastive):
         loss: LossName = "NTXentLoss",
         temperature: float = 0.5,
         margin: float = 0.5,
+        mining: MiningName = "hardest",
         optimizer: str = "SGD",
         lr: float = 0.1,
     ) -> None:
-        super().__init__(loss, temperature, margin, optimizer, lr)
+        super().__init__(loss, temperature, margin, mining, optimizer, lr)
         if not projection_features:
             raise ValueError("ContrastiveEncoder expects projection_features, got none")
         check_sizes(self, projection_features=projection_features)

@@ -12,7 +12,7 @@ from gdl_numpy.lookup import lookup
 from gdl_numpy.tasks import ContrastiveMetrics, loss_at_collapse
 from gdl_torch.nn import ContrastiveLoss, NTXentLoss
 from gdl_torch.tasks.gathering import is_shared, of_all_ranks
-from gdl_torch.tasks.mining import hardest_triplets
+from gdl_torch.tasks.mining import MINING, hardest_triplets
 from gdl_torch.tasks.task import Mean, Outcome, Task, wide
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from jaxtyping import Bool, Float, Int64
 
-    from gdl_numpy.tasks.contrastive import LossName
+    from gdl_numpy.tasks.contrastive import LossName, MiningName
 
 
 class Contrastive(Task):
@@ -31,7 +31,8 @@ class Contrastive(Task):
 
     * `NTXentLoss`: the two views of each image, against all other views (Chen et al. 2020);
     * `TripletMarginLoss`: each image with the farthest of its label and the nearest of another (Hermans et
-      al. 2017, "batch hard");
+      al. 2017, "batch hard"); or, with `mining` "semihard", each two of a label with the nearest of another
+      that is farther than they are apart (Schroff et al. 2015);
     * `ContrastiveLoss` and `CosineEmbeddingLoss`: the same as one pair that is alike and one that is not.
 
     With several devices, a batch is what all of them have: each image is compared with those of every device,
@@ -49,19 +50,29 @@ class Contrastive(Task):
         loss: name of the loss.
         temperature: of `NTXentLoss`; smaller, and the nearest of the others count more.
         margin: of the other losses: how far apart those that are not alike should be.
+        mining: of the other losses: which images of a batch are compared.
         optimizer: name of a class in torch.optim.
         lr: learning rate.
 
     Raises:
-        ValueError: an unknown loss or optimizer, a temperature ≤ 0, a negative margin, or a learning rate
-            that is negative or not finite.
+        ValueError: an unknown loss, mining or optimizer, a temperature ≤ 0, a negative margin, or a learning
+            rate that is negative or not finite.
     """
 
     metrics_class = ContrastiveMetrics
     metric_classes: ClassVar = {"acc": Mean, "spread": Mean, "collapse_gap": Mean}
 
-    def __init__(self, loss: LossName, temperature: float, margin: float, optimizer: str, lr: float) -> None:
+    def __init__(
+        self,
+        loss: LossName,
+        temperature: float,
+        margin: float,
+        mining: MiningName,
+        optimizer: str,
+        lr: float,
+    ) -> None:
         super().__init__(optimizer, lr)
+        self.triplets = lookup("mining", mining, MINING)
         losses: dict[str, Any] = {
             "NTXentLoss": lambda: NTXentLoss(temperature),
             "TripletMarginLoss": lambda: nn.TripletMarginLoss(margin),
@@ -78,8 +89,8 @@ class Contrastive(Task):
             codes, targets = torch.cat(together.unbind(dim=1)), of_all_ranks(targets)
         triplets = None
         if not isinstance(self.loss, NTXentLoss):
-            triplets = hardest_triplets(codes.detach(), targets.repeat(len(views)))
-        return Outcome(self.loss(*self._compared(codes, triplets)), (codes, triplets), targets)
+            triplets = self.triplets(codes.detach(), targets.repeat(len(views)))
+        return Outcome(self.loss(*self._compared(codes, triplets)), codes, targets)
 
     def _compared(self, codes: Tensor, triplets: tuple[Tensor, ...] | None) -> tuple[Tensor, ...]:
         """The loss's arguments."""
@@ -93,12 +104,14 @@ class Contrastive(Task):
         return torch.cat([a, a]), torch.cat([p, n]), alike
 
     def totals(self, outcome: Outcome, count: Tensor | int) -> dict[str, Tensor]:
-        codes, triplets = outcome.outputs
-        codes = codes.detach()
+        codes = outcome.outputs.detach()
+        hardest = None
+        if not isinstance(self.loss, NTXentLoss):
+            hardest = hardest_triplets(codes, outcome.targets.repeat(len(codes) // len(outcome.targets)))
         margin = getattr(self.loss, "margin", 0.0)
         at_collapse = loss_at_collapse(type(self.loss).__name__, len(outcome.targets), margin)
         means = {
-            "acc": wide(nearer(codes, triplets)).mean(),
+            "acc": wide(nearer(codes, hardest)).mean(),
             "spread": spread(wide(codes)),
             "collapse_gap": at_collapse - wide(outcome.loss.detach()),
         }

@@ -8,12 +8,14 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int64
+    from collections.abc import Callable
+
+    from jaxtyping import Bool, Float, Int64
+
+    Triplets = tuple[Int64[Tensor, " triplets"], Int64[Tensor, " triplets"], Int64[Tensor, " triplets"]]
 
 
-def hardest_triplets(
-    z: Float[Tensor, "batch size"], labels: Int64[Tensor, " batch"]
-) -> tuple[Int64[Tensor, " triplets"], Int64[Tensor, " triplets"], Int64[Tensor, " triplets"]]:
+def hardest_triplets(z: Float[Tensor, "batch size"], labels: Int64[Tensor, " batch"]) -> Triplets:
     """For each example with another of its label: the farthest of those, the nearest of another label.
 
     Of several at the same Euclidean distance the first. Source: Hermans, Beyer, Leibe 2017, "batch hard",
@@ -21,6 +23,44 @@ def hardest_triplets(
 
     Returns:
         Positions in the batch of anchors (in order), positives and negatives.
+
+    Raises:
+        ValueError: labels of a single class, or none that appears twice; not one label for each row of z.
+    """
+    positives, negatives, distances = candidates(z, labels)
+    (anchor,) = positives.any(dim=1).nonzero(as_tuple=True)
+    positive = distances.masked_fill(~positives, -torch.inf)[anchor].argmax(dim=1)
+    negative = distances.masked_fill(~negatives, torch.inf)[anchor].argmin(dim=1)
+    return anchor, positive, negative
+
+
+def semihard_triplets(z: Float[Tensor, "batch size"], labels: Int64[Tensor, " batch"]) -> Triplets:
+    """For each two examples of one label: the nearest of another label that is farther than they are apart.
+
+    Where none is, the farthest of another label. Of several at the same Euclidean distance the first. Source:
+    Schroff, Kalenichenko, Philbin 2015, *FaceNet*, section 3.2, https://arxiv.org/abs/1503.03832.
+
+    Returns:
+        Positions in the batch of anchors (in order), positives (in order for each anchor) and negatives.
+
+    Raises:
+        ValueError: labels of a single class, or none that appears twice; not one label for each row of z.
+    """
+    positives, negatives, distances = candidates(z, labels)
+    anchor, positive = positives.nonzero(as_tuple=True)
+    from_anchor, may_be = distances[anchor], negatives[anchor]
+    farther = may_be & (from_anchor > distances[anchor, positive][:, None])
+    nearest = from_anchor.masked_fill(~farther, torch.inf).argmin(dim=1)
+    farthest = from_anchor.masked_fill(~may_be, -torch.inf).argmax(dim=1)
+    return anchor, positive, torch.where(farther.any(dim=1), nearest, farthest)
+
+
+def candidates(
+    z: Float[Tensor, "batch size"], labels: Int64[Tensor, " batch"]
+) -> tuple[Bool[Tensor, "batch batch"], Bool[Tensor, "batch batch"], Float[Tensor, "batch batch"]]:
+    """Whether the second example can be the positive, and the negative, of the first, and how far it is.
+
+    ‖a - b‖² = ‖a‖² + ‖b‖² - 2 a·b, without ‖a‖², which is the same for all that one anchor chooses from.
 
     Raises:
         ValueError: labels of a single class, or none that appears twice; not one label for each row of z.
@@ -33,9 +73,7 @@ def hardest_triplets(
     positives = alike & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
     if not positives.any():
         raise ValueError(f"expected a label that appears twice, got {len(labels)} different: no positives")
-    (anchor,) = positives.any(dim=1).nonzero(as_tuple=True)
-    # ‖a - b‖² = ‖a‖² + ‖b‖² - 2 a·b; ‖a‖² is the same for all that one anchor chooses from.
-    distances = z.square().sum(dim=1) - 2 * z[anchor] @ z.T
-    positive = distances.masked_fill(~positives[anchor], -torch.inf).argmax(dim=1)
-    negative = distances.masked_fill(alike[anchor], torch.inf).argmin(dim=1)
-    return anchor, positive, negative
+    return positives, ~alike, z.square().sum(dim=1) - 2 * z @ z.T
+
+
+MINING: dict[str, Callable[..., Triplets]] = {"hardest": hardest_triplets, "semihard": semihard_triplets}
