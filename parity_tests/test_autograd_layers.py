@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 import gdl_torch.models
 from gdl_numpy import autograd, models, nn, optim
 from gdl_numpy.autograd import Tensor
-from gdl_numpy.autograd.language_model import LanguageModel, detached
+from gdl_numpy.replays.language_model import LanguageModel, detached
 from gdl_torch.tasks import detached as torch_detached
-from parity_tests.harness import check
+from parity_tests.harness import FromAutograd, check
 from parity_tests.harness.evaluate_torch import twin
 from parity_tests.harness.rounding import gamma, unit_roundoff
-from parity_tests.support import Recorded, assert_within, moved_by_rounding, nothing, numbers
+from parity_tests.support import assert_within, moved_by_rounding, nothing, numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,7 +44,7 @@ def test_cells(
     x, h, c = (rng.standard_normal((batch, n)) for n in (inputs, hidden, hidden))
     cell = getattr(autograd, name)(inputs, hidden, rng=seed)
     state = [(h, c) if name == "LSTMCell" else h] if from_state else []
-    report = check(Recorded(cell), getattr(torch.nn, name)(inputs, hidden), (x, *state), dtype=dtype)
+    report = check(FromAutograd(cell), getattr(torch.nn, name)(inputs, hidden), (x, *state), dtype=dtype)
     report.raise_if_different()
 
 
@@ -52,16 +52,16 @@ def test_cells(
 def test_layers(bias: bool, inputs: int, outputs: int, seed: int) -> None:
     """Linear, Embedding with repeated ids, activations and losses."""
     x, ids = numbers(seed, 5, inputs), np.random.default_rng(seed).integers(0, 3, (5, 2))
-    linear = Recorded(autograd.Linear(inputs, outputs, bias, rng=seed))
-    table = Recorded(autograd.Embedding(3, outputs, rng=seed))
+    linear = FromAutograd(autograd.Linear(inputs, outputs, bias, rng=seed))
+    table = FromAutograd(autograd.Embedding(3, outputs, rng=seed))
     for dtype in DTYPES:
         check(linear, torch.nn.Linear(inputs, outputs, bias), x, dtype=dtype).raise_if_different()
         check(table, torch.nn.Embedding(3, outputs), ids, dtype=dtype).raise_if_different()
         for name in ("ReLU", "Sigmoid", "Tanh"):
             own, other = getattr(autograd, name)(), getattr(torch.nn, name)()
-            check(Recorded(own), other, x, dtype=dtype).raise_if_different()
+            check(FromAutograd(own), other, x, dtype=dtype).raise_if_different()
         targets = numbers(seed + 1, 5, inputs)
-        own_loss = Recorded(autograd.MSELoss())
+        own_loss = FromAutograd(autograd.MSELoss())
         check(own_loss, torch.nn.MSELoss(), x, targets, dtype=dtype).raise_if_different()
 
 
