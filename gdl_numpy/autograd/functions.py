@@ -28,7 +28,8 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if a.shape[-1:] != (n_in,) or b.shape != (n_out,):
         got = f"{a.shape} and {b.shape}"
         raise ValueError(f"linear expects x (*, {n_in}) and bias ({n_out},), got {got}")
-    y = a @ w.T
+    # Of few rows, as of a recurrence's step, BLAS is quicker with the large matrix as it lies in memory.
+    y = np.ascontiguousarray((w @ a.T).T) if a.ndim == 2 and len(a) < n_out else a @ w.T
     inputs = [
         (x, lambda g: g @ w),
         (weight, lambda g: Product(g.reshape(-1, n_out), a.reshape(-1, n_in))),

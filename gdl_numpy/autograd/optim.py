@@ -32,11 +32,11 @@ class SGD:
         for parameter in self.params:
             if parameter.grad is not None:
                 change = self.change(parameter, parameter.grad)
-                parameter.data = np.subtract(parameter.data, change, dtype=parameter.dtype)
+                parameter.data = np.subtract(parameter.data, change, out=change)
 
     def change(self, parameter: Tensor, grad: np.ndarray) -> np.ndarray:
-        """What to take away from a parameter, by its gradient."""
-        return self.lr * grad
+        """What to take away from a parameter, by its gradient, in a new array."""
+        return np.asarray(float(self.lr) * grad)
 
     def zero_grad(self) -> None:
         for parameter in self.params:
@@ -69,4 +69,4 @@ class Adam(SGD):
         t, m, v = t + 1, beta1 * m + (1 - beta1) * grad, beta2 * v + (1 - beta2) * (grad * grad)
         self.state[parameter] = t, m, v
         deviation = np.sqrt(v) / math.sqrt(1 - beta2**t) + self.eps
-        return np.asarray(self.lr / (1 - beta1**t) * m / deviation)
+        return np.asarray(float(self.lr) / (1 - beta1**t) * m / deviation)

@@ -41,7 +41,7 @@ class Tensor:
 
     Attributes:
         data: the values, read-only, so that nothing changes what `backward` needs. A tensor takes other
-            values by assignment (`x.data = array`); what was made of the old ones keeps them.
+            values by assignment: the array is read-only then too, and what was made of the old one keeps it.
         grad: after `backward`: dL/ddata, added to what was there; None where it is not kept.
         requires_grad: whether `backward` is to reach it.
     """
@@ -62,13 +62,13 @@ class Tensor:
 
     @data.setter
     def data(self, array: np.ndarray) -> None:
-        self._keep(np.array(array))
+        self._keep(array if array.base is None else array.copy())
 
     def _keep(self, array: np.ndarray) -> None:
         if array.dtype not in FLOATS:
             raise ValueError(f"Tensor expects float32 or float64 data, got {array.dtype}")
-        self._data = array.view()
-        self._data.flags.writeable = False
+        array.flags.writeable = False
+        self._data = array
 
     @property
     def shape(self) -> tuple[int, ...]:

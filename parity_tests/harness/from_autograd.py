@@ -33,7 +33,7 @@ class FromAutograd(nn.Module):
 
     def forward(self, *inputs: Any) -> Any:
         for name, tensor in self.tensors():
-            tensor.data, tensor.grad = vars(self)[name].data, None
+            tensor.data, tensor.grad = vars(self)[name].data.copy(), None
         leaves = [Tensor(x, requires_grad=True) if is_floating(x) else x for x in flatten(inputs)]
         output = self.function(*unflatten(inputs, iter(leaves)))
         outputs = flatten(output)
