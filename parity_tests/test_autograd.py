@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, mutually_broadcastable_shapes
 
 from gdl_numpy import autograd
+from gdl_numpy.autograd.parts import WIDE
 from parity_tests.harness import FromAutograd, check
 from parity_tests.harness.bounds import DRAWS, ELEMENTARY, UNDERFLOW
 from parity_tests.harness.disturbance import largest_movement
@@ -167,6 +168,16 @@ def test_indexing(key: Any, dtype: str, agree: Agree) -> None:
 
     steps = FromAutograd(expression(key)), TorchFunction(expression(torch_key))
     agree(check(*steps, (x,), dtype=dtype))
+
+
+@pytest.mark.parametrize("width", [1, WIDE - 1, WIDE])
+@given(st.lists(st.integers(-3, 2), max_size=7), seeds)
+def test_rows_of_any_width(width: int, ids: list[int], seed: int) -> None:
+    """Looked up several times, counted from either end: wide ones are added up in another way."""
+    key = np.array(ids, np.int64)
+    rows = FromAutograd(lambda x: x[key]), TorchFunction(lambda x: x[torch.from_numpy(key)])
+    for dtype in ("float32", "float64"):
+        check(*rows, (numbers(seed, 3, width),), dtype=dtype).raise_if_different()
 
 
 @given(st.data(), seeds)

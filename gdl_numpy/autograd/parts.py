@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -23,6 +24,8 @@ class Product(NamedTuple):
     left: np.ndarray  # (n, rows)
     right: np.ndarray  # (n, columns)
 
+
+WIDE = 128  # numbers of a row that are added up quicker at once than by np.add.at, one by one
 
 # NumPy makes a scalar of what has no dimensions.
 Part = np.ndarray | np.floating | Placed | Product
@@ -57,7 +60,7 @@ def add_in_places(total: np.ndarray, key: Any, grad: np.ndarray) -> None:
     """Does `total[key] += grad`, and adds for a place as often as the key names it."""
     if is_basic(key):
         total[key] += grad
-    elif isinstance(key, np.ndarray) and key.dtype != bool and total.ndim > 1:  # rows, much quicker than at
+    elif isinstance(key, np.ndarray) and key.dtype != bool and math.prod(total.shape[1:]) >= WIDE:
         for row, part in zip(key.flat, grad.reshape(-1, *total.shape[1:]), strict=True):
             total[row] += part
     else:

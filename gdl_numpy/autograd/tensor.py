@@ -29,7 +29,7 @@ from gdl_numpy.autograd.grad_mode import is_grad_enabled
 from gdl_numpy.autograd.parts import Part, Placed, Product, add_up, is_basic
 from gdl_numpy.messages import kind_of
 from gdl_numpy.nn.activation import sigmoid
-from gdl_numpy.nn.checks import FLOATS
+from gdl_numpy.nn.checks import FLOATS, described
 
 Dim = int | tuple[int, ...] | None
 Gradient = Callable[[np.ndarray], Part]
@@ -69,6 +69,10 @@ class Tensor:
             raise ValueError(f"Tensor expects float32 or float64 data, got {array.dtype}")
         array.flags.writeable = False
         self._data = array
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._keep(self._data)  # which a deep copy has made anew
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -294,9 +298,3 @@ def record(value: Any, *inputs: tuple[Tensor, Gradient]) -> Tensor:
         result._history = tuple(pair for pair in inputs if pair[0].requires_grad)
         result.requires_grad = bool(result._history)
     return result
-
-
-def described(array: object) -> str:
-    if isinstance(array, np.ndarray):
-        return f"{array.shape} {array.dtype}"
-    return "none" if array is None else kind_of(array)
