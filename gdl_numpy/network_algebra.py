@@ -39,7 +39,7 @@ WEIGHTS_BACK = {  # of layers that learn: x goes in, and g is the gradient of wh
     "Linear": "dW{i} = {g}ᵀ {x},  db{i} = Σ {g}",
     "Conv2d": "dW{i} = {x} ⋆ {g},  db{i} = Σ {g}",
     "Embedding": "dW{i}[{x}] += {g}",
-    "EmbeddingBag": "dW{i}[{x}] += {g} of its bag{mean}",
+    "EmbeddingBag": "dW{i}[{x}] += {weighted}{g} of its bag{mean}",
     "RNN": "dW{i}, dU{i}, db{i}, dc{i}: step by step, from dh = {g}",
     "LSTM": "dW{i}, dU{i}, db{i}, dc{i}: step by step, from dh = {g}",
     "Transition": "dW{i}, ds₀: step by step, from ds = {g}",
@@ -121,8 +121,9 @@ def backward(
         terms = [values.get(source, source) for source in layer.sources]
         if layer.weights:
             mean = "" if "mode='sum'" in layer.arguments else " / its size"
+            weighted = f"{terms[2]} ∘ " if len(terms) > 2 else ""
             line = WEIGHTS_BACK.get(layer.kind, "dW{i} of {kind}{i}, from {g}")
-            line = line.format(g=grad, x=terms[0], i=i, kind=layer.kind, mean=mean)
+            line = line.format(g=grad, x=terms[0], i=i, kind=layer.kind, mean=mean, weighted=weighted)
             lines.append(line.partition(",  db")[0] if "bias=False" in layer.arguments else line)
         for place, source in enumerate(layer.sources):
             if source in learns:
@@ -169,11 +170,12 @@ def formula(layer: Layer, terms: Sequence[str], index: str) -> str:
     x, given = terms[0], ", ".join(terms)
     bias = "" if "bias=False" in layer.arguments else f" + b{index}"
     mode = "sum" if "mode='sum'" in layer.arguments else "mean"
+    weighted = f"{terms[2]} ∘ " if layer.kind == "EmbeddingBag" and len(terms) > 2 else ""
     written = {
         "Linear": f"{x} W{index}ᵀ{bias}",
         "Conv2d": f"{x} ∗ W{index}{bias}",
         "Embedding": f"W{index}[{given}]",
-        "EmbeddingBag": f"{mode}(W{index}[{x}])",
+        "EmbeddingBag": f"{mode}({weighted}W{index}[{x}])",
         "Flatten": f"flat({x})",
         "DotProduct": " · ".join(terms),
         "Dropout": x if is_identity(layer) else f"dropout({x})",

@@ -164,6 +164,16 @@ def as_python(line: str) -> str:
             ],
         ),
         (
+            "SentimentClassifier",
+            {"vocab_size": 11},
+            [
+                "dW₁ = dl₂ᵀ l₁,  db₁ = Σ dl₂",
+                "dl₁ = dl₂ W₁",
+                "dz₀ = dl₁ ∘ l₁ ∘ (1 - l₁)",
+                "dW₀[ids] += weights ∘ dz₀ of its bag",
+            ],
+        ),
+        (
             "TransitionMatrixLM",
             {"vocab_size": 11},
             [
