@@ -6,7 +6,7 @@ The published values, digit for digit, are in `test_basics_published.py`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -172,6 +172,11 @@ def call(case: Case, package: Any, data: tuple[Any, ...], options: dict[str, Any
     return list(flat(getattr(getattr(package, file), function)(*data, **options)))
 
 
+def in_turn(signs: Iterator[float]) -> Signs:
+    """Of each array that is asked for, the next sign, for all of its elements."""
+    return lambda array: np.full(np.shape(array), next(signs))
+
+
 def moved(case: Case, data: tuple[Any, ...], options: dict[str, Any], u: float) -> list[np.ndarray]:
     """How far each result moves when every operation is as far off as rounding may be; at least its own."""
 
@@ -183,10 +188,10 @@ def moved(case: Case, data: tuple[Any, ...], options: dict[str, Any], u: float) 
         return Evaluation(call(case, numpy_basics, convert(data, perturb, numpy_basics), options))
 
     exact, movement = largest_movement(run, DRAWS)
-    # The same operation again and again, as in hot and cold, is rounded to the same side again and again.
-    for sign in (1.0, -1.0):
-        drift = run(partial(np.full_like, fill_value=sign))
-        movement = movement.map(np.maximum, exact.map(distance, drift))
+    # The same operation again and again, as in hot and cold, is rounded to the same side again and again:
+    # both operands up or down, or apart, where their difference is what counts.
+    for both in ((1.0, 1.0), (-1.0, -1.0), (1.0, -1.0), (-1.0, 1.0)):
+        movement = movement.map(np.maximum, exact.map(distance, run(in_turn(cycle(both)))))
     own = exact.map(lambda value: u * np.nan_to_num(np.abs(value)))
     return own.map(np.maximum, movement).outputs
 
