@@ -32,7 +32,7 @@ from gdl_numpy.tables import print_table, text_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from matplotlib.figure import Figure
+    from gdl_numpy.files import Drawing
 
 Side: TypeAlias = Literal["NumPy", "torch"]
 Value: TypeAlias = float | str
@@ -156,7 +156,7 @@ class Chapter:
         if rule not in self.errata:
             self.errata.append(rule)
 
-    def picture(self, figure: Figure, name: str = "", suffix: str = "png") -> Path:
+    def picture(self, figure: Drawing, name: str = "", suffix: str = "png") -> Path:
         """Saves a picture as `ch08.png`, or `ch08-name.png`; a notebook shows it as well."""
         path = self.plot / f"ch{self.number:02}{name and '-'}{name}.{suffix}"
         with self.going_on(), naming(path), rc_context({"svg.fonttype": "none"}):  # text that can be copied

@@ -11,14 +11,13 @@ import tempfile
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from gdl_numpy.messages import reason_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from matplotlib.figure import Figure
 
 MARK = "gdl-parity"  # in pictures that are written here,
 MARKED_BY = {".png": "Software", ".svg": "Creator", ".pdf": "Creator"}  # under what their formats provide
@@ -55,11 +54,20 @@ def replacing(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def save_figure(figure: Figure, path: str | Path, *, replace: bool = False) -> None:
+@runtime_checkable
+class Drawing(Protocol):
+    """What draws itself into a file: a figure of matplotlib, or a picture of Graphviz."""
+
+    @property
+    def savefig(self) -> Callable[..., Any]:
+        """Takes the file, `dpi`, and `metadata` to be written into it."""
+
+
+def save_figure(figure: Drawing, path: str | Path, *, replace: bool = False) -> None:
     """Writes a figure in the format that the suffix says; what was at `path` stays until it is whole.
 
     Args:
-        figure: of matplotlib.
+        figure: of matplotlib, or of `gdl_numpy.network_picture`.
         path: the file.
         replace: whatever is there; without it, only a picture that was written here, which carries a mark.
 

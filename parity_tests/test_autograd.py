@@ -12,14 +12,15 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, mutually_broadcastable_shapes
 
 from gdl_numpy import autograd
-from parity_tests.harness import check
+from gdl_numpy.autograd.parts import WIDE
+from parity_tests.harness import FromAutograd, check
 from parity_tests.harness.bounds import DRAWS, ELEMENTARY, UNDERFLOW
 from parity_tests.harness.disturbance import largest_movement
 from parity_tests.harness.evaluate import run_numpy
 from parity_tests.harness.evaluate_torch import run_torch
 from parity_tests.harness.report import distance
 from parity_tests.harness.rounding import gamma, unit_roundoff
-from parity_tests.support import OWN, TORCH, Recorded, TorchFunction, numbers, parity, torch_max
+from parity_tests.support import OWN, TORCH, TorchFunction, numbers, parity, torch_max
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -104,7 +105,7 @@ def test_equal_maxima_share() -> None:
     """To the last bit, since rounding that breaks a tie hides how it was shared."""
     x = np.array([[3.0, 1.0, 3.0, 0.0], [2.0, 2.0, 2.0, 2.0]])
     for dim in (None, 0, 1):
-        own = run_numpy(Recorded(lambda x, d=dim: x.max(d)), (x,), (), lambda y: [np.full_like(y[0], 4)])
+        own = run_numpy(FromAutograd(lambda x, d=dim: x.max(d)), (x,), (), lambda y: [np.full_like(y[0], 4)])
         other = run_torch(
             TorchFunction(lambda x, d=dim: torch_max(x, d, False)),
             (x,),
@@ -165,8 +166,18 @@ def test_indexing(key: Any, dtype: str, agree: Agree) -> None:
     def expression(key: Any) -> Callable[..., Any]:
         return lambda x: x[key] * x[key].tanh() + x[key].sum() + x.mean() + (x * x)[0, 0, 0]
 
-    steps = Recorded(expression(key)), TorchFunction(expression(torch_key))
+    steps = FromAutograd(expression(key)), TorchFunction(expression(torch_key))
     agree(check(*steps, (x,), dtype=dtype))
+
+
+@pytest.mark.parametrize("width", [1, WIDE - 1, WIDE])
+@given(st.lists(st.integers(-3, 2), max_size=7), seeds)
+def test_rows_of_any_width(width: int, ids: list[int], seed: int) -> None:
+    """Looked up several times, counted from either end: wide ones are added up in another way."""
+    key = np.array(ids, np.int64)
+    rows = FromAutograd(lambda x: x[key]), TorchFunction(lambda x: x[torch.from_numpy(key)])
+    for dtype in ("float32", "float64"):
+        check(*rows, (numbers(seed, 3, width),), dtype=dtype).raise_if_different()
 
 
 @given(st.data(), seeds)
@@ -177,8 +188,8 @@ def test_softmax_and_cross_entropy(data: st.DataObject, seed: int) -> None:
     n, classes = data.draw(st.integers(1, 5)), data.draw(st.integers(1, 5))
     ids = np.random.default_rng(seed).integers(0, classes, n)
     for dtype in ("float32", "float64"):
-        parity(lambda _, x: x.softmax(dim), numbers(seed, *shape), dtype=dtype).raise_if_different()
-        own, other = Recorded(autograd.CrossEntropyLoss()), torch.nn.CrossEntropyLoss()
+        parity(lambda lib, x: lib.softmax(x, dim), numbers(seed, *shape), dtype=dtype).raise_if_different()
+        own, other = FromAutograd(autograd.CrossEntropyLoss()), torch.nn.CrossEntropyLoss()
         check(own, other, 20 * numbers(seed, n, classes), ids, dtype=dtype).raise_if_different()
 
 
@@ -208,7 +219,7 @@ NODES: list[Callable[..., Any]] = [  # none of them grows without end
     lambda _, a, b: a.sum() - b.mean(),
     lambda _, a, b: a.expand(3, 3).sum(dim=0, keepdim=True) + b.expand(3, 3).mean(dim=1, keepdim=True),
     lambda lib, a, b: lib.max(a.expand(3, 3), -1, True) * b.sigmoid(),
-    lambda _, a, b: a.expand(3, 3).softmax(0) + b.expand(3, 3).reshape(9)[2:5],
+    lambda lib, a, b: lib.softmax(a.expand(3, 3), 0) + b.expand(3, 3).reshape(9)[2:5],
     lambda lib, a, b: lib.stack([a.expand(3, 3)[0], b.expand(3, 3)[1], a.expand(3, 3)[:, 2]], 1),
     lambda lib, a, b: lib.cat([a.expand(3, 3)[:1], b.expand(3, 3)[1:]]),
 ]
@@ -241,7 +252,7 @@ def test_random_graphs(graph: Any, seed: int) -> None:
         module = TorchFunction(lambda *x: evaluate(TORCH, graph, x, touch))
         return run_torch(module, leaves, (), lambda _: [np.ones(())])
 
-    own = run_numpy(Recorded(lambda *x: evaluate(OWN, graph, x)), leaves, (), lambda _: [np.ones(())])
+    own = run_numpy(FromAutograd(lambda *x: evaluate(OWN, graph, x)), leaves, (), lambda _: [np.ones(())])
     truth, movement = largest_movement(with_torch, DRAWS)
     apart = truth.map(distance, own)
     for error, moved in zip(

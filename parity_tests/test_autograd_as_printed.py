@@ -7,7 +7,7 @@ import pytest
 
 from gdl_numpy import models, nn
 from gdl_numpy.autograd import Tensor, cross_entropy
-from gdl_numpy.autograd.as_printed import backward_as_printed
+from gdl_numpy.replays.as_printed import backward_as_printed
 from gdl_numpy.replays.framework_networks import HOME_MADE, SentenceReader
 from gdl_numpy.replays.shakespeare_lstm import ShakespeareLSTM
 from parity_tests.harness.evaluate import dense

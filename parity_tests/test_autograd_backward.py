@@ -1,108 +1,21 @@
-"""How chapter 13's Tensor goes back: in order, once, without recursion; what it refuses; planted mistakes."""
+"""How chapter 13's Tensor goes back: in order, once, without recursion, on values that nobody can change."""
 
 from __future__ import annotations
 
-import inspect
-import textwrap
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+import ast
+from copy import deepcopy
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from gdl_numpy import autograd
 from gdl_numpy.autograd import Tensor, no_grad
+from gdl_numpy.replays.as_printed import made_by, sources
 from parity_tests.harness.rounding import unit_roundoff
-from parity_tests.support import OWN, numbers, parity
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from parity_tests.support import numbers, parity
 
 U = unit_roundoff(np.float64)
-
-
-@dataclass(frozen=True)
-class Plant:
-    """One mistake: in a method of Tensor, or a function of several, `old` becomes `new`."""
-
-    function: str
-    old: str
-    new: str
-    expression: Callable[..., Any]
-
-    def __str__(self) -> str:
-        return f"{self.function}: {self.new}"
-
-
-PLANTS = [
-    Plant("__add__", "(b, lambda g: g)", "(b, lambda g: 2 * g)", lambda _, a, b: a + b),
-    Plant("__neg__", "lambda g: -g", "lambda g: g", lambda _, a, b: -a),
-    Plant("__sub__", "lambda g: -g", "lambda g: g", lambda _, a, b: a - b),
-    Plant("__mul__", "g * b.data", "g * self.data", lambda _, a, b: a * b),
-    Plant("__mul__", "g * self.data", "g * b.data", lambda _, a, b: a * b),
-    Plant("__truediv__", "g / b.data", "g * b.data", lambda _, a, b: a / b),
-    Plant("__truediv__", "-g * y / b.data", "-g / b.data", lambda _, a, b: a / b),
-    Plant("__pow__", "exponent - 1", "exponent", lambda _, a, b: a**3),
-    Plant("__pow__", "exponent * self.data", "self.data", lambda _, a, b: a**3),
-    Plant("__matmul__", "g @ b.data.swapaxes(-1, -2)", "g @ b.data", lambda _, a, b: a @ b),
-    Plant("__matmul__", "self.data.swapaxes(-1, -2) @ g", "self.data @ g", lambda _, a, b: a @ b),
-    Plant("sum", "np.broadcast_to(g.reshape(y.shape), self.shape)", "np.full(self.shape, g.mean())",
-          lambda _, a, b: a.sum(0)),
-    Plant("mean", "1 / size", "1 / self.data.size", lambda _, a, b: a.mean(0)),
-    Plant("max", "self.data == y", "self.data != y", lambda lib, a, b: lib.max(a, 0, False)),
-    Plant("max", "/ ties.sum(axis=dim, keepdims=True)", "/ ties.sum()",
-          lambda lib, a, b: lib.max(a, 0, False)),
-    Plant("reshape", "g.reshape(self.shape)", "g.reshape(self.shape[::-1]).T", lambda _, a, b: a.reshape(9)),
-    Plant("transpose", "lambda g: g.swapaxes(dim0, dim1)", "lambda g: g", lambda _, a, b: a.transpose(0, 1)),
-    Plant("expand", "lambda g: g", "lambda g: g[0]", lambda _, a, b: a.expand(2, 3, 3)),
-    Plant("__getitem__", "Placed(key, g)", "Placed(key, -g)", lambda _, a, b: a[1]),
-    Plant("exp", "g * y", "g", lambda _, a, b: a.exp()),
-    Plant("log", "g / self.data", "g * self.data", lambda _, a, b: (a * a + 1).log()),
-    Plant("relu", "y != 0", "y == 0", lambda _, a, b: a.relu()),
-    Plant("sigmoid", "y * (1 - y)", "y", lambda _, a, b: a.sigmoid()),
-    Plant("tanh", "1 - y * y", "1 - y", lambda _, a, b: a.tanh()),
-    Plant("softmax", "(g - (g * y)", "(g - (0 * y)", lambda _, a, b: a.softmax(0)),
-    Plant("softmax", "(g * y).sum(axis=dim", "(g * y).sum(axis=1 - dim", lambda _, a, b: a.softmax(0)),
-    Plant("linear", "g @ weight.data)", "g @ weight.data.T)", lambda lib, a, b: lib.linear(a, b)),
-    Plant("linear", "x.data.reshape(-1, n_in)", "-x.data.reshape(-1, n_in)",
-          lambda lib, a, b: lib.linear(a, b)),
-    Plant("linear", "sum_rows(g.reshape(-1, n_out))", "sum_rows(g.reshape(-1, n_out).T)",
-          lambda lib, a, b: lib.linear(a, b, a[0])),
-    Plant("stack", "g.take(i,", "g.take(0,", lambda lib, a, b: lib.stack([a, b])),
-    Plant("cat", "np.split(g, ends, axis=dim)[i]", "np.split(g, ends, axis=dim)[0]",
-          lambda lib, a, b: lib.cat([a, b])),
-    Plant("cross_entropy", "grad[chosen] -= 1", "pass",
-          lambda lib, a, b: lib.cross_entropy(a, np.array([0, 2, 2]))),
-    Plant("cross_entropy", "g * mean", "g", lambda lib, a, b: lib.cross_entropy(a, np.array([0, 2, 2]))),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("mistake", PLANTS, ids=str)
-@pytest.mark.usefixtures("unchecked_types")
-def test_every_planted_mistake_is_seen(mistake: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One in each term of each backward; the value is right, and the report says it is the gradient."""
-    a, b = np.random.default_rng(0).standard_normal((2, 3, 3))
-    assert parity(mistake.expression, a, b).ok
-    owner: Any = Tensor if hasattr(Tensor, mistake.function) else OWN
-    original = inspect.unwrap(getattr(autograd if owner is OWN else Tensor, mistake.function))
-    source = textwrap.dedent(inspect.getsource(original))
-    assert mistake.old in source, f"{mistake.old!r} is no longer in {mistake.function}"
-    code = "from __future__ import annotations\n" + source.replace(mistake.old, mistake.new, 1)
-    planted: dict[str, Any] = {}
-    exec(compile(code, "<planted>", "exec"), original.__globals__, planted)
-    monkeypatch.setattr(owner, mistake.function, planted[mistake.function])
-    assert is_seen(mistake, a, b)
-
-
-def is_seen(mistake: Plant, *inputs: np.ndarray) -> bool:
-    """A gradient of the wrong shape cannot even be added up; others have to be in the report."""
-    try:
-        report = parity(mistake.expression, *inputs)
-    except ValueError as error:
-        return "shape" in str(error) or "broadcast" in str(error)
-    found = report.first_disagreement
-    in_value = mistake.function == "mean"  # its forward and its backward have the same factor
-    return found is not None and (in_value or found.tensor.startswith("grad"))
 
 
 def test_relu_at_zero() -> None:
@@ -114,7 +27,7 @@ def test_relu_at_zero() -> None:
 
 def test_repeated_indices_that_do_not_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """The mistake NumPy invites: x[ids] += g adds one of the repeated."""
-    monkeypatch.setattr("gdl_numpy.autograd.gradient_sum.is_basic", lambda key: True)
+    monkeypatch.setattr("gdl_numpy.autograd.parts.is_basic", lambda key: True)
     assert not parity(lambda _, x: x[np.array([0, 1, 0])], numbers(0, 3)).ok
 
 
@@ -169,11 +82,11 @@ def test_sources() -> None:
     """What a tensor was made of, and by what; the history that backward has freed is gone here too."""
     x, constant = Tensor(np.ones(2), requires_grad=True), Tensor(np.ones(2))
     y = x * constant + x
-    assert (y.made_by, y.sources[1]) == ("add", x)
-    assert (y.sources[0].made_by, y.sources[0].sources) == ("mul", (x,))
-    assert (autograd.stack([x, y]).made_by, x.made_by, x.sources) == ("stack", "", ())
+    product, leaf = sources(y)
+    assert (made_by(y), leaf, made_by(product), sources(product)) == ("add", x, "mul", (x,))
+    assert (made_by(autograd.stack([x, y])), made_by(x), sources(x)) == ("stack", "", ())
     y.sum().backward()
-    assert y.sources == ()
+    assert sources(y) == ()
 
 
 @no_grad()
@@ -195,43 +108,65 @@ def test_no_grad() -> None:
         fails_without_grad()
     assert (x * y).requires_grad
     assert not x.detach().requires_grad
-    assert x.detach().data is x.data
+    assert np.shares_memory(x.detach().data, x.data)
     (x * x.detach()).sum().backward()
     np.testing.assert_array_equal(x.grad, [1.0, 1.0])
 
 
-@pytest.mark.usefixtures("unchecked_types")
-def test_refusals() -> None:
-    """Each says what it got and what it wants."""
-    x = Tensor(np.ones((2, 3)), requires_grad=True)
-    with pytest.raises(ValueError, match=r"needs grad"):
-        (x * x).backward()
-    with pytest.raises(
-        ValueError, match=r"expects grad like the tensor, \(2, 3\) float64, got \(3,\) float64"
-    ):
-        (x * x).backward(np.ones(3))
-    with pytest.raises(RuntimeError, match="nothing that this tensor was made of requires a gradient"):
-        Tensor(np.ones(())).backward()
+def test_gradients_of_gradients_are_refused() -> None:
+    """A gradient is an array that remembers nothing; who asks for more is told so."""
+    x = Tensor(np.array(3.0), requires_grad=True)
+    y = x**3
+    with pytest.raises(NotImplementedError, match="create_graph=False: a gradient has no gradient here"):
+        y.backward(create_graph=True)
+    y.backward()
+    assert isinstance(x.grad, np.ndarray)
+    assert x.grad == 27
+
+
+def test_what_backward_needs_cannot_be_changed() -> None:
+    """Changes in place are refused where they are made, of leaves, of results, and through views."""
+    array = np.array([[1.0, 2.0], [3.0, 4.0]])
+    x = Tensor(array, requires_grad=True)
+    y = x * x
+    for tensor in (x, y, y.reshape(4), x[0], x.transpose(0, 1), x.detach(), deepcopy(x)):
+        for change in ("tensor.data[0] = 5", "tensor.data += 1", "tensor.data.sort()"):
+            with pytest.raises(ValueError, match="read-only"):
+                exec(change, {"tensor": tensor})
+    array[0] = 5  # a tensor has a copy
+    y.sum().backward()
+    np.testing.assert_array_equal(x.grad, [[2.0, 4.0], [6.0, 8.0]])
+
+
+def test_other_values_by_assignment() -> None:
+    """What was made of the old ones has their gradient; the array is the tensor's from then on."""
+    x, array = Tensor(np.array([1.0, 2.0]), requires_grad=True), np.array([10.0, 20.0])
+    y = (x * x).exp() * 0 + x * x
+    x.data = array
+    with pytest.raises(ValueError, match="read-only"):
+        array[:] = 0
+    y.sum().backward()
+    np.testing.assert_array_equal(x.grad, [2.0, 4.0])
+    np.testing.assert_array_equal((x * x).data, [100.0, 400.0])
+    whole = np.array([[5.0, 6.0], [7.0, 8.0]])
+    x.data = whole[0]  # of a part there is a copy
+    whole[:] = 0
+    np.testing.assert_array_equal(x.data, [5.0, 6.0])
     with pytest.raises(ValueError, match="float32 or float64 data, got int64"):
-        Tensor(np.arange(3))
-    with pytest.raises(ValueError, match="one dtype for all, got float64 and float32"):
-        x + np.ones(3, np.float32)
-    with pytest.raises(ValueError, match=r"expects a number, got a Tensor"):
-        x**x  # type: ignore[operator]
-    with pytest.raises(ValueError, match=r"logits \(N, C\) and ids \(N,\), got \(2, 3\) and \(3,\)"):
-        autograd.cross_entropy(x, np.array([0, 1, 2]))
-    with pytest.raises(IndexError, match=r"expects ids in \[0, 3\), got 3"):
-        autograd.cross_entropy(x, np.array([0, 3]))
-    with pytest.raises(IndexError, match=r"expects ids in \[0, 4\), got -1"):
-        autograd.Embedding(4, 2)(np.array([-1]))
-    with pytest.raises(RuntimeError, match="missing key 'bias'"):
-        autograd.Linear(2, 3).load_state_dict({"weight": np.ones((3, 2))})
-    with pytest.raises(ValueError, match="empty parameter list"):
-        autograd.SGD([], 0.1)
-    with pytest.raises(ValueError, match="lr ≥ 0, got -1"):
-        autograd.SGD([x], -1)
-    with pytest.raises(ValueError, match="betas"):
-        autograd.Adam([x], betas=(0.9, 1.0))
+        x.data = np.array([1, 2])
+
+
+def test_indices_are_remembered_as_they_were() -> None:
+    """A buffer of ids, written over before backward, leads no gradient to other rows."""
+    x, logits = (Tensor(numbers(i, 3, 3), requires_grad=True) for i in (0, 1))
+    ids = np.array([0, 1, 1])
+    y, loss = x[ids, np.array([0, 1, 2])], autograd.cross_entropy(logits, ids)
+    softmax = autograd.softmax(logits, 1).data
+    ids[:] = 2
+    y.sum().backward()
+    loss.backward()
+    np.testing.assert_array_equal(x.grad, [[1, 0, 0], [0, 1, 1], [0, 0, 0]])
+    np.testing.assert_allclose(3 * np.asarray(logits.grad), softmax - np.eye(3)[[0, 1, 1]], atol=8 * U)
 
 
 def test_numbers_and_arrays_beside_a_tensor() -> None:
@@ -242,6 +177,25 @@ def test_numbers_and_arrays_beside_a_tensor() -> None:
     assert y.dtype == np.float32
     assert x.grad is not None
     assert x.grad.dtype == np.float32
-    assert (len(x), x.shape) == (2, (2,))
-    assert y.item() == pytest.approx((3 - 2 / 3 + 3 - 2 / 3) ** 2)
+    assert x.shape == (2,)
+    assert y.item() == pytest.approx((3 - 2 / 3 + 3 - 2 / 3) ** 2, abs=16 * unit_roundoff(np.float32) * 22)
     assert "requires_grad=True" in repr(x)
+
+
+def test_the_framework_is_short_enough_for_an_evening() -> None:
+    """The Tensor's file has at most 300 lines; all files together at most 500 of code.
+
+    Not code are blank lines, comments and docstrings, which make it quicker to read, and the list of names.
+    """
+    files = {path.name: path.read_text() for path in Path(autograd.__file__).parent.glob("*.py")}
+    assert len(files["tensor.py"].splitlines()) <= 300
+    assert sum(lines_of_code(text) for name, text in files.items() if name != "__init__.py") <= 500
+
+
+def lines_of_code(source: str) -> int:
+    documented: set[int] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node):
+            documented.update(range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1))
+    lines = enumerate(map(str.strip, source.splitlines()), 1)
+    return sum(bool(line) and line[0] != "#" and number not in documented for number, line in lines)

@@ -9,12 +9,13 @@ from itertools import islice
 import numpy as np
 import pytest
 
+from parity_tests.benchmark.framework import FRAMEWORK_ROWS
 from parity_tests.benchmark.lightning import TRAINER_ROWS
 from parity_tests.benchmark.rows import ROWS, Row
 from parity_tests.benchmark.turns import alternate, endless, interleave, side_by_side
 
 SMALL = ("mlp", "cnn", "nt-xent", "triplets", "rnn-write")
-QUICK = {name: row for name, row in ROWS.items() if name in SMALL}
+QUICK = {name: row for name, row in ROWS.items() if name in SMALL} | FRAMEWORK_ROWS
 PAUSES = {"quick": 0.0, "slow": 0.01}
 
 

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import re
+import runpy
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 import torch
-from matplotlib import rc_context
+from PIL import Image
 
 import gdl_torch.diagram
-from gdl_numpy import diagram, nn
+from gdl_numpy import diagram, network_picture, nn
+from gdl_numpy.files import save_figure
 from gdl_numpy.models import MLP, LSTMLanguageModel
-from gdl_numpy.tasks import as_arguments
-from parity_tests.harness.evaluate import as_dtype
+from gdl_numpy.network_algebra import algebra
 from parity_tests.harness.model_cases import MODELS
+from parity_tests.harness.rounding import unit_roundoff
+from parity_tests.picture import inputs_of, sides_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Sequence
 
     from gdl_numpy.diagram import Layer
 
+U = unit_roundoff(np.float64)
 VARIANTS = {
     f"{name}-{number}": (name, variant)
     for name, case in MODELS.items()
@@ -29,14 +35,10 @@ VARIANTS = {
 }
 
 
-def both_sides(name: str, arguments: Any) -> tuple[nn.Module, list[Layer], list[Layer]]:
+def both_sides(name: str, arguments: Any) -> tuple[nn.Module, Sequence[Layer], Sequence[Layer]]:
     """The NumPy model, and what ran on either side."""
-    case = MODELS[name]
-    numpy_model, torch_model = case.build(arguments)
-    inputs, _ = case.example(arguments, 3, np.random.default_rng(0))
-    given = as_arguments(as_dtype(inputs[0] if name == "ContrastiveEncoder" else inputs, np.float32))
-    there = gdl_torch.diagram.layers_of(torch_model, *map(torch.tensor, given))
-    return numpy_model, diagram.layers_of(numpy_model, *given), there
+    sides = sides_of(name, (arguments, inputs_of(name, arguments, np.random.default_rng(0))))
+    return MODELS[name].build(arguments)[0], sides["NumPy"][0], sides["torch"][0]
 
 
 @pytest.mark.parametrize(("name", "arguments"), VARIANTS.values(), ids=list(VARIANTS))
@@ -47,7 +49,7 @@ def test_both_sides_of_every_model_are_the_same_picture(name: str, arguments: An
         layer._replace(arguments="") for layer in there
     ]
     assert sum(layer.weights for layer in here) == sum(array.size for array in model.state_dict().values())
-    assert diagram.algebra(here) == diagram.algebra(there)
+    assert algebra(here) == algebra(there)
 
 
 @pytest.mark.parametrize(
@@ -94,21 +96,101 @@ def test_both_sides_of_every_model_are_the_same_picture(name: str, arguments: An
 )
 def test_algebra_says_what_the_model_computes(name: str, arguments: Any, expected: list[str]) -> None:
     for layers in both_sides(name, arguments)[1:]:
-        assert diagram.algebra(layers) == expected
+        assert algebra(layers).forward == expected
 
 
-def test_the_algebra_of_a_perceptron_computes_its_output() -> None:
-    """Reads as Python, the lines give what the model gives."""
-    model = MLP(6, [5, 4], 3, "tanh", 0.0, rng=0, dtype=np.float64)
-    x = np.random.default_rng(0).standard_normal((2, 6))
-    values: dict[str, Any] = {"l0": x, "tanh": np.tanh, "flat": lambda a: a}
-    for name, array in model.state_dict().items():
+@pytest.mark.parametrize("activation", ["tanh", "relu", "sigmoid"])
+def test_the_algebra_of_a_perceptron_computes_its_output_and_its_gradients(activation: str) -> None:
+    """Reads as Python, the lines give what the model gives, forward and backward."""
+    model = MLP(6, [5, 4], 3, activation, 0.0, rng=0, dtype=np.float64)
+    x, grad = (np.random.default_rng(i).standard_normal((2, n)) for i, n in enumerate((6, 3)))
+    functions = {
+        "tanh": np.tanh,
+        "relu": lambda a: np.maximum(a, 0),
+        "sigmoid": lambda a: 1 / (1 + np.exp(-a)),
+    }
+    values: dict[str, Any] = {
+        "l0": x,
+        "dl3": grad,
+        "flat": lambda a: a,
+        "add": lambda a: a.sum(0),
+        **functions,
+    }
+    gradients = []
+    for name in model.state_dict():
         kind = "W" if name.endswith("weight") else "b"
-        values[f"{kind}{sum(key[0] == kind for key in values)}"] = array
-    for line in diagram.algebra(diagram.layers_of(model, x)):
-        readable = line.translate(str.maketrans("₀₁₂₃", "0123")).replace(" W", " @ W").replace("ᵀ", ".T")
-        exec(readable, {}, values)
-    np.testing.assert_allclose(values["l3"], model(x))
+        symbol = f"{kind}{sum(key[0] == kind for key in values if key[1:].isdigit())}"
+        values[symbol] = model.state_dict()[name]
+        gradients.append(f"d{symbol}")
+    forward, backward = algebra(diagram.layers_of(model, x))
+    for formula in [*forward, *",  ".join(backward).split(",  ")]:
+        exec(as_python(formula), {}, values)
+    np.testing.assert_allclose(values["l3"], model(x), rtol=0, atol=64 * U)
+    model.backward(grad)
+    for symbol, (_, parameter) in zip(gradients, model.named_parameters(), strict=True):
+        assert isinstance(parameter.grad, np.ndarray)
+        np.testing.assert_allclose(values[symbol], parameter.grad, rtol=0, atol=64 * U)
+
+
+def as_python(line: str) -> str:
+    """W₀ᵀ is a transpose, a space before a factor a product of matrices, Σ adds rows up."""
+    text = line.translate(str.maketrans("₀₁₂₃∘", "0123*")).replace("²", "**2").replace("ᵀ", ".T")
+    text = text.replace("[", "(").replace("]", ")")
+    text = re.sub(r"Σ (\w+)", r"add(\1)", text)
+    return re.sub(r"(?<=[\w)]) (?=[A-Za-z(])", " @ ", text)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "expected"),
+    [
+        (
+            "CNN",
+            {"in_shape": [2, 9, 8], "pool_size": 2},
+            [
+                "dW₁ = dl₂ᵀ l₁,  db₁ = Σ dl₂",
+                "dl₁ = dl₂ W₁",
+                "dz₀ = maxpool2d′(unflat(dl₁ ∘ mask) ∘ tanh′)",
+                "dW₀ = l₀ ⋆ dz₀,  db₀ = Σ dz₀",
+            ],
+        ),
+        (
+            "FillInTheBlank",
+            {"vocab_size": 11},
+            [
+                "dl₂ = dl₃ l₁",
+                "dW₁[candidates] += dl₂",
+                "dl₁ = dl₃ l₂",
+                "dW₀[ids] += dl₁ of its bag / its size",
+            ],
+        ),
+        (
+            "SentimentClassifier",
+            {"vocab_size": 11},
+            [
+                "dW₁ = dl₂ᵀ l₁,  db₁ = Σ dl₂",
+                "dl₁ = dl₂ W₁",
+                "dz₀ = dl₁ ∘ l₁ ∘ (1 - l₁)",
+                "dW₀[ids] += weights ∘ dz₀ of its bag",
+            ],
+        ),
+        (
+            "TransitionMatrixLM",
+            {"vocab_size": 11},
+            [
+                "dW₂ = dl₃ᵀ l₂",
+                "dl₂ = dl₃ W₂",
+                "dW₁, ds₀: step by step, from ds = dl₂",
+                "dl₁ = dx of Transition₁",
+                "dW₀[l₀] += dl₁",
+                "    back through the steps of the Transition:",
+                "    dxₜ = dsₜ₊₁,   dsₜ += dsₜ₊₁ Wᵀ,   dW += sₜᵀ dsₜ₊₁",
+            ],
+        ),
+    ],
+)
+def test_the_backward_pass_as_algebra(name: str, arguments: Any, expected: list[str]) -> None:
+    for layers in both_sides(name, arguments)[1:]:
+        assert algebra(layers).backward == expected
 
 
 def test_a_single_layer_is_a_network_too() -> None:
@@ -116,7 +198,7 @@ def test_a_single_layer_is_a_network_too() -> None:
     arguments = "in_features=3, out_features=2, bias=True"
     assert layer == diagram.Layer("", "Linear", arguments, 8, ("l₀",), ((4, 3),), (4, 2))
     assert gdl_torch.diagram.layers_of(torch.nn.Linear(3, 2), torch.zeros(4, 3)) == [layer]
-    assert diagram.algebra([layer]) == ["l₁ = l₀ W₀ᵀ + b₀"]
+    assert algebra([layer]).forward == ["l₁ = l₀ W₀ᵀ + b₀"]
 
 
 def test_what_is_used_twice_is_named_once() -> None:
@@ -127,7 +209,8 @@ def test_what_is_used_twice_is_named_once() -> None:
     ]
     total = diagram.Layer("d", "Add", "", 0, ("b", "c"), ((1, 3), (1, 3)), (1, 3))
     expected = ["l₁ = l₀ W₀ᵀ", "l₂ = l₁ W₁ᵀ", "l₃ = l₁ W₂ᵀ", "l₄ = add(l₂, l₃)"]
-    assert diagram.algebra([*layers, total]) == expected
+    assert "dl₁ = dl₃ W₂ + dl₂ W₁" in algebra([*layers, total]).backward
+    assert algebra([*layers, total]).forward == expected
 
 
 def test_looking_at_a_model_leaves_it_alone() -> None:
@@ -152,29 +235,57 @@ def test_the_picture_shows_every_layer_shape_formula_and_line(tmp_path: Path) ->
     """As text in the SVG, which can be searched and copied; with an arrow for each connection."""
     _, here, there = both_sides("FillInTheBlank", {"vocab_size": 11, "embedding_dim": 6})
     source = "def forward(self):\n    return '$x$ < y'"
-    figure = diagram.draw("A title", {"NumPy": (here, source), "torch": (there, source)})
-    with rc_context({"svg.fonttype": "none"}):
-        figure.savefig(tmp_path / "picture.svg")
+    picture = network_picture.draw("A title", {"NumPy": (here, source), "torch": (there, source)})
+    save_figure(picture, tmp_path / "picture.svg")
     root = ElementTree.parse(tmp_path / "picture.svg").getroot()
-    texts = ["".join(element.itertext()) for element in root.iter("{http://www.w3.org/2000/svg}text")]
+    namespace = "{http://www.w3.org/2000/svg}"
+    texts = ["".join(element.itertext()).replace("\xa0", " ") for element in root.iter(f"{namespace}text")]
     assert texts.count("A title") == 1
-    for text in ("embedding", "output", "score", "DotProduct()", "(3, 4, 6)", "l₃ = l₁ · l₂"):
-        assert texts.count(text) == 2, text
+    for text in (
+        "embedding",
+        "output",
+        "score",
+        "DotProduct()",
+        "l₃ = l₁ · l₂",
+        "dl₂ = dl₃ l₁",
+        "66 weights",
+    ):
+        assert texts.count(text) == 2 * (1 + (text == "66 weights")), text
+    for line in ("NumPy", "torch"):
+        assert texts.count(line) == 1
+    assert sum("(3, 4, 6)" in text for text in texts) == 2
     for line in source.splitlines():
         assert texts.count(line) == 2
-    arrows = [text for text in figure.axes[0].texts if getattr(text, "arrow_patch", None)]
-    assert len(arrows) == 2 * 4  # ids and offsets share one
+    arrows = [group for group in root.iter(f"{namespace}g") if group.get("class") == "edge"]
+    # ids, offsets, candidates, both embeddings to the score, and from it; of text to text there are none.
+    assert len(arrows) == 2 * 6
 
 
-def test_nothing_is_drawn_outside_of_the_picture() -> None:
-    """The widest model there is: all text ends within the page and, but for the source, in its column."""
-    _, here, there = both_sides("CNN", {"in_shape": [2, 9, 8], "hidden_features": [11], "pool_size": 2})
-    figure = diagram.draw("CNN", {"NumPy": (here, "pass"), "torch": (there, "pass")})
-    figure.draw_without_rendering()
-    page = figure.bbox
-    for text in figure.axes[0].texts:
-        if text.get_text():
-            box = text.get_window_extent()
-            assert page.x0 <= box.x0 < box.x1 <= page.x1, text
-            assert page.y0 <= box.y0 < box.y1 <= page.y1, text
-            assert box.width < diagram.WIDTH * figure.dpi
+def test_pictures_are_saved_as_svg_and_png(tmp_path: Path) -> None:
+    """And drawn over, as long as what is there is one of ours."""
+    layers = diagram.layers_of(nn.Linear(3, 2, rng=0), np.zeros((4, 3), np.float32))
+    picture = network_picture.draw("Linear", {"NumPy": (layers, "pass")})
+    for _ in range(2):
+        for suffix in ("svg", "png"):
+            save_figure(picture, tmp_path / f"linear.{suffix}")
+    with Image.open(tmp_path / "linear.png") as image:
+        pixels = np.asarray(image.convert("L"))
+    assert min(pixels.shape) > 100
+    assert pixels.min() < 50
+    (tmp_path / "linear.svg").write_text("somebody's own")
+    with pytest.raises(ValueError, match="no picture of this program"):
+        save_figure(picture, tmp_path / "linear.svg")
+
+
+def test_the_script_draws_any_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By the beginning of its name; what is no model is refused in one line."""
+    main = runpy.run_path(str(Path(__file__).parents[1] / "scripts" / "picture.py"))["main"]
+    assert main(["fill", "MaskedWord", "--out", str(tmp_path)]) == 0
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {
+        f"{model}.{suffix}" for model in ("FillInTheBlank", "MaskedWord") for suffix in ("svg", "png")
+    }
+    capsys.readouterr()
+    assert main(["MPL", "--out", str(tmp_path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "did you mean 'MLP'?" in line

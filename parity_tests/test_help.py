@@ -24,6 +24,7 @@ PAGES: dict[str, list[list[str]]] = {
     "fetch_data": [[]],
     "generate": [[]],
     "gradient_flow": [[]],
+    "picture": [[]],
     "train": [[], *([name] for name in MODELS)],
     "words": [[], *([name] for name in ("nearest", "questions", "save", "similar", "plot"))],
 }

@@ -13,7 +13,7 @@ import pytest
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from gdl_numpy import diagram
+from gdl_numpy import diagram, network_picture
 from gdl_numpy.downstream import draw_map, draw_nearest
 from gdl_numpy.files import save_figure
 from gdl_numpy.messages import literal
@@ -49,7 +49,7 @@ def nearest_picture(name: str, path: Path) -> None:
 
 def diagram_picture(name: str, path: Path) -> None:
     layer = diagram.Layer(name, "Linear", "4, 3", 12, ("l₀",), ((1, 4),), (1, 3))
-    save_figure(diagram.draw(name, {name: ([layer], f"# {name}")}), path)
+    save_figure(network_picture.draw(name, {name: ([layer], f"# {name}")}), path)
 
 
 def curves_picture(name: str, path: Path) -> None:

@@ -12,6 +12,7 @@ embeddings once instead of looking each up first, as training does. Torch's drop
 than the book CNN's whole step: the rows with dropout compare random number generators more than steps.
 
 The rows called "write" time no training: a token drawn from a language model, after the one before. Those
+called "autograd" time what recording costs: the step on chapter 13's framework, by hand, and by torch. Those
 called "lightning" time what Lightning adds to a step: the plain loop, a bare Trainer around it, and
 `gdl_torch` as its command lines run it.
 """
@@ -44,6 +45,7 @@ from gdl_numpy.files import check_json, write_json
 from gdl_numpy.lookup import lookup
 from gdl_numpy.progress import Bar
 from gdl_numpy.tables import print_table
+from parity_tests.benchmark.framework import FRAMEWORK_ROWS
 from parity_tests.benchmark.lightning import TRAINER_ROWS, TrainerRow
 from parity_tests.benchmark.rows import ROWS as STEP_ROWS
 from parity_tests.benchmark.rows import Row
@@ -54,7 +56,7 @@ if TYPE_CHECKING:
 
 # Variables that would force other kernels on NumPy's OpenBLAS than those made for this processor.
 FORCED = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
-ROWS: dict[str, Row | TrainerRow] = {**STEP_ROWS, **TRAINER_ROWS}
+ROWS: dict[str, Row | TrainerRow] = {**STEP_ROWS, **FRAMEWORK_ROWS, **TRAINER_ROWS}
 INTERLEAVED = 20  # steps of each side in a round
 app = typer.Typer(add_completion=False)
 
@@ -145,8 +147,28 @@ def lightning_table(results: list[Result]) -> Table:
     return shown
 
 
+def framework_table(results: list[Result]) -> Table:
+    shown = Table(title="A training step on chapter 13's framework (ms)")
+    shown.add_column("step", min_width=16)
+    for column in ("batch", "autograd", "by hand", "torch", "autograd\n/ by hand"):
+        shown.add_column(column, justify="right")
+    for r in results:
+        shown.add_row(
+            ROWS[r.row].about,
+            str(ROWS[r.row].batch),
+            *(f"{1e3 * r.seconds(side):.2f}" for side in ROWS[r.row].sides),
+            f"{r.ratio('autograd', 'numpy'):.2f}",
+        )
+    return shown
+
+
 # By the kind of their rows.
-TABLES = {"training": training_table, "writing": writing_table, "lightning": lightning_table}
+TABLES = {
+    "training": training_table,
+    "writing": writing_table,
+    "framework": framework_table,
+    "lightning": lightning_table,
+}
 
 
 @app.command()

@@ -1,10 +1,10 @@
 """Chapter 13's framework: tensors that record their history, and layers, losses and optimizers on top.
 
-Start reading with `tensor`; `functions`, `layers`, `optim` and `language_model` follow from it.
+Start reading with `tensor`; `parts`, `functions`, `layers` and `optim` follow from it.
 """
 
-from gdl_numpy.autograd.functions import cat, cross_entropy, linear, stack
-from gdl_numpy.autograd.language_model import LanguageModel, detached
+from gdl_numpy.autograd.functions import cat, cross_entropy, linear, softmax, stack
+from gdl_numpy.autograd.grad_mode import no_grad
 from gdl_numpy.autograd.layers import (
     CrossEntropyLoss,
     Embedding,
@@ -19,7 +19,7 @@ from gdl_numpy.autograd.layers import (
     Tanh,
 )
 from gdl_numpy.autograd.optim import SGD, Adam
-from gdl_numpy.autograd.tensor import Tensor, no_grad
+from gdl_numpy.autograd.tensor import Tensor
 
 __all__ = [
     "SGD",
@@ -27,7 +27,6 @@ __all__ = [
     "CrossEntropyLoss",
     "Embedding",
     "LSTMCell",
-    "LanguageModel",
     "Linear",
     "MSELoss",
     "Module",
@@ -39,8 +38,8 @@ __all__ = [
     "Tensor",
     "cat",
     "cross_entropy",
-    "detached",
     "linear",
     "no_grad",
+    "softmax",
     "stack",
 ]

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gdl_numpy.autograd.parts import Product
 from gdl_numpy.autograd.tensor import Tensor, record
-from gdl_numpy.nn.activation import log_softmax
+from gdl_numpy.nn.activation import log_softmax, shifted
 from gdl_numpy.nn.checks import check_class_ids
 from gdl_numpy.nn.linear import sum_rows
 
@@ -20,18 +21,30 @@ if TYPE_CHECKING:
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Rows y = x Wᵀ + b, (*, in_features) to (*, out_features), in one operation.
 
-    With G = dL/dy: dL/dx = G W, dL/dW = Gᵀ x, dL/db = Σ_rows G.
+    With G = dL/dy: dL/dx = G W, dL/dW = Gᵀ x, dL/db = Σ_rows G. Raises ValueError for other shapes.
     """
-    n_out, n_in = weight.shape
-    y = x.data @ weight.data.T
+    a, w, (n_out, n_in) = x.data, weight.data, weight.shape
+    b = np.zeros(n_out, w.dtype) if bias is None else bias.data
+    if a.shape[-1:] != (n_in,) or b.shape != (n_out,):
+        got = f"{a.shape} and {b.shape}"
+        raise ValueError(f"linear expects x (*, {n_in}) and bias ({n_out},), got {got}")
+    # Of few rows, as of a recurrence's step, BLAS is quicker with the large matrix as it lies in memory.
+    y = np.ascontiguousarray((w @ a.T).T) if a.ndim == 2 and len(a) < n_out else a @ w.T
     inputs = [
-        (x, lambda g: g @ weight.data),
-        (weight, lambda g: g.reshape(-1, n_out).T @ x.data.reshape(-1, n_in)),
+        (x, lambda g: g @ w),
+        (weight, lambda g: Product(g.reshape(-1, n_out), a.reshape(-1, n_in))),
     ]
     if bias is not None:
-        y += bias.data
+        y += b
         inputs.append((bias, lambda g: sum_rows(g.reshape(-1, n_out))))
     return record(y, *inputs)
+
+
+def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+    """Tensors one after the other, along a dimension that they have."""
+    y = np.concatenate([x.data for x in tensors], axis=dim)
+    ends = np.cumsum([x.shape[dim] for x in tensors])[:-1]
+    return record(y, *((x, lambda g, i=i: np.split(g, ends, axis=dim)[i]) for i, x in enumerate(tensors)))
 
 
 def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
@@ -40,11 +53,11 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     return record(y, *((x, lambda g, i=i: g.take(i, axis=dim)) for i, x in enumerate(tensors)))
 
 
-def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
-    """Tensors one after the other, along a dimension that they have."""
-    y = np.concatenate([x.data for x in tensors], axis=dim)
-    ends = np.cumsum([x.shape[dim] for x in tensors])[:-1]
-    return record(y, *((x, lambda g, i=i: np.split(g, ends, axis=dim)[i]) for i, x in enumerate(tensors)))
+def softmax(x: Tensor, dim: int) -> Tensor:
+    """e^x / Σ e^x along `dim`; dL/dx = y ∘ (G - Σ G y)."""
+    y = np.exp(shifted(x.data, dim))
+    y /= y.sum(axis=dim, keepdims=True)
+    return record(y, (x, lambda g: y * (g - (g * y).sum(axis=dim, keepdims=True))))
 
 
 def cross_entropy(logits: Tensor, ids: Int[np.ndarray, " batch"]) -> Tensor:
@@ -63,14 +76,14 @@ def cross_entropy(logits: Tensor, ids: Int[np.ndarray, " batch"]) -> Tensor:
             f"cross_entropy expects logits (N, C) and ids (N,), got {logits.shape} and {np.shape(ids)}"
         )
     check_class_ids("cross_entropy", ids, logits.shape[1])
-    chosen = np.arange(len(ids)), ids
+    right = np.arange(len(ids)), ids.copy()
     log_p = log_softmax(logits.data)
     mean = 1 / len(ids) if len(ids) else np.nan
 
     def gradient(g: np.ndarray) -> np.ndarray:
         grad: np.ndarray = np.exp(log_p)
-        grad[chosen] -= 1
+        grad[right] -= 1
         grad *= g * mean
         return grad
 
-    return record(-log_p[chosen].sum() * mean, (logits, gradient))
+    return record(-log_p[right].sum() * mean, (logits, gradient))

@@ -15,7 +15,7 @@ from gdl_numpy.autograd.tensor import Tensor
 from gdl_numpy.nn.checks import check_class_ids, state_dict_faults
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from jaxtyping import Int
 
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 class Module:
     """A function with parameters. They and the modules inside are plain attributes."""
 
-    def forward(self, *inputs: Any) -> Any:
-        raise TypeError(f"{type(self).__name__} does not define forward")
+    forward: Callable[..., Any]
 
     def __call__(self, *inputs: Any) -> Any:
         return self.forward(*inputs)
@@ -45,16 +44,16 @@ class Module:
             parameter.grad = None
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """The live arrays of all parameters, under torch's names."""
-        return {name: parameter.data for name, parameter in self.named_parameters()}
+        """Copies of all parameters' values, under torch's names."""
+        return {name: parameter.data.copy() for name, parameter in self.named_parameters()}
 
     def load_state_dict(self, state_dict: Mapping[str, np.ndarray]) -> None:
         """Copies values in. Raises RuntimeError with every missing, unexpected and misshapen key."""
         own = self.state_dict()
         if faults := state_dict_faults(own, state_dict):
             raise RuntimeError(f"{type(self).__name__} cannot load this state_dict: {'; '.join(faults)}")
-        for name, array in own.items():
-            array[...] = state_dict[name]
+        for name, parameter in self.named_parameters():
+            parameter.data = np.array(state_dict[name], parameter.dtype)
 
 
 class Sequential(Module):
@@ -121,7 +120,7 @@ class Embedding(Module):
 
     def forward(self, ids: Int[np.ndarray, "*shape"]) -> Tensor:
         """Rows (*shape, embedding_dim). Raises IndexError for an id out of range."""
-        check_class_ids(self, ids, len(self.weight))
+        check_class_ids(self, ids, self.weight.shape[0])
         return self.weight[ids]
 
 
@@ -195,7 +194,7 @@ class Cell(Module):
 
     def step(self, z: Tensor, state: Any = None) -> Any:
         """The next state from z, what `project` makes of x."""
-        raise TypeError(f"{type(self).__name__} does not define step")
+        raise NotImplementedError
 
 
 class RNNCell(Cell):

@@ -44,6 +44,13 @@ def real(owner: str, **values: float) -> list[float]:
     return numbers
 
 
+def described(value: object) -> str:
+    """An array by its shape and dtype, for messages, and anything else by its kind."""
+    if isinstance(value, np.ndarray):
+        return f"{value.shape} {value.dtype}"
+    return "none" if value is None else kind_of(value)
+
+
 def check_floating(layer: object, **arrays: np.ndarray) -> None:
     """Refuses anything but arrays that are all float32 or all float64.
 

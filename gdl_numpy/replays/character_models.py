@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gdl_numpy.autograd import SGD, LanguageModel, LSTMCell, RNNCell, cross_entropy, detached
+import numpy as np
+
+from gdl_numpy.autograd import SGD, LSTMCell, RNNCell, cross_entropy
 from gdl_numpy.generation import Sampler, write
+from gdl_numpy.replays.language_model import LanguageModel, detached
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
     from jaxtyping import Int
 
 CELLS = {"RNN": RNNCell, "LSTM": LSTMCell}
@@ -29,7 +31,7 @@ class CharacterModel:
         self.model = LanguageModel(CELLS[kind], vocabulary, size, size, rng=0)
         if kind == "LSTM":
             for parameter in self.model.decoder.parameters():
-                parameter.data[...] = 0
+                parameter.data = np.zeros_like(parameter.data)
         self.optimizer = SGD(self.model.parameters(), 0.0)
         self.state: Any = None
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from gdl_numpy.autograd import Tensor, cross_entropy
-from gdl_numpy.autograd.as_printed import backward_as_printed
+from gdl_numpy.replays.as_printed import backward_as_printed
 
 if TYPE_CHECKING:
     from jaxtyping import Int
@@ -71,5 +71,6 @@ class ShakespeareLSTM:
         """A step; returns the mean cross-entropy before it."""
         loss = self.loss(inputs, targets)
         for name, gradient in self.gradients(loss, printed).items():
-            self.parameters[name].data -= self.alpha * gradient
+            parameter = self.parameters[name]
+            parameter.data = parameter.data - self.alpha * gradient
         return loss.item() / targets.size

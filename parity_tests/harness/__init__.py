@@ -5,6 +5,7 @@ Where there is no torch, traces can be written and checked all the same.
 
 from importlib.util import find_spec
 
+from parity_tests.harness.from_autograd import FromAutograd
 from parity_tests.harness.report import Comparison, ParityReport
 from parity_tests.harness.traces import check_trace, write_trace
 
@@ -13,4 +14,4 @@ if find_spec("torch"):
     from parity_tests.harness import recurrent as recurrent
     from parity_tests.harness.check import check
 
-__all__ = ["Comparison", "ParityReport", "check", "check_trace", "write_trace"]
+__all__ = ["Comparison", "FromAutograd", "ParityReport", "check", "check_trace", "write_trace"]

@@ -13,7 +13,7 @@ from parity_tests.support.disturbance import Disturb, State, assert_within, move
 from parity_tests.support.images import DoubleBatches, ImageRecipe, batches_of, some_digits
 from parity_tests.support.interpreters import BLOCKER, NO_TORCH, run_python
 from parity_tests.support.mirror import CONTENT, DOWNLOAD, Mirror, data_file, serving
-from parity_tests.support.recorded import OWN, TORCH, Recorded, TorchFunction, numbers, parity, torch_max
+from parity_tests.support.recorded import OWN, TORCH, TorchFunction, numbers, parity, torch_max
 from parity_tests.support.texts import (
     FEW_SENTENCES,
     TEXT_RECIPES,
@@ -54,7 +54,6 @@ __all__ = [
     "ImageRecipe",
     "Losses",
     "Mirror",
-    "Recorded",
     "Seen",
     "SeenByEachDevice",
     "ShortText",

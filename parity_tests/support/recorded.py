@@ -1,7 +1,4 @@
-"""Chapter 13's framework as the harness sees it: what runs on Tensors looks like a hand-written layer.
-
-An expression is written once, as a function of a library and its tensors, and both sides run it.
-"""
+"""Expressions that are written once, as functions of a library and its tensors, and that both sides run."""
 
 from __future__ import annotations
 
@@ -11,51 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from gdl_numpy import autograd, nn
+from gdl_numpy import autograd
 from gdl_numpy.autograd import Tensor
-from parity_tests.harness import ParityReport, check
-from parity_tests.harness.evaluate import flatten, is_floating, unflatten
+from parity_tests.harness import FromAutograd, ParityReport, check
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class Recorded(nn.Module):
-    """A function of Tensors, or a module of `gdl_numpy.autograd`, as a hand-written layer."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.function = function
-        for name, tensor in self.tensors():
-            vars(self)[name] = nn.Parameter(tensor.data)
-
-    def tensors(self) -> list[tuple[str, Tensor]]:
-        return list(self.function.named_parameters()) if isinstance(self.function, autograd.Module) else []
-
-    def forward(self, *inputs: Any) -> Any:
-        for name, tensor in self.tensors():
-            tensor.data, tensor.grad = vars(self)[name].data, None
-        leaves = [Tensor(x, requires_grad=True) if is_floating(x) else x for x in flatten(inputs)]
-        output = self.function(*unflatten(inputs, iter(leaves)))
-        outputs = flatten(output)
-        self.save_for_backward([x for x in leaves if isinstance(x, Tensor)], outputs)
-        return unflatten(output, iter([y.data for y in outputs]))
-
-    def backward(self, *grad_outputs: Any) -> Any:
-        leaves, outputs = self.saved
-        for tensor in (*leaves, *(tensor for _, tensor in self.tensors())):
-            tensor.grad = None
-        for y, grad in zip(outputs, grad_outputs, strict=True):
-            y.backward(
-                np.asarray(grad), retain_graph=True
-            )  # as a hand-written layer, which may be asked again
-        for name, tensor in self.tensors():
-            if tensor.grad is not None:
-                vars(self)[name].accumulate(tensor.grad)
-        return tuple(np.zeros_like(x.data) if x.grad is None else x.grad for x in leaves)
-
-
 class TorchFunction(torch.nn.Module):
-    """The torch twin of `Recorded`, for functions."""
+    """The torch twin of `FromAutograd`, for functions."""
 
     def __init__(self, function: Callable[..., torch.Tensor]) -> None:
         super().__init__()
@@ -83,6 +45,7 @@ OWN = SimpleNamespace(
     stack=autograd.stack,
     cat=autograd.cat,
     cross_entropy=autograd.cross_entropy,
+    softmax=autograd.softmax,
 )
 TORCH = SimpleNamespace(
     max=torch_max,
@@ -90,17 +53,20 @@ TORCH = SimpleNamespace(
     stack=torch.stack,
     cat=torch.cat,
     cross_entropy=torch_cross_entropy,
+    softmax=torch.softmax,
 )
 
 
-def parity(expression: Callable[..., Any], *inputs: np.ndarray, dtype: str = "float64") -> ParityReport:
+def parity(
+    expression: Callable[..., Any], *inputs: np.ndarray, dtype: str = "float64", name: str = "expression"
+) -> ParityReport:
     """`expression(library, *inputs)` on both sides."""
     return check(
-        Recorded(lambda *x: expression(OWN, *x)),
+        FromAutograd(lambda *x: expression(OWN, *x)),
         TorchFunction(lambda *x: expression(TORCH, *x)),
         inputs,
         dtype=dtype,
-        name="expression",
+        name=name,
     )
 
 

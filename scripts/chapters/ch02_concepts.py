@@ -26,10 +26,9 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-import gdl_torch.basics.counting
-import gdl_torch.basics.kmeans
-import gdl_torch.basics.streetlights
-from gdl_numpy.basics import counting, deep_network, kmeans, streetlights
+import gdl_torch.basics.chapter_02
+import gdl_torch.basics.chapter_06
+from gdl_numpy.basics import chapter_02, chapter_06
 from gdl_numpy.chapter import Chapter
 
 if TYPE_CHECKING:
@@ -40,10 +39,10 @@ if TYPE_CHECKING:
 chapter = Chapter(2, "Fundamental concepts: how do machines learn?")
 # Each side's files, and how it makes its arrays.
 SIDES: list[tuple[Side, Any, Any]] = [
-    ("NumPy", (counting, streetlights, kmeans), partial(np.array, dtype=np.float64)),
+    ("NumPy", (chapter_02, chapter_06), partial(np.array, dtype=np.float64)),
     (
         "torch",
-        (gdl_torch.basics.counting, gdl_torch.basics.streetlights, gdl_torch.basics.kmeans),
+        (gdl_torch.basics.chapter_02, gdl_torch.basics.chapter_06),
         partial(torch.tensor, dtype=torch.float64),
     ),
 ]
@@ -59,15 +58,18 @@ SIDES: list[tuple[Side, Any, Any]] = [
 # %%
 PATTERNS = [[a, b, c] for a in (0, 1) for b in (0, 1) for c in (0, 1)]
 CROSSINGS: dict[str, tuple[Any, Any]] = {
-    "the middle light decides": (streetlights.LIGHTS, streetlights.WALK),
-    "walk if just one of the first two is on": (deep_network.LIGHTS, [goal for (goal,) in deep_network.WALK]),
+    "the middle light decides": (chapter_06.LIGHTS, chapter_06.WALK),
+    "walk if just one of the first two is on": (
+        chapter_06.DEEP_LIGHTS,
+        [goal for (goal,) in chapter_06.DEEP_WALK],
+    ),
 }
 NAMES = ["".join(map(str, pattern)) for pattern in PATTERNS]
 believed: dict[str, list[np.ndarray]] = {}
 for name, (lights, walk) in CROSSINGS.items():
     chapter.say(f"\n{name}: should one walk?")
     shown: list[list[str]] = []
-    for side, (counter, weigher, _), array in SIDES:
+    for side, (counter, weigher), array in SIDES:
         seen, goals, asked = array(lights), array(walk), array(PATTERNS)
         counted = counter.probability(counter.count(seen, goals > 0.5), asked)
         weights = weigher.descend(array([0.0] * 3), seen, goals, 0.1, chapter.passes(200)).weights[-1]
@@ -91,7 +93,7 @@ draws = np.random.default_rng(0).random(10)
 groups: dict[str, Any] = {}
 chapter.say(f"\nGroups in {len(pixels)} images of {dataset.name}, by squared distance from their centres")
 for name in ("k-means, 10 groups", "DP-means, 6 a group"):
-    for side, (_, _, grouping), array in SIDES:
+    for side, (grouping, _), array in SIDES:
         points = array(pixels)
         if name.startswith("k"):
             found = grouping.kmeans(points, grouping.plus_plus(points, array(draws)), chapter.passes(100))

@@ -26,8 +26,8 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-import gdl_torch.basics.prediction
-from gdl_numpy.basics import prediction
+import gdl_torch.basics.chapter_03
+from gdl_numpy.basics import chapter_03
 from gdl_numpy.chapter import Chapter
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 chapter = Chapter(3, "Introduction to neural prediction")
 # Each side's functions, and how it makes its arrays.
 SIDES: list[tuple[Side, Any, Any]] = [
-    ("NumPy", prediction, np.array),
-    ("torch", gdl_torch.basics.prediction, partial(torch.tensor, dtype=torch.float64)),
+    ("NumPy", chapter_03, np.array),
+    ("torch", gdl_torch.basics.chapter_03, partial(torch.tensor, dtype=torch.float64)),
 ]
 TOES, WINS, FANS = 8.5, 0.65, 1.2
 
@@ -103,7 +103,7 @@ for side, network, array in SIDES:
 inputs = np.array([TOES, WINS, FANS])
 figure = Figure(figsize=(11, 4), layout="constrained")
 left, right = figure.subplots(1, 2)
-hidden = prediction.matrix(inputs, np.array(HIDDEN))
+hidden = chapter_03.matrix(inputs, np.array(HIDDEN))
 for axes, weights, values, names, title in (
     (left, np.array(ROWS), inputs, ("toes", "wins", "fans"), "A matrix: from inputs to outputs"),
     (right, np.array(OUTPUT), hidden, ("hidden 0", "hidden 1", "hidden 2"), "The second of two layers"),

@@ -25,9 +25,8 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-import gdl_torch.basics.gradient_descent
-import gdl_torch.basics.hot_and_cold
-from gdl_numpy.basics import gradient_descent, hot_and_cold
+import gdl_torch.basics.chapter_04
+from gdl_numpy.basics import chapter_04
 from gdl_numpy.chapter import Chapter
 
 if TYPE_CHECKING:
@@ -35,14 +34,9 @@ if TYPE_CHECKING:
 
 chapter = Chapter(4, "Introduction to neural learning: gradient descent")
 # Each side's functions, and how it makes its numbers.
-SIDES: list[tuple[Side, Any, Any, Any]] = [
-    ("NumPy", hot_and_cold, gradient_descent, np.float64),
-    (
-        "torch",
-        gdl_torch.basics.hot_and_cold,
-        gdl_torch.basics.gradient_descent,
-        partial(torch.tensor, dtype=torch.float64),
-    ),
+SIDES: list[tuple[Side, Any, Any]] = [
+    ("NumPy", chapter_04, np.float64),
+    ("torch", gdl_torch.basics.chapter_04, partial(torch.tensor, dtype=torch.float64)),
 ]
 GOAL = 0.8
 
@@ -53,8 +47,8 @@ GOAL = 0.8
 
 # %%
 chapter.say("Hot and cold: weight 0.5, input 0.5, step 0.001")
-for side, trying, _, number in SIDES:
-    found = trying.hot_and_cold(number(0.5), number(0.5), number(GOAL), 0.001, 1101)
+for side, learning, number in SIDES:
+    found = learning.hot_and_cold(number(0.5), number(0.5), number(GOAL), 0.001, 1101)
     rows = list(zip(found.errors.tolist(), found.predictions.tolist(), strict=True))
     chapter.published("Error:{} Prediction:{}", rows[0], ("0.30250000000000005", None), side)
     chapter.published("Error:{} Prediction:{}", rows[-1], (None, "0.7999999999999672"), side)
@@ -66,16 +60,24 @@ for side, trying, _, number in SIDES:
 # the direction is the same, and how far to go is a matter of choice anyway.
 
 # %%
+chapter.say("\nThe derivative of the error at weight 0.5, input 0.5, and the slope that is seen there")
+for side, learning, number in SIDES:
+    place = number(0.5), number(0.5), number(GOAL)
+    at_once, seen = (function(*place).item() for function in (learning.derivative, learning.slope))
+    chapter.published(
+        "derivative {} slope over a millionth {}", (f"{at_once:.6f}", f"{seen:.6f}"), None, side
+    )
+
 chapter.say("\nGradient descent: weight 0.5, input 0.5, 20 rounds")
-for side, _, descent, number in SIDES:
-    found = descent.one_weight(number(0.5), number(0.5), number(GOAL), rounds=20)
+for side, learning, number in SIDES:
+    found = learning.one_weight(number(0.5), number(0.5), number(GOAL), rounds=20)
     row = (found.errors[-1].item(), found.predictions[-1].item())
     chapter.published("Error:{} Prediction:{}", row, (None, "0.7976744445781151"), side)
 
 chapter.say("\nWeight 0, input 1.1: it overshoots the goal, and comes back")
 PUBLISHED = ("0.0", "0.9680000000000002", "0.76472", "0.8074088")
-for side, _, descent, number in SIDES:
-    found = descent.one_weight(number(0), number(1.1), number(GOAL), rounds=4)
+for side, learning, number in SIDES:
+    found = learning.one_weight(number(0), number(1.1), number(GOAL), rounds=4)
     rows = list(zip(found.errors.tolist(), found.predictions.tolist(), strict=True))
     for row, book in zip(rows, PUBLISHED, strict=True):
         chapter.published("Error:{} Prediction:{}", row, (None, book), side)
@@ -89,8 +91,8 @@ for side, _, descent, number in SIDES:
 # %%
 chapter.say("\nWeight 0.5, input 2, 20 rounds: without α, and with α = 0.1")
 for alpha, book in ((1.0, "-232452292.5999999"), (0.1, "0.8000121871948003")):
-    for side, _, descent, number in SIDES:
-        found = descent.one_weight(number(0.5), number(2), number(GOAL), alpha, rounds=20)
+    for side, learning, number in SIDES:
+        found = learning.one_weight(number(0.5), number(2), number(GOAL), alpha, rounds=20)
         row = (found.errors[-1].item(), found.predictions[-1].item())
         chapter.published("Error:{} Prediction:{}", row, (None, book), side)
 
@@ -101,11 +103,11 @@ for alpha, book in ((1.0, "-232452292.5999999"), (0.1, "0.8000121871948003")):
 figure = Figure(figsize=(12, 7), layout="constrained")
 panels = figure.subplots(2, 3).flat
 stepping = [
-    ("hot and cold, every 100th step", 0.5, hot_and_cold.hot_and_cold(0.5, 0.5, GOAL, 0.001, 1101), 100),
-    ("input 0.5: creeping up", 0.5, gradient_descent.one_weight(0.5, 0.5, GOAL, rounds=20), 1),
-    ("input 1.1: overshooting", 1.1, gradient_descent.one_weight(0.0, 1.1, GOAL, rounds=6), 1),
-    ("input 2: diverging", 2.0, gradient_descent.one_weight(0.5, 2.0, GOAL, rounds=4), 1),
-    ("input 2, α = 0.1", 2.0, gradient_descent.one_weight(0.5, 2.0, GOAL, 0.1, rounds=20), 1),
+    ("hot and cold, every 100th step", 0.5, chapter_04.hot_and_cold(0.5, 0.5, GOAL, 0.001, 1101), 100),
+    ("input 0.5: creeping up", 0.5, chapter_04.one_weight(0.5, 0.5, GOAL, rounds=20), 1),
+    ("input 1.1: overshooting", 1.1, chapter_04.one_weight(0.0, 1.1, GOAL, rounds=6), 1),
+    ("input 2: diverging", 2.0, chapter_04.one_weight(0.5, 2.0, GOAL, rounds=4), 1),
+    ("input 2, α = 0.1", 2.0, chapter_04.one_weight(0.5, 2.0, GOAL, 0.1, rounds=20), 1),
 ]
 for axes, (title, x, found, every) in zip(panels, stepping, strict=False):
     weights, errors = found.weights[:-1:every], found.errors[::every]
@@ -118,7 +120,7 @@ for axes, (title, x, found, every) in zip(panels, stepping, strict=False):
     axes.set(title=title, xlabel="weight", ylabel="error")
     axes.legend()
 for x, alpha in ((0.5, 1.0), (1.1, 1.0), (2.0, 1.0), (2.0, 0.1)):
-    errors = gradient_descent.one_weight(0.5, x, GOAL, alpha, rounds=20).errors
+    errors = chapter_04.one_weight(0.5, x, GOAL, alpha, rounds=20).errors
     axes = figure.axes[-1]
     axes.semilogy(range(1, 21), errors, ".-", label=f"input {x:g}, α {alpha:g}: × ({1 - alpha * x**2:.2g})²")
 axes.set(title="error by round", xlabel="round", xticks=range(2, 21, 3))

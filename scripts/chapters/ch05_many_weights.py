@@ -25,8 +25,8 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-import gdl_torch.basics.gradient_descent
-from gdl_numpy.basics import gradient_descent
+import gdl_torch.basics.chapter_05
+from gdl_numpy.basics import chapter_05
 from gdl_numpy.chapter import Chapter
 from gdl_numpy.data import available
 
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 chapter = Chapter(5, "Learning multiple weights at a time")
 # Each side's functions, and how it makes its arrays.
 SIDES: list[tuple[Side, Any, Any]] = [
-    ("NumPy", gradient_descent, partial(np.array, dtype=np.float64)),
-    ("torch", gdl_torch.basics.gradient_descent, partial(torch.tensor, dtype=torch.float64)),
+    ("NumPy", chapter_05, partial(np.array, dtype=np.float64)),
+    ("torch", gdl_torch.basics.chapter_05, partial(torch.tensor, dtype=torch.float64)),
 ]
 
 # %% [markdown]
@@ -116,11 +116,10 @@ figure = Figure(figsize=(11, 5), layout="constrained")
 figure.suptitle(
     f"What each output looks for: its weights after training on {dataset.name} (passes: {passes})"
 )
-limit = float(np.quantile(np.abs(learned["NumPy"]), 0.995))
+pictures = chapter_05.as_pictures(learned["NumPy"], dataset.in_shape[1:])
 for digit, axes in enumerate(figure.subplots(2, 5).flat):
-    picture = learned["NumPy"][digit].reshape(dataset.in_shape[1:])
-    drawn = axes.imshow(picture, cmap="RdBu", vmin=-limit, vmax=limit)
+    drawn = axes.imshow(pictures[digit], cmap="RdBu", vmin=-1, vmax=1)
     axes.set(title=str(digit), xticks=[], yticks=[])
-figure.colorbar(drawn, ax=figure.axes, label="weight", shrink=0.8)
+figure.colorbar(drawn, ax=figure.axes, label="weight / the largest", shrink=0.8)
 chapter.picture(figure)
 chapter.finish()

@@ -25,9 +25,8 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-import gdl_torch.basics.deep_network
-import gdl_torch.basics.streetlights
-from gdl_numpy.basics import deep_network, streetlights
+import gdl_torch.basics.chapter_06
+from gdl_numpy.basics import chapter_06
 from gdl_numpy.chapter import Chapter
 
 if TYPE_CHECKING:
@@ -37,14 +36,9 @@ if TYPE_CHECKING:
 
 chapter = Chapter(6, "Building your first deep neural network")
 # Each side's functions, and how it makes its arrays.
-SIDES: list[tuple[Side, Any, Any, Any]] = [
-    ("NumPy", streetlights, deep_network, partial(np.array, dtype=np.float64)),
-    (
-        "torch",
-        gdl_torch.basics.streetlights,
-        gdl_torch.basics.deep_network,
-        partial(torch.tensor, dtype=torch.float64),
-    ),
+SIDES: list[tuple[Side, Any, Any]] = [
+    ("NumPy", chapter_06, partial(np.array, dtype=np.float64)),
+    ("torch", gdl_torch.basics.chapter_06, partial(torch.tensor, dtype=torch.float64)),
 ]
 
 # %% [markdown]
@@ -52,19 +46,36 @@ SIDES: list[tuple[Side, Any, Any, Any]] = [
 
 # %%
 chapter.say("The first light alone, 20 rounds")
-for side, shallow, _, array in SIDES:
-    light, walk = array(streetlights.LIGHTS[:1]), array(streetlights.WALK[:1])
-    found = shallow.descend(array(streetlights.WEIGHTS), light, walk, 0.1, 20)
+for side, learner, array in SIDES:
+    light, walk = array(chapter_06.LIGHTS[:1]), array(chapter_06.WALK[:1])
+    found = learner.descend(array(chapter_06.WEIGHTS), light, walk, 0.1, 20)
     row = (found.errors[-1].item(), found.predictions[-1, 0].item())
     chapter.published("Error:{} Prediction:{}", row, (None, "-0.002882303761517324"), side)
 
 chapter.say("\nAll six, a step after each, 40 rounds")
-for side, shallow, _, array in SIDES:
-    lights, walk = array(streetlights.LIGHTS), array(streetlights.WALK)
-    found = shallow.descend(array(streetlights.WEIGHTS), lights, walk, 0.1, 40)
+for side, learner, array in SIDES:
+    lights, walk = array(chapter_06.LIGHTS), array(chapter_06.WALK)
+    found = learner.descend(array(chapter_06.WEIGHTS), lights, walk, 0.1, 40)
     for round_ in (0, 9, 19, 29):
         chapter.published("Error:{}", found.errors[round_].item(), None, side)
     chapter.published("Error:{}", found.errors[-1].item(), "0.00053373677328488", side)
+
+# %% [markdown]
+# ## Up and down pressure
+#
+# Each light pushes the weights of the lamps that are lit: up where too little is predicted, down where too
+# much. With all weights at a quarter, the lights are in conflict about the left and the right lamp, but not
+# about the middle one, which is on whenever one may walk.
+
+# %%
+names = ["".join(map(str, pattern)) for pattern in chapter_06.LIGHTS]
+for side, learner, array in SIDES:
+    pushed = learner.pressures(array([0.25] * 3), array(chapter_06.LIGHTS), array(chapter_06.WALK))
+    shown = [["up" if p > 0 else "down" if p < 0 else "" for p in row] for row in pushed.tolist()]
+    together = [f"{mean:+.3f}" for mean in pushed.mean(0).tolist()]
+    chapter.say(f"\n{side}: where each light pushes each lamp's weight, and their mean")
+    named = zip([*names, "mean"], [*shown, together], strict=True)
+    chapter.table(["light", "left", "middle", "right"], [[name, *row] for name, row in named])
 
 # %% [markdown]
 # ## Stochastic, mini-batch and full gradient descent
@@ -77,9 +88,9 @@ rounds = chapter.passes(40, full=400)
 chapter.say(f"\nBatches, {rounds} rounds")
 curves: dict[str, np.ndarray] = {}
 for name, batch_size in (("stochastic", 1), ("mini-batches of 3", 3), ("full batch", 6)):
-    for side, shallow, _, array in SIDES:
-        lights, walk = array(streetlights.LIGHTS), array(streetlights.WALK)
-        found = shallow.descend(array(streetlights.WEIGHTS), lights, walk, 0.1, rounds, batch_size)
+    for side, learner, array in SIDES:
+        lights, walk = array(chapter_06.LIGHTS), array(chapter_06.WALK)
+        found = learner.descend(array(chapter_06.WEIGHTS), lights, walk, 0.1, rounds, batch_size)
         weights = "  ".join(f"{weight:.4f}" for weight in found.weights[-1].tolist())
         row = (f"{found.errors[-1].item():.10f}", weights)
         chapter.published(f"{name}: Error:{{}} Weights:{{}}", row, None, side)
@@ -101,12 +112,26 @@ PUBLISHED = (
 )
 chapter.say("\nThe deep network, seed 1")
 errors: dict[str, np.ndarray] = {}
-for side, _, deep, array in SIDES:
-    lights, walk = array(deep_network.LIGHTS), array(deep_network.WALK)
-    network, found = deep.learn(deep.first_weights(), lights, walk, 0.2, 60)
+for side, learner, array in SIDES:
+    lights, walk = array(chapter_06.DEEP_LIGHTS), array(chapter_06.DEEP_WALK)
+    network, found = learner.learn(learner.first_weights(), lights, walk, 0.2, 60)
     for error, book in zip(found[9::10].tolist(), PUBLISHED, strict=True):
         chapter.published("Error:{}", error, book, side)
     errors[side] = np.asarray(found)
+
+# %% [markdown]
+# ## Why the nonlinearity
+#
+# Without relu, both layers together are one matrix W₁ W₂ of three weights, and learn no more than three
+# weights could. The best that these can do is to be wrong by a half about every light, an error of 1.
+
+# %%
+chapter.say("\nThe same without relu: the error of the last round, and the one layer that the two are")
+for side, learner, array in SIDES:
+    lights, walk = array(chapter_06.DEEP_LIGHTS), array(chapter_06.DEEP_WALK)
+    network, found = learner.learn(learner.first_weights(), lights, walk, 0.2, 60, nonlinear=False)
+    one = "  ".join(f"{weight:.4f}" for weight in learner.as_one_layer(network)[:, 0].tolist())
+    chapter.published("Error:{} W1 W2: {}", (f"{found[-1].item():.6f}", one), None, side)
 
 # %% [markdown]
 # ## Correlation: what there is to learn from
@@ -115,22 +140,22 @@ for side, _, deep, array in SIDES:
 # deep network's lights there is none; its hidden units have some, and more once they have learned.
 
 # %%
-lights, walk = np.array(deep_network.LIGHTS, np.float64), np.array(deep_network.WALK, np.float64)
-before = deep_network.first_weights()
-after, _ = deep_network.learn(before, lights, walk, 0.2, 60)
+lights, walk = np.array(chapter_06.DEEP_LIGHTS, np.float64), np.array(chapter_06.DEEP_WALK, np.float64)
+before = chapter_06.first_weights()
+after, _ = chapter_06.learn(before, lights, walk, 0.2, 60)
 tables = {
     "six lights": (
-        np.array(streetlights.LIGHTS, np.float64),
-        np.array(streetlights.WALK, np.float64)[:, None],
+        np.array(chapter_06.LIGHTS, np.float64),
+        np.array(chapter_06.WALK, np.float64)[:, None],
     ),
     "four lights": (lights, walk),
-    "hidden, before": (deep_network.hidden_layer(before, lights), walk),
-    "hidden, after": (deep_network.hidden_layer(after, lights), walk),
-    "output, before": (deep_network.hidden_layer(before, lights) @ before.output, walk),
-    "output, after": (deep_network.hidden_layer(after, lights) @ after.output, walk),
+    "hidden, before": (chapter_06.hidden_layer(before, lights), walk),
+    "hidden, after": (chapter_06.hidden_layer(after, lights), walk),
+    "output, before": (chapter_06.hidden_layer(before, lights) @ before.output, walk),
+    "output, after": (chapter_06.hidden_layer(after, lights) @ after.output, walk),
 }
 chapter.say("\nCorrelation of each light or unit with walking")
-correlations = {name: streetlights.correlation(*data)[:, 0] for name, data in tables.items()}
+correlations = {name: chapter_06.correlation(*data)[:, 0] for name, data in tables.items()}
 rows = [[name, *(f"{value:.4f}" for value in values)] for name, values in correlations.items()]
 chapter.table(("", *"1234"), ([*row, *[""] * (5 - len(row))] for row in rows))
 

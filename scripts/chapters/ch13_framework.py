@@ -27,6 +27,7 @@ from matplotlib.figure import Figure
 
 from gdl_numpy.autograd import Tensor
 from gdl_numpy.chapter import Chapter
+from gdl_numpy.replays.as_printed import made_by, sources
 from gdl_numpy.replays.framework_networks import CLASSES, HOME_MADE, NETWORKS, SentenceReader
 from gdl_torch.replays.framework_networks import TORCH
 
@@ -142,9 +143,9 @@ graph, waiting = nx.DiGraph(), [result]
 names, operations = {result: "loss", x: "x", w: "w", b: "b"}, {}
 while waiting:
     node = waiting.pop()
-    operations[node] = names.get(node, node.made_by)
-    graph.add_edges_from((source, node) for source in node.sources)
-    waiting += node.retain_grad().sources
+    operations[node] = names.get(node, made_by(node))
+    graph.add_edges_from((source, node) for source in sources(node))
+    waiting += sources(node.retain_grad())
 result.backward()
 labels = {
     node: f"{name}\n{node.item():.3g}\n{np.asarray(node.grad):+.3g}" for node, name in operations.items()

@@ -1,10 +1,16 @@
-"""Chapter 2: unsupervised learning. Groups in data without labels, their number given, or found.
+"""Chapter 2: fundamental concepts. Supervised and unsupervised, parametric and nonparametric learning.
 
-k-means looks for centres c that make Σᵢ min_k ‖xᵢ − c_k‖² small, by Lloyd's two steps in turn: every point
-goes to its nearest centre, every centre to the mean of its points. Neither can increase the sum, so that it
-ends. The number of groups is a parameter of the model: it is parametric. DP-means (Kulis and Jordan,
-*Revisiting k-means: New Algorithms via Bayesian Nonparametrics*, 2012) is not: it adds λ for each group to
-the sum, and opens another one wherever that pays.
+Supervised: a counter learns from examples, and is nonparametric: its number of parameters comes from the
+data. The streetlights' parametric learner (`chapter_06.descend`) has a weight a light, however much it sees,
+and an opinion on every pattern. The counter keeps two numbers for each pattern that it has seen: it learns
+whatever there is to learn about those, even what no sum of lights can tell, and nothing about the others.
+
+Unsupervised: groups in data without labels, their number given, or found. k-means looks for centres c that
+make Σᵢ min_k ‖xᵢ − c_k‖² small, by Lloyd's two steps in turn: every point goes to its nearest centre, every
+centre to the mean of its points. Neither can increase the sum, so that it ends. The number of groups is a
+parameter of the model: it is parametric. DP-means (Kulis and Jordan, *Revisiting k-means: New Algorithms via
+Bayesian Nonparametrics*, 2012) is not: it adds λ for each group to the sum, and opens another one wherever
+that pays.
 """
 
 from __future__ import annotations
@@ -13,8 +19,49 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from gdl_numpy.basics.checks import check_arrays, check_count, check_groups, check_rate
+
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int64
+    from jaxtyping import Bool, Float, Int64
+
+
+class Counts(NamedTuple):
+    """What has been seen.
+
+    Attributes:
+        patterns: the different inputs, in lexicographic order.
+        seen: how often each was seen.
+        yes: how often with the outcome 1.
+    """
+
+    patterns: Float[np.ndarray, "patterns inputs"]
+    seen: Int64[np.ndarray, " patterns"]
+    yes: Int64[np.ndarray, " patterns"]
+
+
+def count(inputs: Float[np.ndarray, "examples inputs"], outcomes: Bool[np.ndarray, " examples"]) -> Counts:
+    """Counts how often each pattern of inputs came, and how often with the outcome 1.
+
+    Raises ValueError for no examples, or as many outcomes as there are not.
+    """
+    check_arrays("count", inputs=(inputs, "examples inputs"))
+    if len(outcomes) != len(inputs):
+        raise ValueError(f"count expects an outcome for each input, got {len(outcomes)} for {len(inputs)}")
+    patterns, which = np.unique(inputs, axis=0, return_inverse=True)
+    which = which.reshape(-1)  # NumPy 2.0 alone gave it the inputs' dimensions
+    n = len(patterns)
+    seen, yes = np.bincount(which, minlength=n), np.bincount(which[outcomes], minlength=n)
+    return Counts(patterns, seen.astype(np.int64), yes.astype(np.int64))
+
+
+def probability(
+    counts: Counts, inputs: Float[np.ndarray, "examples inputs"]
+) -> Float[np.ndarray, " examples"]:
+    """Returns the fraction of the times that each input was seen in which the outcome was 1; nan if never."""
+    same = (inputs[:, np.newaxis] == counts.patterns).all(axis=2)  # (examples, patterns)
+    seen, yes = (same @ n.astype(inputs.dtype) for n in (counts.seen, counts.yes))
+    fraction: np.ndarray = np.divide(yes, seen, out=np.full_like(seen, np.nan), where=seen > 0)
+    return fraction
 
 
 class Groups(NamedTuple):
@@ -53,7 +100,11 @@ def plus_plus(
         points: the data.
         draws: a number from [0, 1) for each group, such as `rng.random(k)`: where in the cumulative
             distribution of the points the group's first centre lies.
+
+    Raises:
+        ValueError: no points, or fewer than groups.
     """
+    check_groups("plus_plus", points, draws)
     nearest = np.ones(len(points), points.dtype)
     chosen: list[int] = []
     for draw in draws:
@@ -71,7 +122,13 @@ def kmeans(
     centres: Float[np.ndarray, "groups features"],
     rounds: int = 100,
 ) -> Groups:
-    """Lloyd's algorithm, from these centres, until no point changes its group or for so many rounds."""
+    """Lloyd's algorithm, from these centres, until no point changes its group or for so many rounds.
+
+    Raises ValueError for no points, fewer than groups, or centres with other features.
+    """
+    check_count("kmeans", rounds=rounds)
+    check_groups("kmeans", points, centres)
+    check_arrays("kmeans", points=(points, "points features"), centres=(centres, "groups features"))
     labels, sums = np.full(len(points), -1), []
     for done in range(rounds + 1):
         before = labels
@@ -94,7 +151,12 @@ def dp_means(points: Float[np.ndarray, "points features"], penalty: float, round
         points: the data.
         penalty: λ, in the unit of a squared distance. The sum that shrinks is Σ ‖x − c‖² + λ · groups.
         rounds: at most for each k-means.
+
+    Raises:
+        ValueError: no points, or a negative penalty.
     """
+    check_rate("dp_means", penalty=penalty)
+    check_arrays("dp_means", points=(points, "points features"))
     centres, sums = points.mean(axis=0, keepdims=True), []
     while True:
         groups = kmeans(points, centres, rounds)

@@ -1,4 +1,4 @@
-"""Chapter 2's groups with tensors: the twin of `gdl_numpy.basics.kmeans`."""
+"""Chapter 2's counter and groups with tensors: the twin of `gdl_numpy.basics.chapter_02`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,40 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
+from gdl_numpy.basics.checks import check_arrays, check_count, check_groups, check_rate
+
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int64
+    from jaxtyping import Bool, Float, Int64
     from torch import Tensor
+
+
+class Counts(NamedTuple):
+    """What has been seen.
+
+    Attributes:
+        patterns: the different inputs, in lexicographic order.
+        seen: how often each was seen.
+        yes: how often with the outcome 1.
+    """
+
+    patterns: Float[Tensor, "patterns inputs"]
+    seen: Int64[Tensor, " patterns"]
+    yes: Int64[Tensor, " patterns"]
+
+
+def count(inputs: Float[Tensor, "examples inputs"], outcomes: Bool[Tensor, " examples"]) -> Counts:
+    """Counts how often each pattern of inputs came, and how often with the outcome 1."""
+    check_arrays("count", inputs=(inputs, "examples inputs"))
+    if len(outcomes) != len(inputs):
+        raise ValueError(f"count expects an outcome for each input, got {len(outcomes)} for {len(inputs)}")
+    patterns, which, seen = torch.unique(inputs, dim=0, return_inverse=True, return_counts=True)
+    return Counts(patterns, seen, torch.bincount(which[outcomes], minlength=len(patterns)))
+
+
+def probability(counts: Counts, inputs: Float[Tensor, "examples inputs"]) -> Float[Tensor, " examples"]:
+    """Returns the fraction of the times that each input was seen in which the outcome was 1; nan if never."""
+    same = (inputs[:, None] == counts.patterns).all(dim=2).to(inputs.dtype)  # (examples, patterns)
+    return (same @ counts.yes.to(inputs.dtype)) / (same @ counts.seen.to(inputs.dtype))
 
 
 class Groups(NamedTuple):
@@ -36,6 +67,7 @@ def plus_plus(
     points: Float[Tensor, "points features"], draws: Float[Tensor, " groups"]
 ) -> Float[Tensor, "groups features"]:
     """Chooses points to start from, far from each other (k-means++), by numbers from [0, 1)."""
+    check_groups("plus_plus", points, draws)
     nearest = torch.ones_like(points[:, 0])
     chosen: list[int] = []
     for draw in draws:
@@ -51,6 +83,9 @@ def kmeans(
     points: Float[Tensor, "points features"], centres: Float[Tensor, "groups features"], rounds: int = 100
 ) -> Groups:
     """Lloyd's algorithm, from these centres, until no point changes its group or for so many rounds."""
+    check_count("kmeans", rounds=rounds)
+    check_groups("kmeans", points, centres)
+    check_arrays("kmeans", points=(points, "points features"), centres=(centres, "groups features"))
     labels, sums = torch.full_like(points[:, 0], -1, dtype=torch.int64), []
     for done in range(rounds + 1):
         before = labels
@@ -66,6 +101,8 @@ def kmeans(
 
 def dp_means(points: Float[Tensor, "points features"], penalty: float, rounds: int = 100) -> Groups:
     """Groups as many as it takes: the furthest point opens another, while that is worth the penalty."""
+    check_rate("dp_means", penalty=penalty)
+    check_arrays("dp_means", points=(points, "points features"))
     centres, sums = points.mean(dim=0, keepdim=True), []
     while True:
         groups = kmeans(points, centres, rounds)

@@ -1,10 +1,15 @@
-"""Chapter 3: what a network predicts, from one weight to stacked layers."""
+"""Chapter 3: what a network predicts, from one weight to stacked layers.
+
+All raise ValueError for shapes that do not fit together, empty arrays and whole numbers.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
+
+from gdl_numpy.basics.checks import check_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,12 +30,14 @@ def many_inputs(inputs: Float[np.ndarray, " inputs"], weights: Float[np.ndarray,
     Added up from the first to the last, as a plain loop does, where a dot product of BLAS may fuse and
     reorder: so the last digits are the book's on every machine. The same for `matrix`.
     """
+    check_arrays("many_inputs", inputs=(inputs, "inputs"), weights=(weights, "inputs"))
     total: Number = (inputs * weights).sum()
     return total
 
 
 def many_outputs(x: Number, weights: Float[np.ndarray, " outputs"]) -> Float[np.ndarray, " outputs"]:
     """Returns x · weightsⱼ for each output j: separate predictions from the same input."""
+    check_arrays("many_outputs", x=(x, ""), weights=(weights, "outputs"))
     outputs: np.ndarray = x * weights
     return outputs
 
@@ -39,6 +46,7 @@ def matrix(
     inputs: Float[np.ndarray, " inputs"], weights: Float[np.ndarray, "outputs inputs"]
 ) -> Float[np.ndarray, " outputs"]:
     """Returns W x: a weighted sum for each output, whose weights are a row of W."""
+    check_arrays("matrix", inputs=(inputs, "inputs"), weights=(weights, "outputs inputs"))
     outputs: np.ndarray = (weights * inputs).sum(axis=1)
     return outputs
 

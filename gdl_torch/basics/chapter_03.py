@@ -1,8 +1,10 @@
-"""Chapter 3 with tensors: the twin of `gdl_numpy.basics.prediction`."""
+"""Chapter 3 with tensors: the twin of `gdl_numpy.basics.chapter_03`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from gdl_numpy.basics.checks import check_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,11 +24,13 @@ def many_inputs(inputs: Float[Tensor, " inputs"], weights: Float[Tensor, " input
     Multiplied and then added up, as in NumPy: a product of matrices may fuse the two, and then the last
     digits would depend on the machine. The same for `matrix`.
     """
+    check_arrays("many_inputs", inputs=(inputs, "inputs"), weights=(weights, "inputs"))
     return (inputs * weights).sum()
 
 
 def many_outputs(x: Float[Tensor, ""], weights: Float[Tensor, " outputs"]) -> Float[Tensor, " outputs"]:
     """Returns x · weightsⱼ for each output j."""
+    check_arrays("many_outputs", x=(x, ""), weights=(weights, "outputs"))
     return x * weights
 
 
@@ -34,6 +38,7 @@ def matrix(
     inputs: Float[Tensor, " inputs"], weights: Float[Tensor, "outputs inputs"]
 ) -> Float[Tensor, " outputs"]:
     """Returns W x."""
+    check_arrays("matrix", inputs=(inputs, "inputs"), weights=(weights, "outputs inputs"))
     return (weights * inputs).sum(dim=1)
 
 

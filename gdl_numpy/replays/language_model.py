@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from gdl_numpy.autograd import Tensor, no_grad
 from gdl_numpy.autograd.functions import stack
 from gdl_numpy.autograd.layers import Cell, Embedding, Linear, Module
-from gdl_numpy.autograd.tensor import Tensor, no_grad
+from gdl_numpy.nn.checks import check_class_ids
 
 if TYPE_CHECKING:
     from jaxtyping import Int
@@ -52,7 +53,11 @@ class LanguageModel(Module):
             state: what an earlier call returned, `detached` where backpropagation is to end; None for zeros.
         """
         outputs = []
-        z = self.rnn.project(self.embedding(ids))
+        table = self.embedding.weight
+        check_class_ids("LanguageModel", ids, table.shape[0])
+        # Each token's embedding is projected once, or, where they are more, those of all ids.
+        once = ids.size > table.shape[0]
+        z = self.rnn.project(table)[ids] if once else self.rnn.project(table[ids])
         for t in range(len(ids)):
             state = self.rnn.step(z[t], state)
             outputs.append(state[0] if isinstance(state, tuple) else state)

@@ -14,12 +14,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gdl_numpy.autograd.gradient_sum import GradientSum
+from gdl_numpy.autograd.parts import add_up
 
 if TYPE_CHECKING:
     from gdl_numpy.autograd.tensor import Tensor
 
 NAMED = {"add", "sub", "mul"}
+
+
+def sources(x: Tensor) -> tuple[Tensor, ...]:
+    """What a tensor was made of and requires a gradient; nothing once `backward` has freed the history."""
+    return tuple(source for source, _ in x._history or ())
+
+
+def made_by(x: Tensor) -> str:
+    """The operation that made a tensor, such as "mul"; empty for a leaf."""
+    names = [gradient.__qualname__.split(".<locals>")[0] for _, gradient in x._history or ()]
+    return names[0].rpartition(".")[2].strip("_") if names else ""
 
 
 def backward_as_printed(loss: Tensor) -> None:
@@ -32,7 +43,7 @@ def backward_as_printed(loss: Tensor) -> None:
     reached, unseen = {loss}, [loss]
     while unseen:
         x = unseen.pop()
-        for source in x.sources:
+        for source in sources(x):
             waiting[source][x] += 1
             if source not in reached:
                 reached.add(source)
@@ -47,10 +58,10 @@ def backward_as_printed(loss: Tensor) -> None:
         grads[x] = grads[x] + grad if x in grads else grad
         if use is None or not any(waiting[x].values()):
             for source, gradient in x._history or ():
-                part = GradientSum(source.data, gradient(grads[x])).value
-                report(source, part, x if x.made_by in NAMED else None)
+                part, _ = add_up(source.data, [gradient(grads[x])])
+                report(source, part, x if made_by(x) in NAMED else None)
 
     report(loss, np.ones_like(loss.data), None)
     for x in reached:
-        if not x.sources:
+        if not sources(x):
             x.grad = grads[x]
