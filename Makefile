@@ -48,5 +48,5 @@ $(INSTALLED): pyproject.toml constraints.txt
 	  { echo "$(PYTHON) has no venv module: on Debian and Ubuntu, sudo apt install python3-venv" >&2; exit 1; }
 	rm -f $@
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev,federated]'
 	touch $@
