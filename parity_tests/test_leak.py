@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
 
 import gdl_torch.federated
+
+pytest.importorskip("cryptography", reason="cryptography is not installed: pip install -e .[federated]")
+pytest.importorskip("phe", reason="phe is not installed: pip install -e .[federated]")
+
 from gdl_numpy.data import Documents
 from gdl_numpy.data.words import Bags
-from gdl_numpy.federated import Participant, Shard, Update
+from gdl_numpy.federated import Layout, Participant, Plain, Protection, Shard, Update
 from gdl_numpy.federated.leak import inputs_of_linear, reading, reconstructed, words_moved
+from gdl_numpy.federated.masked import Masked
+from gdl_numpy.federated.noise import Noised
+from gdl_numpy.federated.paillier import Encrypted
 from gdl_numpy.models import SpamClassifier
 from gdl_numpy.optim import SGD
 from gdl_numpy.tasks import ProbabilityClassification
 from gdl_torch.export import from_numpy
 from parity_tests.support.federation import DIGITS, participants, task, train_batches
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SECRET = "my computer password is pizza"
 OTHERS = ["buy cheap watches now", "the meeting is on my computer at noon", "is lunch pizza or pasta"]
@@ -86,3 +97,79 @@ def test_rows_that_say_nothing() -> None:
     np.testing.assert_array_equal(rows, [[1, 2], [np.nan, np.nan]])
     with pytest.raises(ValueError, match="delta_bias must have a number other than 0, got none"):
         reconstructed(np.ones((2, 2)), np.zeros(2))
+
+
+PROTECTIONS: dict[str, Callable[[], Protection]] = {
+    "masks": Masked,
+    "paillier": lambda: Encrypted(512, insecure_demo_keys=True),
+    "noise": lambda: Noised(clip_norm=1.0, noise_multiplier=1.0, rng=np.random.default_rng(0)),
+}
+
+
+def as_read(seen: Any) -> np.ndarray:
+    """What the server has of an update, as numbers; of ciphertexts, for lack of others, their bits."""
+    if isinstance(seen, list):  # of ciphertexts, each of several weights: their lowest bits, weight by weight
+        return np.array([int(c) >> 40 * k & (1 << 40) - 1 for c in seen for k in range(7)], np.float64)
+    return np.asarray(seen).astype(np.float64)
+
+
+def test_plain_averaging_shows_the_server_the_words() -> None:
+    """What the other tests' attack finds where nothing protects."""
+    assert word_found(Plain()) == 1.0
+
+
+@pytest.mark.parametrize("protection", PROTECTIONS.values(), ids=PROTECTIONS)
+def test_words_are_not_read_where_updates_are_protected(protection: Callable[[], Protection]) -> None:
+    """The five words that moved the most are the mail's no oftener than five drawn from the hat."""
+    found = np.mean([word_found(protection()) for _ in range(8)])
+    words = len(mails().documents.vocabulary)
+    chance = len(SECRET.split()) / words
+    # The hat's standard deviation, of eight draws of five words without putting back.
+    deviation = np.sqrt(chance * (1 - chance) / 5 * (words - 5) / (words - 1) / 8)
+    assert found < chance + 4 * deviation < 0.75
+
+
+def word_found(protection: Protection) -> float:
+    """How many of the mail's words are among as many of those that seem to have moved the most."""
+    layout = Layout({"embedding.weight": (len(mails().documents.vocabulary), 1)})
+    others = Update("alice", update_of([1, 2, 3]).delta, 3, 0.0)
+    average = protection.average(layout, ["alice", "bob"], [others, update_of([0])])
+    seen = as_read(average.seen["bob"])[: layout.size]
+    secret = set(SECRET.split())
+    read = words_moved(seen[:, None], len(secret))
+    tokens = mails().documents.vocabulary.tokens
+    return len(secret & {tokens[word] for word in read}) / len(secret)
+
+
+def digit_error(protection: Protection) -> float:
+    """The mean distance of a pixel of what is reconstructed from the digit's, in what the server has."""
+    made = task(hidden_features=())
+    learners = participants(made, [np.array([0]), np.arange(1, 20)], train_batches())
+    state = made.model.state_dict()
+    layout = Layout.of(state)
+    average = protection.average(layout, ["a", "b"], [learner.train(state, 0) for learner in learners])
+    delta = layout.unflatten(as_read(average.seen["a"])[: layout.size])
+    found = reconstructed(delta["layers.1.weight"], delta["layers.1.bias"])
+    image = DIGITS.train.inputs[0].reshape(-1)
+    return float(np.abs(found - image).mean())
+
+
+def test_plain_averaging_shows_the_server_the_digit() -> None:
+    assert digit_error(Plain()) < 1e-12
+
+
+@pytest.mark.parametrize("protection", PROTECTIONS.values(), ids=PROTECTIONS)
+def test_a_digit_is_not_read_where_updates_are_protected(protection: Callable[[], Protection]) -> None:
+    """What comes out is no nearer to the digit than the mean of all digits is."""
+    image = DIGITS.train.inputs[0].reshape(-1)
+    no_idea = np.abs(DIGITS.train.inputs.reshape(len(DIGITS.train), -1).mean(axis=0) - image).mean()
+    assert digit_error(protection()) > no_idea
+
+
+def test_of_the_sum_the_words_of_all_are_read_but_not_whose() -> None:
+    """What masks and encryption leave: the average is known to all, and with few participants tells much."""
+    layout = Layout({"embedding.weight": (len(mails().documents.vocabulary), 1)})
+    others = Update("alice", update_of([1, 2, 3]).delta, 3, 0.0)
+    average = Masked().average(layout, ["alice", "bob"], [others, update_of([0])])
+    read = set(reading(average.delta[:, None], mails().documents.vocabulary, 100))
+    assert set(SECRET.split()) <= read

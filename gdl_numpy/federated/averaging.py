@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,10 +30,12 @@ class Average:
     Attributes:
         delta: the average of the participants' updates, in one vector.
         sent: the bytes that each participant sent for it.
+        seen: what the server has of each participant's update: what anybody who reads along would have.
     """
 
     delta: Float64[np.ndarray, " weights"]
     sent: Mapping[str, int]
+    seen: Mapping[str, Any]
 
 
 class Protection(ABC):
@@ -70,9 +72,9 @@ class Plain(Protection):
     sees = "every participant's update"
 
     def average(self, layout: Layout, selected: Sequence[str], updates: Sequence[Update]) -> Average:
-        vectors = [layout.flatten(update.delta) for update in updates]
-        delta = weighted_average(vectors, [update.examples for update in updates])
-        return Average(delta, {u.participant: v.nbytes for u, v in zip(updates, vectors, strict=True)})
+        vectors = {update.participant: layout.flatten(update.delta) for update in updates}
+        delta = weighted_average(list(vectors.values()), [update.examples for update in updates])
+        return Average(delta, {name: vector.nbytes for name, vector in vectors.items()}, vectors)
 
 
 def weighted_average(

@@ -46,7 +46,8 @@ class Round:
     Attributes:
         number: from 1 on.
         metrics: of the global model after it, on the held-out examples.
-        losses: of each participant while it learned, whose update was used.
+        losses: of each participant while it learned, whose update was used. They are for whoever watches an
+            experiment; no protection hides them, and where one is meant, they are not to be sent.
         missed: why each of the others was not.
         sent: bytes from each participant to the server.
         seconds: all of it took, the test left out.

@@ -1,6 +1,7 @@
 """Federated learning with torch; each name has its twin in `gdl_numpy.federated`."""
 
+from gdl_torch.federated.accounting import OpacusAccountant
 from gdl_torch.federated.averaging import weighted_average
 from gdl_torch.federated.participant import Participant
 
-__all__ = ["Participant", "weighted_average"]
+__all__ = ["OpacusAccountant", "Participant", "weighted_average"]

@@ -1,4 +1,4 @@
-"""Small federations on digits, for tests: participants with shards, in float64."""
+"""Small federations on digits, for tests, in float64; and updates that nobody trained for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gdl_numpy.data import load
-from gdl_numpy.federated import Federation, Participant, Plain, Shard, Update
+from gdl_numpy.federated import Federation, Layout, Participant, Plain, Shard, Update, weighted_average
 from gdl_numpy.models import MLP
 from gdl_numpy.optim import SGD
 from gdl_numpy.tasks import Classification
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 LR = 0.3
 DIGITS = load("digits")
+LAYOUT = Layout({"a": (3, 4), "b": (5,)})
 
 
 class Digits(DoubleBatches):
@@ -96,3 +97,18 @@ def federation(
     made, batches = task(), train_batches()
     learners = participants(made, rows, batches, epochs)
     return Federation(made, learners, held_out(), protection or Plain(), **more)
+
+
+def updates(names: str, scale: float = 1.0) -> list[Update]:
+    """Random updates of participants with different numbers of examples."""
+    found = []
+    for name in names:
+        rng = np.random.default_rng(ord(name))
+        delta = {key: scale * rng.standard_normal(shape) for key, shape in LAYOUT.shapes.items()}
+        found.append(Update(name, delta, int(rng.integers(1, 1000)), 0.0))
+    return found
+
+
+def plain(given: list[Update]) -> np.ndarray:
+    """Their plain average, in a vector."""
+    return weighted_average([LAYOUT.flatten(u.delta) for u in given], [u.examples for u in given])
