@@ -49,4 +49,6 @@ $(INSTALLED): pyproject.toml constraints.txt
 	rm -f $@
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev,federated]'
+	$(BIN)/python -m pip install --constraint constraints.txt --only-binary tenseal --editable '.[ckks]' || \
+	  echo "tenseal cannot be had here: federated.py works without --protect ckks" >&2
 	touch $@

@@ -26,8 +26,8 @@ with_shapes = jaxtyping.jaxtyped
 # Imported first, since the hook is for our packages and not for theirs.
 LIBRARIES = """filelock jsonargparse matplotlib.pyplot pooch pytorch_lightning.cli requests safetensors.numpy
     sklearn.datasets torchmetrics torchvision.transforms.v2 typer"""
-# Of the extra `federated`.
-EXTRAS = ("cryptography", "phe", "opacus")
+# Of the extras `federated` and `ckks`.
+EXTRAS = ("cryptography", "phe", "opacus", "tenseal")
 
 
 def import_packages() -> None:
