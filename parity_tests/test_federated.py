@@ -76,13 +76,8 @@ def run_torch(rounds: int, epochs: int) -> list[State]:
     ]
     found: list[State] = []
     for number in range(rounds):
-        state = {name: tensor.numpy().copy() for name, tensor in model.state_dict().items()}
-        sizes = [learner.train(state, number).examples for learner in learners]
-        average = gdl_torch.federated.weighted_average(
-            [learner.model.state_dict() for learner in learners], sizes
-        )
-        model.load_state_dict(average)
-        found.append({name: tensor.numpy().copy() for name, tensor in average.items()})
+        gdl_torch.federated.federated_round(model, learners, number)
+        found.append({name: tensor.numpy().copy() for name, tensor in model.state_dict().items()})
     return found
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from gdl_numpy.checkpoint import load_checkpoint, load_model
-from gdl_numpy.data import load
+from gdl_numpy.data import available, load
 from gdl_numpy.federated import Participant
 from gdl_numpy.federated.experiment import PROTECTIONS, Experiment, protection_of
 
@@ -213,3 +213,14 @@ def test_an_experiment_has_the_data_decide_its_sizes() -> None:
     assert [len(rows) for rows in experiment.shards("label", 4, 100.0, 0)] == pytest.approx(
         [359] * 4, rel=0.3
     )
+
+
+@pytest.mark.skipif(not available("spam"), reason="spam is not there: see docs/federated.md")
+def test_three_who_have_mail_filter_it_as_well_as_one(federated: Callable[..., dict[str, Any]]) -> None:
+    """The book's rounds on real mail, on both backends: as in docs/federated.md."""
+    mail = ("--data", "spam", "--split", "1000,1000")
+    for backend in ("numpy", "torch"):
+        found = federated(backend, *mail, "--backend", backend)
+        accuracy = found["rounds"][-1]["metrics"]["accuracy"]
+        assert accuracy > 0.98
+        assert accuracy == pytest.approx(found["centralised"]["accuracy"], abs=0.005)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -57,8 +58,7 @@ class Experiment:
         """Returns the experiment with a data set and a model by their names.
 
         Raises:
-            ValueError: there is no such data set or model, the one is not for the other, or an argument out
-                of
+            ValueError: there is no such data set or model, they do not go together, or an argument is out of
                 its range.
             DataError: the data are damaged, or are missing and cannot be downloaded.
         """
@@ -80,9 +80,8 @@ class Experiment:
                 f"{dataset.name} gives {kind_of(batches.train)}, whose examples cannot be divided: "
                 "choose other --data"
             )
-        sizes = {
-            k: v for k, v in batches.model_arguments.items() if k in model_class.__init__.__annotations__
-        }
+        names = inspect.signature(model_class).parameters
+        sizes = {name: size for name, size in batches.model_arguments.items() if name in names}
         return cls(batches, model_class.task.of(model_class(**sizes, rng=seed)), rate)
 
     @property
@@ -167,8 +166,7 @@ def protection_of(
 
     Raises:
         ValueError: there is no such protection, a library that it needs is not installed, or an argument is
-            out
-            of its range.
+            out of its range.
     """
     try:
         if name == "none":

@@ -3,5 +3,6 @@
 from gdl_torch.federated.accounting import OpacusAccountant
 from gdl_torch.federated.averaging import weighted_average
 from gdl_torch.federated.participant import Participant
+from gdl_torch.federated.rounds import federated_round
 
-__all__ = ["OpacusAccountant", "Participant", "weighted_average"]
+__all__ = ["OpacusAccountant", "Participant", "federated_round", "weighted_average"]

@@ -18,9 +18,9 @@ class OpacusAccountant:
 
     Args:
         kind: "rdp", by Rényi differential privacy (Mironov 2017): a bound that never gives less than was
-            spent;
-            where all take part it gives 6 to 11 % more. "prv", numerically by privacy loss random variables
-            (Gopi, Lee and Wutschitz 2021): within 0.01 of it, and up to a second of work for many rounds.
+            spent; where all take part it gives 6 to 11 % more. "prv", numerically by privacy loss random
+            variables (Gopi, Lee and Wutschitz 2021): within 0.01 of it, and up to a second of work for many
+            rounds.
         sample_rate: the probability with which each participant takes part in a round.
 
     Raises:
