@@ -145,6 +145,19 @@ def test_participants_do_not_drop_the_same_units() -> None:
     assert any((one[name] != other[name]).any() for name in one)
 
 
+def test_a_round_is_a_function_of_weights_and_number() -> None:
+    """Dropout included: a participant that was restarted learns what it would have."""
+    made = task(dropout=0.5)
+    state = made.model.state_dict()
+    (first,) = participants(made, [np.arange(50)], train_batches())
+    first.train(state, 0)
+    once = first.train(state, 1).delta
+    (again,) = participants(made, [np.arange(50)], train_batches())
+    for name, array in again.train(state, 1).delta.items():
+        np.testing.assert_array_equal(array, once[name])
+    assert any((again.train(state, 2).delta[name] != once[name]).any() for name in once)
+
+
 def test_the_order_of_examples_goes_on_from_round_to_round() -> None:
     made = task()
     (learner,) = participants(made, [np.arange(100)], train_batches(), epochs=2)

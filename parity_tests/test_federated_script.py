@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import runpy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -129,6 +131,30 @@ def test_a_round_that_cannot_be_made_loses_none_before_it(
     assert error.count("\n") == 1
     assert len(json.loads((tmp_path / "rounds.json").read_text())["rounds"]) == 1
     load_checkpoint(tmp_path / "model.safetensors")
+
+
+@pytest.mark.parametrize("writer", ["save_figure", "save_model"])
+def test_a_full_disk_loses_no_round(
+    writer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What was made is in the table, whether the picture or the second round's model does not fit."""
+    write, count = main.__globals__[writer], 0
+
+    def full(*arguments: Any, **named: Any) -> None:
+        nonlocal count
+        count += 1
+        if count == (2 if writer == "save_model" else 1):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "file"))
+        write(*arguments, **named)
+
+    monkeypatch.setitem(main.__globals__, writer, full)
+    assert main(["--out", str(tmp_path)]) == 2
+    captured = capsys.readouterr()
+    assert "accuracy" in captured.out
+    assert captured.err.count("\n") == 1
+    assert "No space left on device" in captured.err
+    rounds = json.loads((tmp_path / "rounds.json").read_text())["rounds"]
+    assert len(rounds) == (1 if writer == "save_model" else 3)
 
 
 @pytest.mark.parametrize(

@@ -156,28 +156,36 @@ def federate(
     console = make_console(110)
     title = f"{type(experiment.task.model).__name__} on {experiment.data.name}, {backend}"
     say(console, f"{title}: {counted(participants, 'participant')}, the server sees {protection.sees}")
-    failure = None
+    failure: Exception | None = None
     try:
         run_rounds(federation, rounds, folder, settings, centralised, experiment.data.vocabulary)
-    except RoundError as error:
+    except (RoundError, OSError, ValueError) as error:  # no average, or no room for it
         failure = error
     if federation.rounds:
-        with naming(folder / "rounds.png"):
-            save_figure(draw(federation.rounds, centralised, title), folder / "rounds.png", replace=True)
-        print_table(console, table_of(federation.rounds, [learner.name for learner in learners], delta))
-        for record in federation.rounds:
-            for reason in record.missed.values():
-                say(console, f"round {record.number} was made without {reason}")
-        say(console, f"saved in {folder}: rounds.json, rounds.png, model.safetensors", folder)
-        last = federation.rounds[-1].metrics
-        say(
-            console,
-            f"{title}: {last.summary('example')} after {counted(len(federation.rounds), 'round')}; "
-            f"trained in one place, {centralised.summary('example')}",
-        )
+        report(federation, centralised, folder, title, delta)
+    if failure is not None and not isinstance(failure, RoundError):
+        raise failure
     if failure is not None:
         typer.echo(f"federated.py: {failure}", err=True)
     return int(failure is not None)
+
+
+def report(federation: Federation, centralised: Metrics, folder: Path, title: str, delta: float) -> None:
+    """Prints the rounds that were made, and draws them."""
+    console, rounds = make_console(110), federation.rounds
+    names = [participant.name for participant in federation.participants]
+    print_table(console, table_of(rounds, names, delta))
+    for record in rounds:
+        for reason in record.missed.values():
+            say(console, f"round {record.number} was made without {reason}")
+    say(
+        console,
+        f"{title}: {rounds[-1].metrics.summary('example')} after {counted(len(rounds), 'round')}; "
+        f"trained in one place, {centralised.summary('example')}",
+    )
+    with naming(folder / "rounds.png"):
+        save_figure(draw(rounds, centralised, title), folder / "rounds.png", replace=True)
+    say(console, f"saved in {folder}: rounds.json, rounds.png, model.safetensors", folder)
 
 
 def keep_account_by_opacus(protection: Any) -> None:

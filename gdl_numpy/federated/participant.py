@@ -76,7 +76,8 @@ class Participant:
             others have moved on meanwhile.
         epochs: passes through its examples in a round.
         clip_norm: largest norm of the gradient of all parameters together, in each step.
-        seed: of what its layers draw (dropout).
+        seed: of what its layers draw (dropout), in each round anew: a round is a function of the weights, the
+            seed and its number.
 
     Raises:
         ValueError: epochs below 1.
@@ -96,8 +97,8 @@ class Participant:
             raise ValueError(f"Participant: epochs must be at least 1, got {epochs}")
         self.name, self.batches, self.epochs, self.clip_norm = name, batches, epochs, clip_norm
         self.optimizer = optimizer
+        self.seed = seed
         self.task = copy.deepcopy(task).train().requires_input_grad_(False)
-        draw_from(self.task, np.random.default_rng(seed))
 
     def train(self, state: Mapping[str, np.ndarray], number: int) -> Update:
         """Learns from its examples, beginning with the weights that it is sent.
@@ -108,6 +109,7 @@ class Participant:
         """
         task, batches = self.task, self.batches
         task.model.load_state_dict(state)
+        draw_from(task, np.random.default_rng((self.seed, number)))
         optimizer = self.optimizer(task.model.parameters())
         total = count = 0.0
         for epoch in range(number * self.epochs, (number + 1) * self.epochs):
