@@ -230,10 +230,12 @@ def test_arguments_that_cannot_be_meant(split: Any, message: str) -> None:
     assert "\n" not in str(refusal.value)
 
 
-def changed(name: str, change: Any, examples: int = 10) -> Sends:
-    """A participant whose update is zeros, but for what `change` does to it."""
+def changed(name: str, change: Any, examples: int = 10, vandal: bool = False) -> Sends:
+    """A participant whose update is zeros, but for what `change` does to it; or who writes where all read."""
 
     def update(state: Any) -> Update:
+        if vandal:
+            state[FIRST][:] = 0
         delta = {key: np.zeros(array.shape) for key, array in state.items()}
         return Update(name, change(delta) or delta, examples, 0.0)
 
@@ -277,6 +279,10 @@ BAD = {
         "it calls itself 'a'",
     ),
     "failure": (Sends("bad", OSError("no power")), "it failed (no power)"),
+    "vandal": (
+        changed("bad", lambda delta: None, vandal=True),
+        "it failed (assignment destination is read-only)",
+    ),
 }
 
 

@@ -149,14 +149,23 @@ def test_the_sum_of_one_is_refused_whatever_the_threshold() -> None:
         Masked(threshold=1).average(LAYOUT, "a", updates("a"))
 
 
-def test_a_number_outside_the_range_names_its_participant() -> None:
+def test_a_number_outside_the_range_is_missed_and_names_its_participant() -> None:
     rows = split_evenly(300, 3)
     ours = federation(rows, Masked(FixedPoint(40, 0)))
     large = Sends("b", lambda state: Update("b", {k: np.ones(a.shape) for k, a in state.items()}, 1, 0.0))
     ours.participants = [ours.participants[0], large, ours.participants[2]]
-    with pytest.raises(
-        RoundError, match=r"^round 1: participant 'b': values must be between -1 and 1 in fixed point, got 1$"
-    ):
+    (record,) = ours.run(1)
+    reason = "participant 'b': values must be between -1 and 1 in fixed point, got 1"
+    assert record.missed == {"b": reason}
+    assert set(record.losses) == {"a", "c"}
+    with pytest.raises(ValueError, match=r"^participant 'b': values must be between -1 and 1 in fixed point"):
+        ours.protection.average(LAYOUT, "ab", updates("a", scale=0.01) + updates("b", scale=10))
+
+
+def test_a_round_that_masks_do_not_come_off_says_why() -> None:
+    ours = federation(split_evenly(300, 3), Masked())
+    ours.participants = [ours.participants[0], *(Sends(name, OSError("no power")) for name in "bc")]
+    with pytest.raises(RoundError, match=r"^round 1: masks of 3 participants .* at least 2 updates, got 1$"):
         list(ours.run(1))
 
 

@@ -57,7 +57,19 @@ class Protection(ABC):
             updates: of those that got so far as to have one.
 
         Raises:
-            ValueError: there are too few updates, or an update does not suit the protection.
+            ValueError: there are too few updates, or one does not suit the protection.
+        """
+
+    def check(self, layout: Layout, update: Update, participants: int) -> None:  # noqa: B027 (all may do)
+        """Has a participant see whether its update suits the protection, before anything of it leaves.
+
+        Args:
+            layout: of the model's parameters in a vector.
+            update: the participant's.
+            participants: how many began the round.
+
+        Raises:
+            RefusedUpdateError: it does not; the message names the participant.
         """
 
     @property

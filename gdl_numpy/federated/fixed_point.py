@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gdl_numpy.federated.update import RefusedUpdateError
+
 if TYPE_CHECKING:
     from jaxtyping import Float64, Int64
 
@@ -109,9 +111,9 @@ def encoded(
     """Returns an update as integers.
 
     Raises:
-        ValueError: a number outside the fixed point's range; the message names the participant.
+        RefusedUpdateError: a number outside the fixed point's range; the message names the participant.
     """
     try:
         return numbers.encode(layout.flatten(update.delta), update.examples, participants)
     except ValueError as error:
-        raise ValueError(f"participant {update.participant!r}: {error}") from None
+        raise RefusedUpdateError(f"participant {update.participant!r}: {error}") from None

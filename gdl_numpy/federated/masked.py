@@ -34,6 +34,9 @@ class Masked(Protection):
 
     sees = "vectors under masks, and their sum"
 
+    def check(self, layout: Layout, update: Update, participants: int) -> None:
+        encoded(self.numbers, layout, update, participants)
+
     def average(self, layout: Layout, selected: Sequence[str], updates: Sequence[Update]) -> Average:
         """See `Protection.average`.
 

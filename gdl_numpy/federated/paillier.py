@@ -153,6 +153,9 @@ class Encrypted(Protection):
         self.holder = KeyHolder(self.key_bits, self.insecure_demo_keys)
         self.packing = Packing.fitting(self.holder.public_key, self.slots)
 
+    def check(self, layout: Layout, update: Update, participants: int) -> None:
+        encoded(self.numbers, layout, update, participants)
+
     def average(self, layout: Layout, selected: Sequence[str], updates: Sequence[Update]) -> Average:
         """See `Protection.average`.
 

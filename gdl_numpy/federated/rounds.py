@@ -121,14 +121,16 @@ class Federation:
     def _round(self, index: int, on_trained: Callable[[str], None] | None) -> Round:
         start = time.perf_counter()
         state = {name: array.copy() for name, array in self.task.model.state_dict().items()}
+        for array in state.values():
+            array.setflags(write=False)  # all participants are sent these
         updates, missed = self._train(state, index, on_trained)
         if len(updates) < self.least:
             reasons = "; ".join(missed.values())
             raise RoundError(
                 f"round {index + 1} needs {counted(self.least, 'update')}, got {len(updates)}: {reasons}"
             )
-        layout = Layout.of(state)
         names = [participant.name for participant in self.participants]
+        layout = Layout.of(state)
         try:
             average = self.protection.average(layout, names, updates)
         except ValueError as error:
@@ -144,6 +146,7 @@ class Federation:
         self, state: Mapping[str, np.ndarray], index: int, on_trained: Callable[[str], None] | None
     ) -> tuple[list[Update], dict[str, str]]:
         """The updates of those who have one that can be used, and of the others why not."""
+        layout, count = Layout.of(state), len(self.participants)
         updates: list[Update] = []
         missed: dict[str, str] = {}
         for participant in self.participants:
@@ -153,6 +156,7 @@ class Federation:
                 check_update(update, state, self.max_norm)
                 if update.participant != name:
                     raise RefusedUpdateError(f"participant {name!r}: it calls itself {update.participant!r}")
+                self.protection.check(layout, update, count)
                 updates.append(update)
             except RefusedUpdateError as error:
                 missed[name] = str(error)
