@@ -51,5 +51,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	  { echo "$(PYTHON) has no venv module: on Debian and Ubuntu, sudo apt install python3-venv" >&2; exit 1; }
 	rm -f $@
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev,notebooks]'
+	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev,federated,notebooks]'
+	$(BIN)/python -m pip install --constraint constraints.txt --only-binary tenseal --editable '.[ckks]' || \
+	  echo "tenseal cannot be had here: federated.py works without --protect ckks" >&2
 	touch $@

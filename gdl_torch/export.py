@@ -34,7 +34,7 @@ from gdl_numpy.command_line import run
 from gdl_numpy.data import Vocabulary
 from gdl_numpy.data.words import with_weights
 from gdl_numpy.lookup import lookup
-from gdl_numpy.models import SentimentClassifier
+from gdl_numpy.models import SentimentClassifier, SpamClassifier
 from gdl_torch.checkpoint import arrays_of, model_class_in, numpy_model, read_checkpoint, shared_arguments
 from gdl_torch.models import MODELS
 from gdl_torch.tasks import ReadsTokens
@@ -151,7 +151,7 @@ def _reading_texts_alone(twin: Module, weights: Tensor | None) -> Module:
     """
     if weights is None:
         return twin
-    if not isinstance(twin, SentimentClassifier):
+    if not isinstance(twin, SentimentClassifier | SpamClassifier):
         raise ValueError(f"{type(twin).__name__} takes no weights of words")
     finished: Module = with_weights(twin, arrays_of({"word_weights": weights})["word_weights"])
     return finished

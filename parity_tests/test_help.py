@@ -21,6 +21,7 @@ PAGES: dict[str, list[list[str]]] = {
     "compare": [[]],
     "detection": [[], ["rules"], ["random"]],
     "downstream": [[]],
+    "federated": [[]],
     "fetch_data": [[]],
     "generate": [[]],
     "gradient_flow": [[]],

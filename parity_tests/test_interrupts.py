@@ -31,6 +31,7 @@ LINES = {
     "benchmark": "scripts/benchmark.py mlp --seconds 1",
     "detection": "scripts/detection.py random --count 50",
     "gradient_flow": "scripts/gradient_flow.py --training-steps 20",
+    "federated": "scripts/federated.py --rounds 20 --out run --overwrite",
     "fetch_data": "scripts/fetch_data.py digits",
     "export": "-m gdl_torch.export x.ckpt",
     "gdl_torch": "-m gdl_torch fit --model MLP --data DigitsDataModule --trainer.max_epochs 5 "

@@ -37,6 +37,7 @@ DOWNSTREAM = (
     "10%",
 )
 GRADIENT_FLOW = ("gradient_flow.py", "--checkpoint", "FOLDER/writer.safetensors", "--steps", "2")
+FEDERATED = ("federated.py", "--rounds", "1", "--participants", "2")
 BENCHMARK = ("benchmark.py", "mlp")
 FAST: dict[str, dict[str, Any]] = {  # what takes time in a script, by the names that it has there
     "compare.py": {"TURN": 1e-3, "PAUSE": 0.0},
@@ -81,6 +82,7 @@ def no_work(*_: Any) -> None:
         (DOWNSTREAM, "--json", "try_all"),
         (DOWNSTREAM, "--out", "try_all"),
         (GRADIENT_FLOW, "--out", "load"),
+        (FEDERATED, "--out", "train_centralised"),
         (BENCHMARK, "--json", "measure"),
     ],
     ids=lambda words: words[0] if isinstance(words, tuple) else words,

@@ -10,13 +10,14 @@ import importlib
 import inspect
 import pkgutil
 import typing
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import jaxtyping
 from beartype import BeartypeConf, beartype
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 # An int will do for a float, as in Python everywhere.
 typecheck = beartype(conf=BeartypeConf(is_pep484_tower=True))
@@ -25,6 +26,8 @@ with_shapes = jaxtyping.jaxtyped
 # Imported first, since the hook is for our packages and not for theirs.
 LIBRARIES = """filelock jsonargparse matplotlib.pyplot pooch pytorch_lightning.cli requests safetensors.numpy
     sklearn.datasets torchmetrics torchvision.transforms.v2 typer"""
+# Of the extras `federated` and `ckks`.
+EXTRAS = ("cryptography", "phe", "opacus", "tenseal")
 
 
 def import_packages() -> None:
@@ -43,8 +46,19 @@ def import_packages() -> None:
         for package in map(importlib.import_module, packages):
             for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
                 if not module.name.endswith("__main__"):
-                    importlib.import_module(module.name)
+                    with without_extras():
+                        importlib.import_module(module.name)
     typing.TYPE_CHECKING = False  # type: ignore[misc]
+
+
+@contextmanager
+def without_extras() -> Iterator[None]:
+    """Within, what needs a library of an extra is left out where that is not installed; so are its tests."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in EXTRAS:
+            raise
 
 
 def jaxtyped(*, typechecker: Callable[[Any], Any]) -> Callable[[Any], Any]:

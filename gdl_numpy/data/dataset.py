@@ -157,15 +157,19 @@ class LabelledTexts:
     Attributes:
         documents: the texts as ids of words.
         labels: the class of each, 0 or 1.
+        owners: whose each is, from 0 on, where that is known: the mailbox that a mail was in.
 
     Raises:
-        ValueError: there is not one label for each text, or one is neither 0 nor 1.
+        ValueError: there is not one label, or owner, for each text, or a label is neither 0 nor 1.
     """
 
     documents: Documents
     labels: Int64[np.ndarray, " texts"]
+    owners: Int64[np.ndarray, " texts"] | None = None
 
     def __post_init__(self) -> None:
+        if self.owners is not None and len(self.owners) != len(self.documents):
+            raise ValueError(f"LabelledTexts: {len(self.documents)} texts but {len(self.owners)} owners")
         if len(self.documents) != len(self.labels):
             raise ValueError(f"LabelledTexts: {len(self.documents)} texts but {len(self.labels)} labels")
         wrong = self.labels[~np.isin(self.labels, (0, 1))]
@@ -182,7 +186,8 @@ class LabelledTexts:
 
     def select(self, rows: Int64[np.ndarray, " some"]) -> LabelledTexts:
         """Returns some of the texts, in the order of `rows`."""
-        return LabelledTexts(self.documents.select(rows), self.labels[rows])
+        owners = None if self.owners is None else self.owners[rows]
+        return LabelledTexts(self.documents.select(rows), self.labels[rows], owners)
 
 
 @dataclass(frozen=True, eq=False)

@@ -273,7 +273,7 @@ class BagsDataModule(VocabularyDataModule):
 
     takes = (ReviewDataset,)
     gives = "labelled texts"
-    readers = ("SentimentClassifier",)
+    readers = ("SentimentClassifier", "SpamClassifier")
 
     def __init__(
         self,

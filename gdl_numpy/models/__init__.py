@@ -11,6 +11,7 @@ from gdl_numpy.models.mlp import MLP
 from gdl_numpy.models.pretext import Colorizer, ImagePretext, PatchInpainter, RotationClassifier
 from gdl_numpy.models.pretext_text import MaskedWord, SentenceOrder
 from gdl_numpy.models.rnn import RNNLanguageModel, TransitionMatrixLM
+from gdl_numpy.models.spam import SpamClassifier
 
 # Modules, each with constructor arguments of its own.
 MODELS: dict[str, type[Any]] = {
@@ -29,6 +30,7 @@ MODELS: dict[str, type[Any]] = {
         Colorizer,
         SentenceOrder,
         MaskedWord,
+        SpamClassifier,
     )
 }
 
@@ -48,5 +50,6 @@ __all__ = [
     "RotationClassifier",
     "SentenceOrder",
     "SentimentClassifier",
+    "SpamClassifier",
     "TransitionMatrixLM",
 ]

@@ -5,7 +5,12 @@ task.step(SGD(task.model.parameters(), lr=0.1), (inputs, targets))
 print(task.metrics)
 """
 
-from gdl_numpy.tasks.classification import BinaryClassification, Classification, ClassificationMetrics
+from gdl_numpy.tasks.classification import (
+    BinaryClassification,
+    Classification,
+    ClassificationMetrics,
+    ProbabilityClassification,
+)
 from gdl_numpy.tasks.contrastive import Contrastive, ContrastiveMetrics, loss_at_collapse
 from gdl_numpy.tasks.language_modelling import LanguageMetrics, LanguageModelling
 from gdl_numpy.tasks.mining import (
@@ -29,6 +34,7 @@ __all__ = [
     "LanguageModelling",
     "Metrics",
     "NegativeSampling",
+    "ProbabilityClassification",
     "Reconstruction",
     "Task",
     "as_arguments",

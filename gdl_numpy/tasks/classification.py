@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping  # noqa: TC003 (dataclasses are read under beartype)
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from gdl_numpy.nn import BCEWithLogitsLoss, CrossEntropyLoss
+from gdl_numpy.nn import BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
 from gdl_numpy.tasks.task import Metrics, Task
 
 if TYPE_CHECKING:
@@ -60,15 +60,31 @@ class Classification(Task):
 
 
 class BinaryClassification(Task):
-    """A model's logits of yes against targets of the same shape, 1 for yes and 0 for no."""
+    """A model's logits of yes against targets of the same shape, 1 for yes and 0 for no.
 
-    default_loss = BCEWithLogitsLoss
+    Attributes:
+        threshold: a larger output means yes.
+    """
+
+    default_loss: ClassVar[type[Any] | None] = BCEWithLogitsLoss
     metrics_class = ClassificationMetrics
+    threshold: ClassVar[float] = 0.0
 
     def prepare(self, targets: Num[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
         return targets.astype(self.outputs.dtype, copy=False)
 
     @property
     def metrics(self) -> Metrics:
-        right = np.count_nonzero((self.outputs > 0) == (self.targets > 0))
+        right = np.count_nonzero((self.outputs > self.threshold) == (self.targets > 0))
         return ClassificationMetrics(self.value, right / max(self.count, 1))
+
+
+class ProbabilityClassification(BinaryClassification):
+    """A model's probabilities of yes against 1 for yes and 0 for no, by their squared error.
+
+    The mean of the squares is the Brier score (1950). It is bounded: a certain answer that is wrong
+    costs 1, where the logarithm has no limit.
+    """
+
+    default_loss = MSELoss
+    threshold = 0.5

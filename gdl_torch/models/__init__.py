@@ -11,6 +11,7 @@ from gdl_torch.models.mlp import MLP
 from gdl_torch.models.pretext import Colorizer, PatchInpainter, RotationClassifier
 from gdl_torch.models.pretext_text import MaskedWord, SentenceOrder
 from gdl_torch.models.rnn import RNNLanguageModel, TransitionMatrixLM
+from gdl_torch.models.spam import SpamClassifier
 from gdl_torch.tasks import Task
 
 MODELS: dict[str, type[Task]] = {
@@ -27,6 +28,7 @@ MODELS: dict[str, type[Task]] = {
     "Colorizer": Colorizer,
     "SentenceOrder": SentenceOrder,
     "MaskedWord": MaskedWord,
+    "SpamClassifier": SpamClassifier,
 }
 
 __all__ = [
@@ -44,5 +46,6 @@ __all__ = [
     "RotationClassifier",
     "SentenceOrder",
     "SentimentClassifier",
+    "SpamClassifier",
     "TransitionMatrixLM",
 ]

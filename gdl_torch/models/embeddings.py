@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-import torch
 from torch import Tensor, nn
 
 from gdl_numpy.lookup import lookup
 from gdl_numpy.models.embeddings import check_learns
 from gdl_torch.nn import ACTIVATIONS, DotProduct
-from gdl_torch.tasks import BinaryClassification, NegativeSampling, ReadsTokens, check_sizes, check_sparse
+from gdl_torch.tasks import (
+    BinaryClassification,
+    NegativeSampling,
+    ReadsBags,
+    ReadsTokens,
+    check_sizes,
+    check_sparse,
+)
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int64
 
 
-class SentimentClassifier(ReadsTokens, BinaryClassification):
+class SentimentClassifier(ReadsBags, BinaryClassification):
     """Is a review positive? The vectors of its words added up, an activation, and a linear layer.
 
     Args:
@@ -30,17 +36,11 @@ class SentimentClassifier(ReadsTokens, BinaryClassification):
         optimizer: name of a class in torch.optim.
         lr: learning rate.
 
-    Attributes:
-        word_weights: of words in the sum (vocab_size,), where the data module or the checkpoint said so; None
-            for ones. They come with the batches: the model keeps them for what reads texts without.
-
     Raises:
         ValueError: sizes below 1, an unknown mode, activation or optimizer, a dropout outside [0, 1], a table
             of zeros before "relu", sparse gradients for an optimizer that refuses them, or a learning rate
             that is negative or not finite.
     """
-
-    word_weights: Tensor | None = None
 
     def __init__(
         self,
@@ -94,43 +94,6 @@ class SentimentClassifier(ReadsTokens, BinaryClassification):
         hidden = self.dropout(self.activation(self.embedding(ids, offsets, weights)))
         logits: Tensor = self.classifier(hidden)[:, 0]
         return logits
-
-    def setup(self, stage: str) -> None:
-        """Takes the data module's vocabulary and weights of words, or makes sure that they are the same.
-
-        Raises:
-            ValueError: the model was trained with others.
-        """
-        super().setup(stage)
-        if self._data_module("vocabulary") is not None:
-            self._meet_weights(self._data_module("weights"))
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        super().on_save_checkpoint(checkpoint)
-        if "word_weights" in vars(self):
-            checkpoint["word_weights"] = self.word_weights
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Raises ValueError if it was trained with another vocabulary or other weights than the data's."""
-        super().on_load_checkpoint(checkpoint)
-        if "word_weights" in checkpoint:
-            self._meet_weights(checkpoint["word_weights"])
-
-    def _meet_weights(self, weights: Tensor | None) -> None:
-        if "word_weights" in vars(self) and not same_weights(self.word_weights, weights):
-            raise ValueError(
-                "SentimentClassifier was trained with other weights of words than those of the data: "
-                "give the ratio (and with it its power, validation and seed) that it was trained with"
-            )
-        self.word_weights = weights
-
-
-def same_weights(one: Tensor | None, other: Tensor | None) -> bool:
-    """Whether weights of words are the same, but for the last place of a logarithm on another machine."""
-    if one is None or other is None or one.shape != other.shape:
-        return one is other
-    eps = torch.finfo(torch.float32).eps
-    return torch.allclose(one, other, rtol=eps, atol=eps)
 
 
 class FillInTheBlank(ReadsTokens, NegativeSampling):

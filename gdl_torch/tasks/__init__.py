@@ -1,6 +1,7 @@
 """What models are trained for under Lightning; each task has a twin of the same name in `gdl_numpy.tasks`."""
 
-from gdl_torch.tasks.classification import BinaryClassification, Classification
+from gdl_torch.tasks.bags import ReadsBags
+from gdl_torch.tasks.classification import BinaryClassification, Classification, ProbabilityClassification
 from gdl_torch.tasks.contrastive import Contrastive
 from gdl_torch.tasks.gathering import of_all_ranks
 from gdl_torch.tasks.language_modelling import LanguageModelling, detached
@@ -18,6 +19,8 @@ __all__ = [
     "Mean",
     "NegativeSampling",
     "Outcome",
+    "ProbabilityClassification",
+    "ReadsBags",
     "ReadsTokens",
     "Reconstruction",
     "Task",

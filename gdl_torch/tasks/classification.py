@@ -74,14 +74,15 @@ class BinaryClassification(Task):
 
     metrics_class = ClassificationMetrics
     metric_classes: ClassVar = {"acc": Mean}
+    threshold: ClassVar[float] = 0.0  # a larger output means yes
 
     def __init__(self, optimizer: str, lr: float) -> None:
         super().__init__(optimizer, lr)
-        self.loss = nn.BCEWithLogitsLoss()
+        self.loss: nn.Module = nn.BCEWithLogitsLoss()
 
     def predict_step(self, batch: Sequence[Any], batch_idx: int) -> Tensor:
         """The likelier answer, 0 or 1, to each question; the targets in the batch are ignored."""
-        answers: Tensor = (self(*batch[0]) > 0).long()
+        answers: Tensor = (self(*batch[0]) > self.threshold).long()
         return answers
 
     def compare(self, inputs: Sequence[Tensor], targets: Tensor) -> Outcome:
@@ -89,4 +90,25 @@ class BinaryClassification(Task):
         return Outcome(self.loss(logits, targets.to(logits.dtype)), logits, targets)
 
     def totals(self, outcome: Outcome, count: Tensor | int) -> dict[str, Tensor]:
-        return {"acc": ((outcome.outputs > 0) == (outcome.targets > 0)).sum()}
+        return {"acc": ((outcome.outputs > self.threshold) == (outcome.targets > 0)).sum()}
+
+
+class ProbabilityClassification(BinaryClassification):
+    """Base of the models that give a probability of yes for each question; targets are 1 for yes, 0 for no.
+
+    The loss is the squared error, its mean over all answers of a batch (the Brier score); `train_acc`,
+    `val_acc` and `test_acc` are logged besides.
+
+    Args:
+        optimizer: name of a class in torch.optim.
+        lr: learning rate.
+
+    Raises:
+        ValueError: an unknown optimizer, or a learning rate that is negative or not finite.
+    """
+
+    threshold = 0.5
+
+    def __init__(self, optimizer: str, lr: float) -> None:
+        super().__init__(optimizer, lr)
+        self.loss = nn.MSELoss()

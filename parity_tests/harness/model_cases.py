@@ -172,6 +172,14 @@ MODELS: dict[str, ModelCase] = {
             ),
         ),
         ModelCase(
+            "SpamClassifier",
+            example=examples.reviews,
+            data="python_docs_topics",
+            data_arguments={"max_words": MAX_WORDS},
+            lr=5.0,
+            variants=({"vocab_size": 11, "sparse": False},),
+        ),
+        ModelCase(
             "FillInTheBlank",
             example=examples.blanks,
             data="python_docs",

@@ -21,6 +21,7 @@ FILES = (
     "shakespeare",
     "babi",
     "imdb",
+    "spam",
     "python_docs_topics",
 )
 DATASETS: dict[str, Source] = {

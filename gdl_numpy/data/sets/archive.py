@@ -35,7 +35,8 @@ class Archive:
     Attributes:
         dataset: name of the data set.
         path: where it belongs, relative to the data root.
-        urls: where to download it, by https, in order of preference.
+        urls: where to download it, by https, in order of preference; none where nobody publishes the folders
+            in their layout: then it stands for what is not to be had.
         published_size: its bytes.
         sha256: its checksum.
     """

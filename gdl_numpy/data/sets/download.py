@@ -60,6 +60,8 @@ def _refusal(
     left += f" and {len(wanted) - FEW} more" if wanted[FEW:] else ""
     faults = ", ".join(f"{folder.path} is {folder.state(root)}" for folder in folders)
     said = f"cannot download {wanted[0].path} ({'; '.join(failures)})"
+    if not wanted[0].urls:
+        return f"{faults}, and we {said}: get what is missing and put it under {root} in its folder"
     return (
         f"{faults + ', and we ' if faults else ''}{said}: try again with a connection, or get what is "
         f"missing elsewhere and put it under {root} {'in its folder, or ' if faults else ''}as {left}"
@@ -70,7 +72,7 @@ def _try_mirrors(file: DataFile | Archive, path: Path, progress: bool) -> list[s
     """Returns what was wrong with each mirror; nothing if one of them gave the file."""
     import requests
 
-    failures = []
+    failures = [] if file.urls else ["no address gives it in this layout"]
     for url in file.urls:
         try:
             remove_leftovers(path, sum(TIMEOUTS))

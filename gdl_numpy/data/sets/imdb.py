@@ -10,7 +10,6 @@ import hashlib
 import re
 from functools import partial
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,12 +17,13 @@ import numpy as np
 from gdl_numpy.data.dataset import LabelledTexts, ReviewDataset
 from gdl_numpy.data.documents import LINE_BREAK, WORD, Documents, split_words
 from gdl_numpy.data.sets.archive import Archive, Folder
+from gdl_numpy.data.sets.kept import recall, remember
 from gdl_numpy.data.sets.source import Source
 from gdl_numpy.data.sets.state import DataError
-from gdl_numpy.data.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from gdl_numpy.data.sets.archive import Entry
 
@@ -73,10 +73,11 @@ def read(root: Path, name: str = "imdb") -> ReviewDataset:
     folders = [sorted(folder.entries(root), key=_number) for folder in FOLDERS]
     split, version, cache = WORDS[name]
     key = hashlib.sha256(repr((version, folders)).encode()).hexdigest()
-    documents = _recall(root, cache, key)
-    if documents is None:
+    if kept := recall(root, cache, key):
+        documents, _ = kept
+    else:
         documents = Documents.of(_texts(root, folders), split)
-        _remember(root, cache, key, documents)
+        remember(root, cache, key, documents)
     labels = np.tile([1, 0], COUNT)
     train, test = documents.split(2 * COUNT)
     return ReviewDataset(name, LabelledTexts(train, labels), LabelledTexts(test, labels))
@@ -105,41 +106,6 @@ def _texts(root: Path, folders: list[list[Entry]]) -> Iterator[str]:
                 f"{path} is damaged (no UTF-8 at byte {error.start:,}): delete {path.parent} and run "
                 f"`python scripts/fetch_data.py imdb --data-dir {root}`"
             ) from error
-
-
-def _caches(root: Path, cache: str) -> tuple[Path, Path]:
-    import pooch
-
-    return root / cache, Path(pooch.os_cache("gdl-parity")) / cache
-
-
-def _recall(root: Path, cache: str, key: str) -> Documents | None:
-    """Returns what `_remember` kept under this key; None if it is not there as it was written."""
-    # Here, since the module needs this package for vocabularies.
-    from gdl_numpy.checkpoint import CheckpointError, load_checkpoint
-
-    for path in _caches(root, cache):
-        try:
-            tensors, metadata = load_checkpoint(path)
-        except CheckpointError:
-            continue
-        if metadata.get("key") == key:
-            ids, offsets = (tensors[name].astype(np.int64) for name in ("ids", "offsets"))
-            return Documents(Vocabulary.from_json(metadata["vocabulary"]), ids, offsets)
-    return None
-
-
-def _remember(root: Path, cache: str, key: str, documents: Documents) -> None:
-    """Keeps the documents in the first place that can be written to, if there is one."""
-    from gdl_numpy.checkpoint import save_checkpoint
-
-    tensors = {"ids": documents.ids.astype(np.int32), "offsets": documents.offsets}
-    for path in _caches(root, cache):
-        try:
-            save_checkpoint(path, tensors, {"key": key, "vocabulary": documents.vocabulary.to_json()})
-        except OSError:
-            continue
-        return
 
 
 SOURCES = (

@@ -1,0 +1,170 @@
+"""Noise and randomised response: what they cost in privacy and in accuracy is what is said."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("opacus", reason="opacus is not installed: pip install -e .[federated]")
+
+from gdl_numpy.federated import Layout, Update, split_evenly
+from gdl_numpy.federated.noise import (
+    ExactAccountant,
+    Noised,
+    clipped,
+    delta_of,
+    epsilon_of,
+    log_normal_cdf,
+)
+from gdl_numpy.federated.randomised_response import epsilon, estimate, respond
+from gdl_torch.federated import OpacusAccountant
+from parity_tests.support.federation import federation
+
+# Noise multiplier, rounds, and δ.
+RUNS = [(5.0, 10, 1e-5), (2.0, 3, 1e-5), (1.0, 3, 1e-5), (10.0, 100, 1e-5), (0.5, 3, 1e-3), (4.0, 50, 1e-6)]
+
+
+def spent(accountant: Any, noise_multiplier: float, rounds: int, delta: float) -> float:
+    for _ in range(rounds):
+        accountant.spend(noise_multiplier)
+    return float(accountant.epsilon(delta))
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_two_accountants_agree_within_one_percent(run: Any) -> None:
+    """Opacus' numerical one and the exact formula; its documented error is 0.01 in ε."""
+    exact, numerical = spent(ExactAccountant(), *run), spent(OpacusAccountant("prv"), *run)
+    assert exact <= numerical <= min(1.01 * exact, exact + 0.0125)
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_renyis_bound_is_above_by_an_eighth_at_most(run: Any) -> None:
+    """A bound, not an estimate: it may not be below, and no claim of one percent would be true of it."""
+    exact, bound = spent(ExactAccountant(), *run), spent(OpacusAccountant("rdp"), *run)
+    assert 1.01 * exact < bound < 1.125 * exact
+
+
+def test_nothing_is_spent_before_the_first_round() -> None:
+    for accountant in (ExactAccountant(), OpacusAccountant("rdp"), OpacusAccountant("prv")):
+        assert accountant.epsilon(1e-5) == 0
+
+
+def test_drawing_participants_at_random_costs_less() -> None:
+    """A tenth of them in each round."""
+    all_, some = OpacusAccountant(), OpacusAccountant(sample_rate=0.1)
+    assert spent(some, 1.0, 10, 1e-5) < spent(all_, 1.0, 10, 1e-5) / 3
+    for rate in (0.0, 1.5):
+        with pytest.raises(ValueError, match=f"sample_rate must be more than 0, and at most 1, got {rate}"):
+            OpacusAccountant(sample_rate=rate)
+
+
+def test_the_formula_is_what_a_simulation_finds() -> None:
+    """δ is by how much an answer is likelier than e^ε times what it is without the participant."""
+    z, eps = 1.0, 1.0
+    x = (
+        np.random.default_rng(0).standard_normal(2_000_000) * z + 1
+    )  # with the participant; without it, around 0
+    log_ratio = (x**2 - (x - 1) ** 2) / (2 * z**2)
+    found = float(np.maximum(0, 1 - np.exp(eps - log_ratio)).mean())
+    assert abs(found - delta_of(z, eps)) < 5 * 0.3 / math.sqrt(len(x))
+
+
+def test_epsilon_and_delta_undo_each_other() -> None:
+    for z in (0.3, 1.0, 30.0):
+        for delta in (1e-10, 1e-5, 1e-2):
+            assert delta_of(z, epsilon_of(z, delta)) == pytest.approx(delta, rel=1e-6)
+
+
+def test_the_normal_distribution_far_out() -> None:
+    """Where the formula changes it fits, and where Φ is no float any more there is its logarithm."""
+    assert log_normal_cdf(-20.000001) == pytest.approx(log_normal_cdf(-19.999999), abs=1e-4)
+    assert log_normal_cdf(0.0) == pytest.approx(math.log(0.5))
+    assert log_normal_cdf(-100.0) == pytest.approx(-5005.524, abs=1e-3)
+
+
+def test_clipping() -> None:
+    vector = np.array([3.0, 4.0])
+    np.testing.assert_allclose(clipped(vector, 1.0), [0.6, 0.8])
+    np.testing.assert_array_equal(clipped(vector, 5.0), vector)
+    np.testing.assert_array_equal(clipped(np.zeros(2), 1.0), [0, 0])
+
+
+def test_the_noise_is_of_the_size_that_is_accounted_for() -> None:
+    layout = Layout({"w": (20_000,)})
+    protection = Noised(clip_norm=2.0, noise_multiplier=3.0, rng=np.random.default_rng(0))
+    delta = {"w": np.full(20_000, 1.0)}
+    given = [Update(name, delta, examples, 0.0) for name, examples in (("a", 1), ("b", 999))]
+    average = protection.average(layout, "ab", given)
+    signal = clipped(delta["w"], 2.0)
+    for seen in average.seen.values():
+        noise = seen - signal
+        assert noise.std() == pytest.approx(6.0, rel=4 / math.sqrt(2 * 20_000))
+        assert abs(noise.mean()) < 4 * 6 / math.sqrt(20_000)
+    # Whose examples are more does not weigh more: the mean's noise is smaller by √2.
+    assert (average.delta - signal).std() == pytest.approx(6 / math.sqrt(2), rel=0.02)
+
+
+def test_rounds_with_noise_say_what_they_spent() -> None:
+    made = federation(split_evenly(300, 3), Noised(1.0, 2.0, accountant=OpacusAccountant()))
+    first, second = made.run(2)
+    assert first.epsilon is not None
+    assert second.epsilon is not None
+    assert 0 < first.epsilon < second.epsilon
+    assert second.epsilon == spent(OpacusAccountant(), 2.0, 2, 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"clip_norm": 0.0}, "clip_norm must be more than 0, and finite, got 0.0"),
+        ({"noise_multiplier": math.inf}, "noise_multiplier must be more than 0, and finite, got inf"),
+        ({"noise_multiplier": math.nan}, "noise_multiplier must be more than 0, and finite, got nan"),
+        ({"delta": 0.0}, "delta must be between 0 and 1, got 0.0"),
+        ({"delta": 1.0}, "delta must be between 0 and 1, got 1.0"),
+    ],
+)
+def test_noise_that_cannot_be_meant(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Noised(**{"clip_norm": 1.0, "noise_multiplier": 1.0, **arguments})
+
+
+@pytest.mark.parametrize("p", [0.6, 0.75, 0.95])
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.7])
+def test_randomised_answers_give_the_share_within_its_error(p: float, share: float) -> None:
+    """Over 2,000 surveys: unbiased, and as far off as the standard error says."""
+    rng = np.random.default_rng(0)
+    answers = np.arange(400) < share * 400
+    found = [estimate(respond(answers, p, rng), p) for _ in range(2000)]
+    shares, errors = np.array(found).T
+    spread = math.sqrt(p * (1 - p) / 400) / (2 * p - 1)  # with the answers given, only the coins vary
+    assert abs(shares.mean() - share) < 4.5 * spread / math.sqrt(2000)
+    assert shares.std() == pytest.approx(spread, rel=4 / math.sqrt(2 * 2000))
+    assert errors.mean() >= 0.99 * spread  # it counts the drawing of the people, too
+
+
+def test_a_single_answer_can_be_denied() -> None:
+    """Both answers come from both truths, with odds of p to 1 − p."""
+    p, count = 0.75, 100_000
+    yes = respond(np.ones(count, bool), p, 0).mean()
+    no = respond(np.zeros(count, bool), p, 1).mean()
+    assert yes == pytest.approx(p, abs=4 * 0.5 / math.sqrt(count))
+    assert no == pytest.approx(1 - p, abs=4 * 0.5 / math.sqrt(count))
+    assert epsilon(p) == pytest.approx(math.log(3))
+    assert epsilon(1.0) == math.inf
+    np.testing.assert_array_equal(respond(np.array([True, False]), 1.0), [True, False])
+
+
+@pytest.mark.parametrize("p", [0.5, 0.2, 1.1, math.nan])
+def test_probabilities_that_say_nothing(p: float) -> None:
+    for call in (
+        lambda: respond(np.ones(3, bool), p),
+        lambda: estimate(np.ones(3, bool), p),
+        lambda: epsilon(p),
+    ):
+        with pytest.raises(ValueError, match=r"p must be more than 0\.5, and at most 1, got "):
+            call()
+    with pytest.raises(ValueError, match="at least 2 answers are needed for an error, got 1"):
+        estimate(np.ones(1, bool), 0.75)
