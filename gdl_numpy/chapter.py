@@ -51,7 +51,8 @@ class Chapter:
         self.errata: list[str] = []
         self.pictures: list[str] = []
         self.has_written_all = True
-        self.is_notebook = "ipykernel" in sys.modules
+        shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+        self.is_notebook = hasattr(shell, "kernel")
         app = typer.Typer(add_completion=False)
         app.command(help=f"Chapter {number}: {title}.")(self.flags)
         exit_code = run(app, Path(sys.argv[0]).name, [] if self.is_notebook else sys.argv[1:])

@@ -140,7 +140,7 @@ def tables_of_scripts() -> dict[str, Table]:
         rows = {name: row for name, row in benchmark["ROWS"].items() if row.kind == kind}
         results = [benchmark["Result"](name, [dict.fromkeys(row.sides, 0.123)]) for name, row in rows.items()]
         found[kind] = table(results)
-    uses = ({"use": use, "labels": 0.01, "trained": 0.9, "untrained": 0.8} for use in ("probe", "neighbours"))
+    uses = ({"use": use, "labels": "1%", "trained": 0.9, "untrained": 0.8} for use in ("probe", "neighbours"))
     found["detection"] = detection["table"]([detection["Tally"](dtype) for dtype in ("float32", "float64")])
     found["downstream"] = downstream["table_of"](list(uses), NAME)
     norms = {state: np.full(50, 1e-9) for state in "hc"}
