@@ -5,15 +5,20 @@ from __future__ import annotations
 import ast
 from copy import deepcopy
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+import torch
 
 from gdl_numpy import autograd
 from gdl_numpy.autograd import Tensor, no_grad
 from gdl_numpy.replays.as_printed import made_by, sources
 from parity_tests.harness.rounding import unit_roundoff
 from parity_tests.support import numbers, parity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 U = unit_roundoff(np.float64)
 
@@ -42,6 +47,19 @@ def test_a_gradient_is_never_added_into_somebody_elses() -> None:
     a.grad *= 5
     np.testing.assert_array_equal(b.grad, np.ones(4))
     np.testing.assert_array_equal(seed, np.ones(4))
+
+
+@pytest.mark.parametrize("gradient", [np.inf, np.nan])
+def test_what_is_off_stays_off(gradient: float) -> None:
+    """Where a slope is 0 by choice, as of a ReLU below 0 and of x⁰, no gradient makes it nan; as in torch."""
+    operations: tuple[Callable[[Any], Any], ...] = (lambda x: x.relu(), lambda x: x**0)
+    for operation in operations:
+        x, theirs = Tensor([-1.0, -2.0], requires_grad=True), torch.tensor([-1.0, -2.0], requires_grad=True)
+        operation(x).backward(np.full(2, gradient))
+        operation(theirs).backward(torch.full((2,), gradient))
+        assert theirs.grad is not None
+        np.testing.assert_array_equal(x.grad, [0, 0])
+        np.testing.assert_array_equal(theirs.grad.numpy(), [0, 0])
 
 
 def test_ten_thousand_operations_deep() -> None:

@@ -145,17 +145,29 @@ def test_participants_do_not_drop_the_same_units() -> None:
     assert any((one[name] != other[name]).any() for name in one)
 
 
-def test_a_round_is_a_function_of_weights_and_number() -> None:
-    """Dropout included: a participant that was restarted learns what it would have."""
+@pytest.mark.parametrize("side", ["numpy", "torch"])
+def test_a_round_is_a_function_of_weights_seed_and_number(side: str) -> None:
+    """Dropout included: a participant that was restarted learns what it would have, whatever else draws."""
     made = task(dropout=0.5)
     state = made.model.state_dict()
-    (first,) = participants(made, [np.arange(50)], train_batches())
+
+    def participant(seed: int = 0) -> Any:
+        shard = Shard(train_batches(), np.arange(50), seed=0)
+        if side == "numpy":
+            return Participant("p", shard, made, partial(SGD, lr=LR), seed=seed)
+        optimizer = partial(torch.optim.SGD, lr=LR)
+        return gdl_torch.federated.Participant("p", shard, from_numpy(made.model), optimizer, seed=seed)
+
+    first = participant()
     first.train(state, 0)
     once = first.train(state, 1).delta
-    (again,) = participants(made, [np.arange(50)], train_batches())
+    again = participant()
+    before = torch.random.get_rng_state()
     for name, array in again.train(state, 1).delta.items():
         np.testing.assert_array_equal(array, once[name])
-    assert any((again.train(state, 2).delta[name] != once[name]).any() for name in once)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    for other in (again.train(state, 2), participant(seed=1).train(state, 1)):
+        assert any((other.delta[name] != once[name]).any() for name in once)
 
 
 def test_the_order_of_examples_goes_on_from_round_to_round() -> None:

@@ -52,6 +52,8 @@ from parity_tests.benchmark.rows import Row
 from parity_tests.benchmark.turns import interleave, side_by_side
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from parity_tests.benchmark.turns import Run
 
 # Variables that would force other kernels on NumPy's OpenBLAS than those made for this processor.
@@ -106,18 +108,20 @@ def measure(name: str, threads: int, seconds: float, interleaved: bool) -> Resul
     return Result(name, rounds)
 
 
-def training_table(results: list[Result]) -> Table:
-    shown = Table(title="One training step (ms; a ratio below 1 is faster than torch)")
+def step_table(
+    title: str, heads: Sequence[str], ratios: Sequence[tuple[str, str]], results: list[Result]
+) -> Table:
+    """Milliseconds of each side, and ratios of two sides; `heads` are the columns' from the sides on."""
+    shown = Table(title=title)
     shown.add_column("step", min_width=16)
-    for column in ("batch", "NumPy", "torch", "products", "NumPy\n/ torch", "products\n/ torch"):
+    for column in ("batch", *heads):
         shown.add_column(column, justify="right")
     for r in results:
         shown.add_row(
             ROWS[r.row].about,
             str(ROWS[r.row].batch),
             *(f"{1e3 * r.seconds(side):.2f}" for side in ROWS[r.row].sides),
-            f"{r.ratio('numpy', 'torch'):.2f}",
-            f"{r.ratio('products', 'torch'):.2f}",
+            *(f"{r.ratio(side, other):.2f}" for side, other in ratios),
         )
     return shown
 
@@ -132,42 +136,27 @@ def writing_table(results: list[Result]) -> Table:
     return shown
 
 
-def lightning_table(results: list[Result]) -> Table:
-    shown = Table(title="What Lightning adds to a training step of torch's (ms)")
-    shown.add_column("step", min_width=16)
-    for column in ("batch", "plain\nloop", "bare\nTrainer", "gdl_torch", "gdl_torch\n/ bare"):
-        shown.add_column(column, justify="right")
-    for r in results:
-        shown.add_row(
-            ROWS[r.row].about,
-            str(ROWS[r.row].batch),
-            *(f"{1e3 * r.seconds(side):.2f}" for side in ROWS[r.row].sides),
-            f"{r.ratio('ours', 'bare'):.2f}",
-        )
-    return shown
-
-
-def framework_table(results: list[Result]) -> Table:
-    shown = Table(title="A training step on chapter 13's framework (ms)")
-    shown.add_column("step", min_width=16)
-    for column in ("batch", "autograd", "by hand", "torch", "autograd\n/ by hand"):
-        shown.add_column(column, justify="right")
-    for r in results:
-        shown.add_row(
-            ROWS[r.row].about,
-            str(ROWS[r.row].batch),
-            *(f"{1e3 * r.seconds(side):.2f}" for side in ROWS[r.row].sides),
-            f"{r.ratio('autograd', 'numpy'):.2f}",
-        )
-    return shown
-
-
 # By the kind of their rows.
-TABLES = {
-    "training": training_table,
+TABLES: dict[str, Callable[[list[Result]], Table]] = {
+    "training": partial(
+        step_table,
+        "One training step (ms; a ratio below 1 is faster than torch)",
+        ("NumPy", "torch", "products", "NumPy\n/ torch", "products\n/ torch"),
+        (("numpy", "torch"), ("products", "torch")),
+    ),
     "writing": writing_table,
-    "framework": framework_table,
-    "lightning": lightning_table,
+    "framework": partial(
+        step_table,
+        "A training step on chapter 13's framework (ms)",
+        ("autograd", "by hand", "torch", "autograd\n/ by hand"),
+        (("autograd", "numpy"),),
+    ),
+    "lightning": partial(
+        step_table,
+        "What Lightning adds to a training step of torch's (ms)",
+        ("plain\nloop", "bare\nTrainer", "gdl_torch", "gdl_torch\n/ bare"),
+        (("ours", "bare"),),
+    ),
 }
 
 

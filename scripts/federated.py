@@ -202,26 +202,20 @@ def learners_of(
     experiment: Experiment, shards: Sequence[Any], backend: Backend, epochs: int, seed: int
 ) -> list[Any]:
     """The participants, on the backend that was chosen."""
-    arguments: dict[str, Any] = {"epochs": epochs}
+    make: Any = partial(Participant, task=experiment.task, optimizer=partial(SGD, lr=experiment.lr))
     if backend is Backend.torch:
         import torch
 
         from gdl_torch.export import from_numpy
         from gdl_torch.federated import Participant as TorchParticipant
 
-        torch.manual_seed(seed)
         model = from_numpy(experiment.task.model, **experiment.task.hparams)
-        make: Any = partial(
-            TorchParticipant, model=model, optimizer=partial(torch.optim.SGD, lr=experiment.lr), **arguments
-        )
-        more: list[dict[str, Any]] = [{} for _ in shards]
-    else:
-        optimizer = partial(SGD, lr=experiment.lr)
-        make = partial(Participant, task=experiment.task, optimizer=optimizer, **arguments)
-        more = [{"seed": seed + number} for number in range(len(shards))]
+        make = partial(TorchParticipant, model=model, optimizer=partial(torch.optim.SGD, lr=experiment.lr))
     return [
-        make(f"participant {number + 1}", Shard(experiment.train, rows, seed=seed + number), **extra)
-        for number, (rows, extra) in enumerate(zip(shards, more, strict=True))
+        make(
+            f"participant {k + 1}", Shard(experiment.train, rows, seed=seed + k), epochs=epochs, seed=seed + k
+        )
+        for k, rows in enumerate(shards)
     ]
 
 

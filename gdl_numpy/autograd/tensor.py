@@ -185,7 +185,7 @@ class Tensor:
         if not isinstance(exponent, int | float | np.number):
             raise ValueError(f"Tensor ** expects a number, got {kind_of(exponent)}")
         x, n = self.data, exponent  # the slope of x⁰ is 0, at x = 0 too
-        return record(x**n, (self, lambda g: g * (n and n * x ** (n - 1))))
+        return record(x**n, (self, lambda g: g * (n * x ** (n - 1)) if n else np.zeros_like(x)))
 
     __radd__, __rmul__ = __add__, __mul__
 
@@ -272,7 +272,7 @@ class Tensor:
 
     def relu(self) -> Tensor:
         y = np.maximum(self.data, 0)
-        return record(y, (self, lambda g: g * (y != 0)))
+        return record(y, (self, lambda g: np.where(y != 0, g, 0)))
 
     def sigmoid(self) -> Tensor:
         y = sigmoid(self.data)

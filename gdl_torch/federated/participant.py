@@ -32,6 +32,8 @@ class Participant:
         optimizer: makes one over the parameters, a new one each round.
         epochs: passes through its examples in a round.
         clip_norm: largest norm of the gradient of all parameters together, in each step.
+        seed: of what its layers draw (dropout), in each round anew: a round is a function of the weights, the
+            seed and its number.
 
     Raises:
         ValueError: epochs below 1.
@@ -45,11 +47,13 @@ class Participant:
         optimizer: MakeOptimizer,
         epochs: int = 1,
         clip_norm: float | None = None,
+        seed: int = 0,
     ) -> None:
         if epochs < 1:
             raise ValueError(f"Participant: epochs must be at least 1, got {epochs}")
         self.name, self.batches, self.epochs, self.clip_norm = name, batches, epochs, clip_norm
         self.optimizer = optimizer
+        self.seed = seed
         self.model = copy.deepcopy(model).train()
 
     def train(self, state: Mapping[str, np.ndarray], number: int) -> Update:
@@ -59,6 +63,13 @@ class Participant:
             state: the weights, by the parameters' names; they are not changed.
             number: of the round, from 0 on: the order of the examples goes on from round to round.
         """
+        with torch.random.fork_rng(devices=[]):
+            draws = np.random.default_rng((self.seed, number))
+            torch.default_generator.manual_seed(int(draws.integers(2**63)))
+            return self._train(state, number)
+
+    def _train(self, state: Mapping[str, np.ndarray], number: int) -> Update:
+        """`train`, with torch's own random numbers."""
         model, batches = self.model, self.batches
         model.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in state.items()})
         optimizer = self.optimizer(model.parameters())

@@ -27,10 +27,11 @@ def hardest_triplets(z: Float[Tensor, "batch size"], labels: Int64[Tensor, " bat
     Raises:
         ValueError: labels of a single class, or none that appears twice; not one label for each row of z.
     """
-    positives, negatives, distances = candidates(z, labels)
+    positives, negatives = candidates(labels)
     (anchor,) = positives.any(dim=1).nonzero(as_tuple=True)
-    positive = distances.masked_fill(~positives, -torch.inf)[anchor].argmax(dim=1)
-    negative = distances.masked_fill(~negatives, torch.inf)[anchor].argmin(dim=1)
+    distances = distances_within(z, labels)[anchor]
+    positive = distances.masked_fill(~positives[anchor], -torch.inf).argmax(dim=1)
+    negative = distances.masked_fill(~negatives[anchor], torch.inf).argmin(dim=1)
     return anchor, positive, negative
 
 
@@ -46,8 +47,9 @@ def semihard_triplets(z: Float[Tensor, "batch size"], labels: Int64[Tensor, " ba
     Raises:
         ValueError: labels of a single class, or none that appears twice; not one label for each row of z.
     """
-    positives, negatives, distances = candidates(z, labels)
+    positives, negatives = candidates(labels)
     anchor, positive = positives.nonzero(as_tuple=True)
+    distances = distances_within(z, labels)
     from_anchor, may_be = distances[anchor], negatives[anchor]
     farther = may_be & (from_anchor > distances[anchor, positive][:, None])
     nearest = from_anchor.masked_fill(~farther, torch.inf).argmin(dim=1)
@@ -55,25 +57,38 @@ def semihard_triplets(z: Float[Tensor, "batch size"], labels: Int64[Tensor, " ba
     return anchor, positive, torch.where(farther.any(dim=1), nearest, farthest)
 
 
-def candidates(
+def distances_within(
     z: Float[Tensor, "batch size"], labels: Int64[Tensor, " batch"]
-) -> tuple[Bool[Tensor, "batch batch"], Bool[Tensor, "batch batch"], Float[Tensor, "batch batch"]]:
-    """Whether the second example can be the positive, and the negative, of the first, and how far it is.
+) -> Float[Tensor, "batch batch"]:
+    """In row i, something that grows with the distance from example i.
 
-    ‖a - b‖² = ‖a‖² + ‖b‖² - 2 a·b, without ‖a‖², which is the same for all that one anchor chooses from.
+    ‖a - b‖² = ‖a‖² + ‖b‖² - 2 a·b, and ‖a‖² is the same for all that one anchor chooses from.
 
     Raises:
-        ValueError: labels of a single class, or none that appears twice; not one label for each row of z.
+        ValueError: not one label for each row of z.
     """
     if z.ndim != 2 or labels.shape != z.shape[:1]:
         raise ValueError(f"expected z (N, D) and labels (N,), got {tuple(z.shape)} and {tuple(labels.shape)}")
+    return z.square().sum(dim=1) - 2 * (z @ z.T)
+
+
+def candidates(
+    labels: Int64[Tensor, " batch"],
+) -> tuple[Bool[Tensor, "batch batch"], Bool[Tensor, "batch batch"]]:
+    """Whether the second example can be the positive, and the negative, of the first.
+
+    Raises:
+        ValueError: labels of a single class, or none that appears twice.
+    """
+    if labels.ndim != 1:
+        raise ValueError(f"expected labels (N,), got {tuple(labels.shape)}")
     alike = labels[:, None] == labels
     if alike.all():
         raise ValueError(f"expected labels of at least two classes, got {len(labels)} of one: no negatives")
     positives = alike & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
     if not positives.any():
         raise ValueError(f"expected a label that appears twice, got {len(labels)} different: no positives")
-    return positives, ~alike, z.square().sum(dim=1) - 2 * z @ z.T
+    return positives, ~alike
 
 
 MINING: dict[str, Callable[..., Triplets]] = {"hardest": hardest_triplets, "semihard": semihard_triplets}
