@@ -142,7 +142,9 @@ def change(told: dict[str, Any], arrays: dict[str, np.ndarray], what: str) -> No
     elif what == "batches":
         told["batches"] *= 3
     elif what == "negative":
-        arrays |= {name: -1 - array for name, array in arrays.items() if name.startswith("bound/")}
+        arrays |= {
+            name: np.asarray(-1 - array) for name, array in arrays.items() if name.startswith("bound/")
+        }
     else:
         for name in [name for name in arrays if name.startswith(what)]:
             del arrays[name]
