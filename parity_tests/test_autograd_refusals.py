@@ -48,6 +48,49 @@ REFUSALS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         ValueError,
         r"linear expects x \(\*, 4\) and bias \(5,\), got \(2, 3\) and \(5,\)",
     ),
+    "an array for a Tensor": (
+        lambda: autograd.Linear(3, 4, dtype=np.float64)(np.ones((2, 3))),
+        ValueError,
+        "linear expects x to be a Tensor, got an ndarray",
+    ),
+    "in softmax": (lambda: autograd.softmax(np.ones(3), 0), ValueError, "softmax expects x to be a Tensor"),  # type: ignore[arg-type]
+    "in cross-entropy": (
+        lambda: autograd.cross_entropy(np.ones((1, 3)), np.array([0])),  # type: ignore[arg-type]
+        ValueError,
+        "cross_entropy expects logits to be a Tensor, got an ndarray",
+    ),
+    "in a list": (
+        lambda: autograd.cat([x(), np.ones((2, 3))]),  # type: ignore[list-item]
+        ValueError,
+        r"cat expects tensors\[1\] to be a Tensor, got an ndarray",
+    ),
+    "linear's weight": (
+        lambda: autograd.linear(x(), Tensor(np.ones(3))),
+        ValueError,
+        r"linear expects weight \(out_features, in_features\), got \(3,\)",
+    ),
+    "sizes below 1": (
+        lambda: autograd.Linear(3, 0),
+        ValueError,
+        "Linear expects out_features to be an integer ≥ 1, got 0",
+    ),
+    "no rows": (lambda: autograd.Embedding(-1, 2), ValueError, "Embedding expects num_embeddings .* got -1"),
+    "no state": (lambda: autograd.RNNCell(3, 2.0), ValueError, "RNNCell expects hidden_size .* got 2.0"),  # type: ignore[arg-type]
+    "targets that broadcast": (
+        lambda: autograd.MSELoss()(Tensor(np.ones((5, 1))), np.ones(5)),
+        ValueError,
+        r"MSELoss expects equal shapes, got \(5, 1\) and \(5,\)",
+    ),
+    "a state that broadcasts": (
+        lambda: autograd.RNNCell(3, 2, dtype=np.float64)(x(), Tensor(np.ones((1, 2)))),
+        ValueError,
+        r"RNNCell expects a state of shape \(2, 2\), got \(1, 2\)",
+    ),
+    "half of a state": (
+        lambda: autograd.LSTMCell(3, 2, dtype=np.float64)(x(), Tensor(np.ones((2, 2)))),
+        ValueError,
+        r"LSTMCell expects state to be a pair \(h, c\), got a Tensor",
+    ),
     "what cannot be repeated": (lambda: x().expand(2, 4), ValueError, r"broadcast.*\(2,3\).*\(2,4\)"),
     "another number of numbers": (lambda: x().reshape(4), ValueError, r"size 6 into shape \(4,\)"),
     "a dimension that is not there": (lambda: x().sum(2), ValueError, "axis 2 is out of bounds"),
@@ -66,7 +109,7 @@ REFUSALS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "ids out of range": (
         lambda: autograd.Embedding(4, 2)(np.array([0, 4])),
         IndexError,
-        r"expects ids in \[0, 4\), got 4",
+        r"'Embedding' expects ids in \[0, 4\), got 4",
     ),
     "ids below 0": (lambda: autograd.Embedding(4, 2)(np.array([-1])), IndexError, r"\[0, 4\), got -1"),
     "ids that are float": (
@@ -127,6 +170,22 @@ REFUSALS: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "no parameters": (lambda: autograd.SGD([], 0.1), ValueError, "empty parameter list"),
     "a negative learning rate": (lambda: autograd.SGD([x()], -1), ValueError, "lr ≥ 0, got -1"),
     "no number": (lambda: autograd.Adam([x()], float("nan")), ValueError, "Adam expects lr ≥ 0, got nan"),
+    "no number at all": (
+        lambda: autograd.SGD([x()], "a"),  # type: ignore[arg-type]
+        ValueError,
+        "SGD expects lr to be a number, got 'a'",
+    ),
+    "a Tensor for a list of them": (
+        lambda: autograd.SGD(x(), 0.1),  # type: ignore[arg-type]
+        ValueError,
+        r"SGD expects leaf Tensors, got a Tensor \(3,\)",
+    ),
+    "arrays for parameters": (
+        lambda: autograd.SGD([np.ones(2)]),  # type: ignore[list-item]
+        ValueError,
+        r"leaf Tensors, got an ndarray \(2,\)",
+    ),
+    "eps": (lambda: autograd.Adam([x()], eps=-1), ValueError, "eps ≥ 0, got .* and -1"),
     "betas": (lambda: autograd.Adam([x()], betas=(0.9, 1.0)), ValueError, "betas in"),
 }
 

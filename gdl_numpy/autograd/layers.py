@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike
 
 from gdl_numpy.autograd.functions import cross_entropy, linear
 from gdl_numpy.autograd.tensor import Tensor
-from gdl_numpy.nn.checks import check_class_ids, state_dict_faults
+from gdl_numpy.nn.checks import check_class_ids, state_dict_faults, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -92,6 +92,7 @@ class Linear(Module):
         rng: np.random.Generator | int | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
+        whole("Linear", in_features=in_features, out_features=out_features)
         rng = np.random.default_rng(rng)
         self.weight = uniform((out_features, in_features), in_features, rng, dtype)
         self.bias = uniform((out_features,), in_features, rng, dtype) if bias else None
@@ -115,12 +116,13 @@ class Embedding(Module):
         rng: np.random.Generator | int | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
+        whole("Embedding", num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         table = np.random.default_rng(rng).standard_normal((num_embeddings, embedding_dim))
         self.weight = Tensor(table.astype(dtype), requires_grad=True)
 
     def forward(self, ids: Int[np.ndarray, "*shape"]) -> Tensor:
         """Rows (*shape, embedding_dim). Raises IndexError for an id out of range."""
-        check_class_ids(self, ids, self.weight.shape[0])
+        check_class_ids("Embedding", ids, self.weight.shape[0])
         return self.weight[ids]
 
 
@@ -143,6 +145,9 @@ class MSELoss(Module):
     """Mean of the squared differences, where the book takes their sum over the batch."""
 
     def forward(self, prediction: Tensor, target: Tensor | np.ndarray) -> Tensor:
+        """Raises ValueError unless both have one shape: broadcast, each would be compared with all others."""
+        if prediction.shape != target.shape:
+            raise ValueError(f"MSELoss expects equal shapes, got {prediction.shape} and {target.shape}")
         difference = prediction - target
         return (difference * difference).mean()
 
@@ -173,6 +178,7 @@ class Cell(Module):
         rng: np.random.Generator | int | None = None,
         dtype: DTypeLike = np.float32,
     ) -> None:
+        whole(type(self).__name__, input_size=input_size, hidden_size=hidden_size)
         rng, rows = np.random.default_rng(rng), self.blocks * hidden_size
         self.hidden_size = hidden_size
         self.weight_ih = uniform((rows, input_size), hidden_size, rng, dtype)
@@ -180,12 +186,22 @@ class Cell(Module):
         self.bias_ih = uniform((rows,), hidden_size, rng, dtype)
         self.bias_hh = uniform((rows,), hidden_size, rng, dtype)
 
-    def zero_state(self, z: Tensor) -> Tensor:
-        """A state (*, hidden_size) of zeros, to go with z (*, blocks · hidden_size)."""
-        return Tensor(np.zeros((*z.shape[:-1], self.hidden_size), z.dtype))
+    def part(self, state: Tensor | None, z: Tensor) -> Tensor:
+        """A part of a state, (*, hidden_size), to go with z (*, blocks · hidden_size); None is zeros.
+
+        Raises ValueError for another shape, also one that would broadcast.
+        """
+        shape = (*z.shape[:-1], self.hidden_size)
+        state = Tensor(np.zeros(shape, z.dtype)) if state is None else state
+        if state.shape != shape:
+            raise ValueError(f"{type(self).__name__} expects a state of shape {shape}, got {state.shape}")
+        return state
 
     def forward(self, x: Tensor, state: Any = None) -> Any:
-        """The next state from x (*, input_size) and a state, each part (*, hidden_size); None is zeros."""
+        """The next state from x (*, input_size) and a state, each part (*, hidden_size); None is zeros.
+
+        Raises ValueError for other shapes.
+        """
         return self.step(self.project(x), state)
 
     def project(self, x: Tensor) -> Tensor:
@@ -201,7 +217,7 @@ class RNNCell(Cell):
     """h' = tanh(W_ih x + b_ih + W_hh h + b_hh), as `torch.nn.RNNCell`."""
 
     def step(self, z: Tensor, state: Tensor | None = None) -> Tensor:
-        h = self.zero_state(z) if state is None else state
+        h = self.part(state, z)
         return (z + linear(h, self.weight_hh, self.bias_hh)).tanh()
 
 
@@ -214,7 +230,9 @@ class LSTMCell(Cell):
     blocks = 4
 
     def step(self, z: Tensor, state: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
-        h, c = state or (self.zero_state(z), self.zero_state(z))
+        if isinstance(state, Tensor):  # whose rows would pass for the two
+            raise ValueError("LSTMCell expects state to be a pair (h, c), got a Tensor")
+        h, c = (self.part(part, z) for part in state or (None, None))
         z = z + linear(h, self.weight_hh, self.bias_hh)
         n = self.hidden_size
         i, f, g, o = (z[..., k * n : (k + 1) * n] for k in range(4))

@@ -80,3 +80,8 @@ def is_basic(key: Any) -> bool:
     """Whether an index has no arrays in it, so that it names no place twice."""
     keys = key if isinstance(key, tuple) else (key,)
     return all(k is None or k is Ellipsis or isinstance(k, int | np.integer | slice) for k in keys)
+
+
+def as_sizes(given: tuple[Any, ...]) -> tuple[int, ...]:
+    """A shape, of which a method was given the sizes one by one or, as torch allows too, in one tuple."""
+    return tuple(given[0]) if len(given) == 1 and isinstance(given[0], tuple | list) else given

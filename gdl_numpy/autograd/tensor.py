@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from gdl_numpy.autograd.grad_mode import is_grad_enabled
-from gdl_numpy.autograd.parts import Part, Placed, Product, add_up, is_basic
+from gdl_numpy.autograd.parts import Part, Placed, Product, add_up, as_sizes, is_basic
 from gdl_numpy.messages import kind_of
 from gdl_numpy.nn.activation import sigmoid
 from gdl_numpy.nn.checks import FLOATS, described
@@ -40,8 +40,8 @@ class Tensor:
     """A float32 or float64 array that records what is done to it.
 
     Attributes:
-        data: the values, read-only, so that nothing changes what `backward` needs. A tensor takes other
-            values by assignment: the array is read-only then too, and what was made of the old one keeps it.
+        data: the values, read-only, so that nothing changes what `backward` needs. Others may be assigned,
+            and are copied; what was made of the old ones keeps those.
         grad: after `backward`: dL/ddata, added to what was there; None where it is not kept.
         requires_grad: whether `backward` is to reach it.
     """
@@ -62,7 +62,7 @@ class Tensor:
 
     @data.setter
     def data(self, array: np.ndarray) -> None:
-        self._keep(array if array.base is None else array.copy())
+        self._keep(np.array(array))  # a view of the given one may be about, which can be written to
 
     def _keep(self, array: np.ndarray) -> None:
         if array.dtype not in FLOATS:
@@ -239,18 +239,18 @@ class Tensor:
 
     # Shapes: views of the same data.
 
-    def reshape(self, *shape: int) -> Tensor:
+    def reshape(self, *shape: int | tuple[int, ...]) -> Tensor:
         before = self.shape
-        return record(self.data.reshape(shape), (self, lambda g: g.reshape(before)))
+        return record(self.data.reshape(as_sizes(shape)), (self, lambda g: g.reshape(before)))
 
     def transpose(self, dim0: int, dim1: int) -> Tensor:
         return record(self.data.swapaxes(dim0, dim1), (self, lambda g: g.swapaxes(dim0, dim1)))
 
-    def expand(self, *sizes: int) -> Tensor:
+    def expand(self, *shape: int | tuple[int, ...]) -> Tensor:
         """Repeats along dimensions of size 1, and along new ones in front; -1 leaves a dimension as it is."""
-        new = len(sizes) - self.ndim
-        shape = tuple(self.shape[i - new] if n == -1 and i >= new else n for i, n in enumerate(sizes))
-        return record(np.broadcast_to(self.data, shape), (self, lambda g: g))
+        new = len(sizes := as_sizes(shape)) - self.ndim
+        sizes = tuple(self.shape[i - new] if n == -1 and i >= new else n for i, n in enumerate(sizes))
+        return record(np.broadcast_to(self.data, sizes), (self, lambda g: g))
 
     def __getitem__(self, key: Any) -> Tensor:
         """As NumPy's: numbers, slices, None, Ellipsis, integer and boolean arrays."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gdl_numpy.messages import kind_of
+from gdl_numpy.messages import kind_of, with_article
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,6 +42,19 @@ def real(owner: str, **values: float) -> list[float]:
             raise ValueError(f"{owner} expects {name} to be a number, got {value!r}")
         numbers.append(float(value))
     return numbers
+
+
+def check_kind(owner: str, kind: type, **values: object) -> None:
+    """Refuses what is no instance of a class.
+
+    Raises:
+        ValueError: naming the owner, the argument, the class and that of the value.
+    """
+    for name, value in values.items():
+        if not isinstance(value, kind):
+            raise ValueError(
+                f"{owner} expects {name} to be {with_article(kind.__name__)}, got {kind_of(value)}"
+            )
 
 
 def described(value: object) -> str:
