@@ -6,6 +6,7 @@ The published values, digit for digit, are in `test_basics_published.py`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from sklearn.cluster import KMeans
 import gdl_numpy.basics as numpy_basics
 import gdl_torch.basics as torch_basics
 from gdl_numpy.basics import chapter_02, chapter_03, chapter_04, chapter_05, chapter_06
+from gdl_torch.basics import chapter_02 as torch_chapter_02
 from gdl_torch.basics import chapter_06 as torch_chapter_06
 from parity_tests.harness.disturbance import largest_movement
 from parity_tests.harness.evaluate import Evaluation
@@ -290,6 +292,28 @@ def test_a_frozen_weight_stays_and_the_others_reach_the_goal() -> None:
     assert abs(free.weights[-1, 0] - 0.1) > 0.01
 
 
+@pytest.mark.parametrize("package", [numpy_basics, torch_basics], ids=["numpy", "torch"])
+def test_a_frozen_weight_stays_though_the_others_diverge(package: Any) -> None:
+    array = np.array if package is numpy_basics else partial(torch.tensor, dtype=torch.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = package.chapter_05.many_inputs(
+            array([0.1, 0.2]), array([1e3, 1e3]), array(1.0)[()], 1e30, 20, frozen=[0]
+        )
+    weights = np.asarray(found.weights)
+    assert not np.isfinite(weights[-1, 1])
+    assert set(weights[:, 0]) == {0.1}
+
+
+def test_a_rate_of_numpys_carries_no_float32_along() -> None:
+    one, alpha, w = np.float32(1), np.float64(0.1), np.ones(2, np.float32)
+    assert chapter_04.one_weight(one, one, one, alpha).weights.dtype == np.float32
+    assert chapter_04.hot_and_cold(one, one, one, alpha, 2).weights.dtype == np.float32
+    assert chapter_05.many_inputs(w, w, one, alpha).weights.dtype == np.float32
+    assert chapter_06.descend(
+        w, np.ones((3, 2), np.float32), np.ones(3, np.float32), alpha
+    ).weights.dtype == (np.float32)
+
+
 def test_hot_and_cold_rests_where_both_directions_are_as_bad() -> None:
     """And, a whole number of steps away, gets there; else it swings around the goal for ever."""
     there = chapter_04.hot_and_cold(0.5, 1.0, 1.0, 0.25, 5)
@@ -323,6 +347,17 @@ def test_what_never_changes_has_no_correlation(side: Any) -> None:
     found = np.asarray(side.correlation(inputs, goals))
     assert_to_rounding(found[:2], np.corrcoef(x[:, :2].T, g.T)[:2, 2:], 4 * len(x), 1 + np.abs(x).max())
     assert found[2].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("side", [chapter_06, torch_chapter_06], ids=["numpy", "torch"])
+def test_small_numbers_correlate_as_large_ones_do(side: Any) -> None:
+    """Though the product of their squares is below the smallest float; and of nan nothing is known."""
+    x = np.random.default_rng(0).standard_normal((9, 2))
+    array = np.array if side is chapter_06 else torch.tensor
+    found = np.asarray(side.correlation(array(1e-90 * x), array(1e-90 * x)))
+    assert_to_rounding(found, np.corrcoef(x.T), 4 * len(x), 1 + np.abs(x).max())
+    x[0, 0] = np.nan
+    assert np.isnan(np.asarray(side.correlation(array(x), array(x[:, 1:])))).tolist() == [[True], [False]]
 
 
 def test_the_hidden_layer_makes_the_correlation_that_the_lights_lack() -> None:
@@ -371,6 +406,19 @@ def test_kmeans_is_scikit_learns(seed: int, k: int) -> None:
     terms = points.size + 3 * points.shape[1]
     assert_to_rounding(found.sums[-1], theirs.inertia_, terms, 4 * (points**2).sum())
     assert (np.diff(found.sums) <= gamma(terms, 2 * U) * 4 * (points**2).sum()).all()
+
+
+def test_groups_far_from_zero_are_found_as_well() -> None:
+    """In float32, where the squares of the points have no digit left for what is between them."""
+    rng = np.random.default_rng(0)
+    near = np.repeat(np.array([[0.0, 0.0], [9.0, 0.0], [0.0, 9.0]]), 8, axis=0) + rng.integers(0, 3, (24, 2))
+    far = (near + 2.0**17).astype(np.float32)  # exactly
+    starts = chapter_02.plus_plus(far, np.array([0.3, 0.5, 0.7], np.float32))
+    assert len({tuple(start // 5) for start in starts - 2.0**17}) == 3
+    found = chapter_02.kmeans(far, far[[0, 8, 16]])
+    np.testing.assert_array_equal(found.labels, np.repeat([0, 1, 2], 8))
+    expected = torch_chapter_02.kmeans(torch.tensor(far), torch.tensor(far[[0, 8, 16]]))
+    np.testing.assert_array_equal(found.labels, expected.labels)
 
 
 def test_a_group_that_nobody_belongs_to_keeps_its_centre() -> None:

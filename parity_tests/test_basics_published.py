@@ -249,7 +249,51 @@ REFUSALS: dict[str, tuple[Callable[..., Any], str]] = {
     ),
     "an outcome missing": (
         lambda a, c: c.chapter_02.count(a(X), a([1.0]) > 0),
-        "count expects an outcome for each input, got 1 for 2",
+        "count expects outcomes of shape (2,), one for each input, got (1,)",
+    ),
+    "outcomes that would be indices": (
+        lambda a, c: c.chapter_02.count(a(X), 0 + (a([1.0, 0.0]) > 0)),
+        "count expects outcomes to be an array of bools, got int64",
+    ),
+    "outcomes in a list": (
+        lambda a, c: c.chapter_02.count(a(X), [True, False]),
+        "count expects outcomes to be an array of bools, got a list",
+    ),
+    "another crossing": (
+        lambda a, c: c.chapter_02.probability(c.chapter_02.count(a(X), a(G) > 0), a([[1.0]])),
+        "probability expects inputs of shape (examples, inputs=3), got (1, 1)",
+    ),
+    "a number for centres": (
+        lambda a, c: c.chapter_02.kmeans(a(X), 2),
+        "kmeans expects centres of shape (groups, features=3), got ()",
+    ),
+    "points that are nowhere": (
+        lambda a, c: c.chapter_02.dp_means(a([[1.0], [np.nan]]), 1.0),
+        "dp_means expects points to be finite, got inf or nan among them",
+    ),
+    "a list": (
+        lambda a, c: c.chapter_03.many_inputs(GAME, a([0.1, 0.2, 0.3])),
+        "many_inputs expects inputs to be an array, got a list",
+    ),
+    "no number": (
+        lambda a, c: c.chapter_03.one_weight(None, a(0.1)),
+        "one_weight expects x to be a number, got a NoneType",
+    ),
+    "several weights for one": (
+        lambda a, c: c.chapter_04.hot_and_cold(a([0.5]), a(0.5), a(0.8), 0.1, 1),
+        "hot_and_cold expects weight of shape (), got (1,)",
+    ),
+    "a frozen half": (
+        lambda a, c: c.chapter_05.many_inputs(a(GAME), a(GAME), a(1.0), frozen=[0.5]),
+        "many_inputs expects frozen to be a sequence of integers, got [0.5]",
+    ),
+    "a picture upside down": (
+        lambda a, c: c.chapter_05.as_pictures(a([[1.0, 2.0]]), (-2, -1)),
+        "as_pictures expects height to be an integer ≥ 1, got -2",
+    ),
+    "layers that do not fit": (
+        lambda a, c: c.chapter_06.as_one_layer(c.chapter_06.Network(a([[1.0, 2.0]]), a([[1.0]]))),
+        "as_one_layer expects output of shape (hidden=2, outputs), got (1, 1)",
     ),
     "no examples": (
         lambda a, c: c.chapter_06.descend(a([0.0] * 3), a(np.zeros((0, 3))), a([])),
@@ -293,6 +337,13 @@ def test_refusals(name: str, side: str) -> None:
         attempt(array, chapters)
     assert message in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_a_frozen_weight_that_is_not_there(side: str) -> None:
+    chapters, array = SIDES[side]
+    with pytest.raises(IndexError, match="many_inputs expects frozen to be indices of 3 weights, got 3"):
+        chapters.chapter_05.many_inputs(array(GAME), array(GAME), array(1.0), frozen=[3])
 
 
 @pytest.mark.usefixtures("unchecked_types")

@@ -19,7 +19,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from gdl_numpy.basics.checks import check_arrays, check_count, check_groups, check_rate
+from gdl_numpy.basics.checks import (
+    check_arrays,
+    check_count,
+    check_finite,
+    check_groups,
+    check_outcomes,
+    check_rate,
+)
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int64
@@ -42,11 +49,10 @@ class Counts(NamedTuple):
 def count(inputs: Float[np.ndarray, "examples inputs"], outcomes: Bool[np.ndarray, " examples"]) -> Counts:
     """Counts how often each pattern of inputs came, and how often with the outcome 1.
 
-    Raises ValueError for no examples, or as many outcomes as there are not.
+    Raises ValueError for no examples, or outcomes that are not a bool for each.
     """
     check_arrays("count", inputs=(inputs, "examples inputs"))
-    if len(outcomes) != len(inputs):
-        raise ValueError(f"count expects an outcome for each input, got {len(outcomes)} for {len(inputs)}")
+    check_outcomes("count", inputs, outcomes)
     patterns, which = np.unique(inputs, axis=0, return_inverse=True)
     which = which.reshape(-1)  # NumPy 2.0 alone gave it the inputs' dimensions
     n = len(patterns)
@@ -58,6 +64,9 @@ def probability(
     counts: Counts, inputs: Float[np.ndarray, "examples inputs"]
 ) -> Float[np.ndarray, " examples"]:
     """Returns the fraction of the times that each input was seen in which the outcome was 1; nan if never."""
+    check_arrays(
+        "probability", patterns=(counts.patterns, "patterns inputs"), inputs=(inputs, "examples inputs")
+    )
     same = (inputs[:, np.newaxis] == counts.patterns).all(axis=2)  # (examples, patterns)
     seen, yes = (same @ n.astype(inputs.dtype) for n in (counts.seen, counts.yes))
     fraction: np.ndarray = np.divide(yes, seen, out=np.full_like(seen, np.nan), where=seen > 0)
@@ -81,7 +90,13 @@ class Groups(NamedTuple):
 def distances(
     points: Float[np.ndarray, "points features"], centres: Float[np.ndarray, "groups features"]
 ) -> Float[np.ndarray, "points groups"]:
-    """Returns ‖x − c‖² = ‖x‖² − 2 x·c + ‖c‖² of each pair, with one matrix product; never below 0."""
+    """Returns ‖x − c‖² = ‖x‖² − 2 x·c + ‖c‖² of each pair, with one matrix product; never below 0.
+
+    Both are counted from the middle of the points: far from 0, all digits of the three terms would cancel.
+    """
+    check_arrays("distances", points=(points, "points features"), centres=(centres, "groups features"))
+    middle = points.mean(axis=0)
+    points, centres = points - middle, centres - middle
     squares: np.ndarray = (points**2).sum(axis=1, keepdims=True) + (centres**2).sum(axis=1)
     squares -= 2 * (points @ centres.T)
     np.maximum(squares, 0, out=squares)
@@ -102,9 +117,11 @@ def plus_plus(
             distribution of the points the group's first centre lies.
 
     Raises:
-        ValueError: no points, or fewer than groups.
+        ValueError: no points, or fewer than groups; inf or nan.
     """
     check_groups("plus_plus", points, draws)
+    check_arrays("plus_plus", points=(points, "points features"), draws=(draws, "groups"))
+    check_finite("plus_plus", points=points, draws=draws)
     nearest = np.ones(len(points), points.dtype)
     chosen: list[int] = []
     for draw in draws:
@@ -124,11 +141,12 @@ def kmeans(
 ) -> Groups:
     """Lloyd's algorithm, from these centres, until no point changes its group or for so many rounds.
 
-    Raises ValueError for no points, fewer than groups, or centres with other features.
+    Raises ValueError for no points, fewer than groups, centres with other features, and inf or nan.
     """
     check_count("kmeans", rounds=rounds)
-    check_groups("kmeans", points, centres)
     check_arrays("kmeans", points=(points, "points features"), centres=(centres, "groups features"))
+    check_groups("kmeans", points, centres)
+    check_finite("kmeans", points=points, centres=centres)
     labels, sums = np.full(len(points), -1), []
     for done in range(rounds + 1):
         before = labels
@@ -153,10 +171,11 @@ def dp_means(points: Float[np.ndarray, "points features"], penalty: float, round
         rounds: at most for each k-means.
 
     Raises:
-        ValueError: no points, or a negative penalty.
+        ValueError: no points, inf or nan among them, or a negative penalty.
     """
     check_rate("dp_means", penalty=penalty)
     check_arrays("dp_means", points=(points, "points features"))
+    check_finite("dp_means", points=points)
     centres, sums = points.mean(axis=0, keepdims=True), []
     while True:
         groups = kmeans(points, centres, rounds)

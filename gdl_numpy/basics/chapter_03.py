@@ -21,6 +21,7 @@ Number: TypeAlias = float | np.floating
 
 def one_weight(x: Number, weight: Number) -> Number:
     """Returns x · weight: the weight says how much a change of the input changes the prediction."""
+    check_arrays("one_weight", x=(x, ""), weight=(weight, ""))
     return x * weight
 
 

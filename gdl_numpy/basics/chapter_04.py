@@ -75,13 +75,14 @@ def hot_and_cold(weight: Number, x: Number, goal: Number, step: float, rounds: i
         rounds: how often.
 
     Raises:
-        ValueError: a negative step, or no rounds.
+        ValueError: what is no number, a negative step, or no rounds.
     """
+    check_arrays("hot_and_cold", weight=(weight, ""), x=(x, ""), goal=(goal, ""))
     check_rate("hot_and_cold", step=step)
     check_count("hot_and_cold", rounds=rounds)
     weights = [weight]
     for _ in range(rounds):
-        up, down = weight + step, weight - step
+        up, down = weight + float(step), weight - float(step)  # else a float64 step carries others along
         if error(up, x, goal) != error(down, x, goal):  # else there is nothing to be gained on either side
             weight = up if error(up, x, goal) < error(down, x, goal) else down
         weights.append(weight)
@@ -117,7 +118,7 @@ def descend(
     for _ in range(rounds):
         predictions.append(predict(weights))
         delta = predictions[-1] - goal
-        weights = weights - alpha * weight_deltas(delta)
+        weights = weights - float(alpha) * weight_deltas(delta)  # NumPy's float64 would carry float32 along
         history.append(weights)
     made = np.array(predictions)
     return Descent(np.array(history), made, (made - goal) ** 2)

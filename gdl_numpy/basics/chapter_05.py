@@ -12,7 +12,7 @@ import numpy as np
 
 from gdl_numpy.basics import chapter_03
 from gdl_numpy.basics.chapter_04 import Descent, descend
-from gdl_numpy.basics.checks import check_arrays
+from gdl_numpy.basics.checks import check_arrays, check_count, check_indices
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,13 +48,18 @@ def many_inputs(
         IndexError: a frozen weight that is not there.
     """
     check_arrays("many_inputs", inputs=(inputs, "inputs"), weights=(weights, "inputs"), goal=(goal, ""))
-    learns = np.ones_like(weights)
-    learns[list(frozen)] = 0
+    check_indices("many_inputs", len(weights), frozen=frozen)
+
+    def weight_deltas(delta: Number) -> np.ndarray:
+        step: np.ndarray = delta * inputs
+        step[list(frozen)] = 0  # set, since times 0 an infinite one would be nan
+        return step
+
     return descend(
         weights,
         goal,
         lambda w: chapter_03.many_inputs(inputs, w),
-        lambda delta: delta * inputs * learns,
+        weight_deltas,
         alpha,
         rounds,
     )
@@ -108,6 +113,7 @@ def as_pictures(
     The largest weight of all is 1 or −1; of weights that are all zero, nothing is seen.
     """
     check_arrays("as_pictures", weights=(weights, "outputs pixels"))
+    check_count("as_pictures", height=shape[0], width=shape[1])
     if weights.shape[1] != shape[0] * shape[1]:
         raise ValueError(f"as_pictures expects a weight for each of {shape} pixels, got {weights.shape[1]}")
     largest = np.abs(weights).max()

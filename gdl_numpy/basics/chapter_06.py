@@ -88,7 +88,7 @@ def descend(
             x, g = inputs[batch], goals[batch]
             made[batch] = (x * weights).sum(axis=1)  # in the order of a loop, for the book's last digits
             delta = made[batch] - g
-            weights = weights - alpha * (delta @ x / len(g))
+            weights = weights - float(alpha) * (delta @ x / len(g))
         history.append(weights)
     return Learning(np.array(history), predictions, ((predictions - goals) ** 2).sum(axis=1))
 
@@ -105,8 +105,8 @@ def correlation(
     """
     check_arrays("correlation", inputs=(inputs, "examples inputs"), goals=(goals, "examples outputs"))
     x, g = inputs - inputs.mean(axis=0), goals - goals.mean(axis=0)
-    scale = np.sqrt(np.outer((x**2).sum(axis=0), (g**2).sum(axis=0)))
-    change = np.outer(np.ptp(inputs, axis=0), np.ptp(goals, axis=0)) > 0
+    scale = np.outer(np.sqrt((x**2).sum(axis=0)), np.sqrt((g**2).sum(axis=0)))
+    change = np.logical_and.outer(np.ptp(inputs, axis=0) != 0, np.ptp(goals, axis=0) != 0)
     r: np.ndarray = np.divide(x.T @ g, scale, out=np.zeros_like(scale), where=change)
     return r
 
@@ -154,6 +154,7 @@ def hidden_layer(
     network: Network, inputs: Float[np.ndarray, "examples inputs"], nonlinear: bool = True
 ) -> Float[np.ndarray, "examples hidden"]:
     """Returns relu(x W₁), or without the nonlinearity x W₁."""
+    check_arrays("hidden_layer", inputs=(inputs, "examples inputs"), hidden=(network.hidden, "inputs hidden"))
     h = product(inputs, network.hidden)
     return np.maximum(h, 0) if nonlinear else h
 
@@ -164,6 +165,9 @@ def as_one_layer(network: Network) -> Float[np.ndarray, "inputs outputs"]:
     So they learn nothing that three weights alone could not: whatever correlation is there, they find, and
     they make none.
     """
+    check_arrays(
+        "as_one_layer", hidden=(network.hidden, "inputs hidden"), output=(network.output, "hidden outputs")
+    )
     return product(network.hidden, network.output)
 
 
@@ -210,7 +214,7 @@ def learn(
         hidden=(network.hidden, "inputs hidden"),
         output=(network.output, "hidden outputs"),
     )
-    w1, w2 = network.hidden.copy(), network.output.copy()
+    w1, w2, alpha = network.hidden.copy(), network.output.copy(), float(alpha)
     errors = np.zeros(rounds, inputs.dtype)
     for done in range(rounds):
         for example in range(len(inputs)):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
+from gdl_numpy.messages import kind_of
 
 
 def check_arrays(function: str, **arrays: tuple[Any, str]) -> None:
@@ -22,6 +25,9 @@ def check_arrays(function: str, **arrays: tuple[Any, str]) -> None:
     sizes: dict[str, int] = {}
     dtypes: dict[str, str] = {}
     for name, (array, dims) in arrays.items():
+        if not hasattr(array, "dtype") and not isinstance(array, int | float):
+            expected = "an array" if dims else "a number"
+            raise ValueError(f"{function} expects {name} to be {expected}, got {kind_of(array)}")
         shape, names = tuple(np.shape(array)), dims.split()
         if len(shape) != len(names) or any(
             sizes.get(dim, n) != n for dim, n in zip(names, shape, strict=True)
@@ -43,7 +49,8 @@ def check_arrays(function: str, **arrays: tuple[Any, str]) -> None:
 def check_rate(function: str, **rates: float) -> None:
     """Refuses a learning rate, step or penalty that is negative, infinite or no number."""
     for name, rate in rates.items():
-        if not isinstance(rate, int | float | np.number) or not 0 <= rate < math.inf:
+        is_number = isinstance(rate, int | float | np.number) and not isinstance(rate, bool)
+        if not is_number or not 0 <= rate < math.inf:
             raise ValueError(f"{function} expects {name} to be a number ≥ 0, got {rate!r}")
 
 
@@ -60,3 +67,35 @@ def check_groups(function: str, points: Any, groups: Any) -> None:
         raise ValueError(
             f"{function} expects from 1 group to as many as points, {len(points)}, got {len(groups)}"
         )
+
+
+def check_finite(function: str, **arrays: Any) -> None:
+    """Refuses arrays, on either side, with inf or nan in them: from these, nothing is nearest to anything."""
+    for name, array in arrays.items():
+        if not bool((abs(array) < math.inf).all()):
+            raise ValueError(f"{function} expects {name} to be finite, got inf or nan among them")
+
+
+def check_outcomes(function: str, inputs: Any, outcomes: Any) -> None:
+    """Refuses outcomes that are not a bool for each input: whole numbers would be taken for indices."""
+    dtype = str(getattr(outcomes, "dtype", kind_of(outcomes))).removeprefix("torch.")
+    if dtype != "bool":
+        raise ValueError(f"{function} expects outcomes to be an array of bools, got {dtype}")
+    shape, expected = tuple(outcomes.shape), (len(inputs),)
+    if shape != expected:
+        raise ValueError(f"{function} expects outcomes of shape {expected}, one for each input, got {shape}")
+
+
+def check_indices(function: str, count: int, **indices: Sequence[int]) -> None:
+    """Refuses indices, in a sequence, of what is not there.
+
+    Raises:
+        ValueError: no sequence, or what is no integer.
+        IndexError: one outside [-count, count).
+    """
+    for name, given in indices.items():
+        if not isinstance(given, Sequence) or not all(isinstance(i, int | np.integer) for i in given):
+            raise ValueError(f"{function} expects {name} to be a sequence of integers, got {given!r}")
+        for i in given:
+            if not -count <= i < count:
+                raise IndexError(f"{function} expects {name} to be indices of {count} weights, got {i}")

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from gdl_numpy.basics.checks import check_arrays, check_count, check_groups, check_rate
+from gdl_numpy.basics.checks import (
+    check_arrays,
+    check_count,
+    check_finite,
+    check_groups,
+    check_outcomes,
+    check_rate,
+)
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int64
@@ -30,14 +37,16 @@ class Counts(NamedTuple):
 def count(inputs: Float[Tensor, "examples inputs"], outcomes: Bool[Tensor, " examples"]) -> Counts:
     """Counts how often each pattern of inputs came, and how often with the outcome 1."""
     check_arrays("count", inputs=(inputs, "examples inputs"))
-    if len(outcomes) != len(inputs):
-        raise ValueError(f"count expects an outcome for each input, got {len(outcomes)} for {len(inputs)}")
+    check_outcomes("count", inputs, outcomes)
     patterns, which, seen = torch.unique(inputs, dim=0, return_inverse=True, return_counts=True)
     return Counts(patterns, seen, torch.bincount(which[outcomes], minlength=len(patterns)))
 
 
 def probability(counts: Counts, inputs: Float[Tensor, "examples inputs"]) -> Float[Tensor, " examples"]:
     """Returns the fraction of the times that each input was seen in which the outcome was 1; nan if never."""
+    check_arrays(
+        "probability", patterns=(counts.patterns, "patterns inputs"), inputs=(inputs, "examples inputs")
+    )
     same = (inputs[:, None] == counts.patterns).all(dim=2).to(inputs.dtype)  # (examples, patterns)
     return (same @ counts.yes.to(inputs.dtype)) / (same @ counts.seen.to(inputs.dtype))
 
@@ -60,6 +69,7 @@ def distances(
     points: Float[Tensor, "points features"], centres: Float[Tensor, "groups features"]
 ) -> Float[Tensor, "points groups"]:
     """Returns ‖x − c‖² of each pair."""
+    check_arrays("distances", points=(points, "points features"), centres=(centres, "groups features"))
     return torch.cdist(points, centres, compute_mode="donot_use_mm_for_euclid_dist") ** 2
 
 
@@ -68,6 +78,8 @@ def plus_plus(
 ) -> Float[Tensor, "groups features"]:
     """Chooses points to start from, far from each other (k-means++), by numbers from [0, 1)."""
     check_groups("plus_plus", points, draws)
+    check_arrays("plus_plus", points=(points, "points features"), draws=(draws, "groups"))
+    check_finite("plus_plus", points=points, draws=draws)
     nearest = torch.ones_like(points[:, 0])
     chosen: list[int] = []
     for draw in draws:
@@ -84,8 +96,9 @@ def kmeans(
 ) -> Groups:
     """Lloyd's algorithm, from these centres, until no point changes its group or for so many rounds."""
     check_count("kmeans", rounds=rounds)
-    check_groups("kmeans", points, centres)
     check_arrays("kmeans", points=(points, "points features"), centres=(centres, "groups features"))
+    check_groups("kmeans", points, centres)
+    check_finite("kmeans", points=points, centres=centres)
     labels, sums = torch.full_like(points[:, 0], -1, dtype=torch.int64), []
     for done in range(rounds + 1):
         before = labels
@@ -103,6 +116,7 @@ def dp_means(points: Float[Tensor, "points features"], penalty: float, rounds: i
     """Groups as many as it takes: the furthest point opens another, while that is worth the penalty."""
     check_rate("dp_means", penalty=penalty)
     check_arrays("dp_means", points=(points, "points features"))
+    check_finite("dp_means", points=points)
     centres, sums = points.mean(dim=0, keepdim=True), []
     while True:
         groups = kmeans(points, centres, rounds)

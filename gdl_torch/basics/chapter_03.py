@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 def one_weight(x: Float[Tensor, ""], weight: Float[Tensor, ""]) -> Float[Tensor, ""]:
     """Returns x · weight."""
+    check_arrays("one_weight", x=(x, ""), weight=(weight, ""))
     return x * weight
 
 

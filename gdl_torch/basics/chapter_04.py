@@ -55,6 +55,7 @@ def slope(weight: Number, x: Number, goal: Number, run: float = 1e-6) -> Number:
 
 def hot_and_cold(weight: Number, x: Number, goal: Number, step: float, rounds: int) -> Descent:
     """Moves a weight by `step`, up or down, whichever makes the error smaller; there is no gradient in it."""
+    check_arrays("hot_and_cold", weight=(weight, ""), x=(x, ""), goal=(goal, ""))
     check_rate("hot_and_cold", step=step)
     check_count("hot_and_cold", rounds=rounds)
     weights = [weight]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from gdl_numpy.basics.checks import check_arrays
+from gdl_numpy.basics.checks import check_arrays, check_count, check_indices
 from gdl_torch.basics import chapter_03
 from gdl_torch.basics.chapter_04 import Descent, descend
 
@@ -27,6 +27,7 @@ def many_inputs(
 ) -> Descent:
     """Descends with p = Σᵢ inputsᵢ weightsᵢ; the weights at the `frozen` indices do not learn."""
     check_arrays("many_inputs", inputs=(inputs, "inputs"), weights=(weights, "inputs"), goal=(goal, ""))
+    check_indices("many_inputs", len(weights), frozen=frozen)
     keeps = torch.zeros_like(weights, dtype=torch.bool)
     keeps[list(frozen)] = True
 
@@ -67,6 +68,7 @@ def as_pictures(
 ) -> Float[Tensor, "outputs height width"]:
     """Returns each output's weights as a picture, the largest weight of all 1 or −1."""
     check_arrays("as_pictures", weights=(weights, "outputs pixels"))
+    check_count("as_pictures", height=shape[0], width=shape[1])
     if weights.shape[1] != shape[0] * shape[1]:
         raise ValueError(f"as_pictures expects a weight for each of {shape} pixels, got {weights.shape[1]}")
     largest = weights.abs().max()

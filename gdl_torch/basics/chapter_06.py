@@ -67,7 +67,7 @@ def correlation(
     check_arrays("correlation", inputs=(inputs, "examples inputs"), goals=(goals, "examples outputs"))
     both = torch.cat([inputs, goals], dim=1)
     r = torch.corrcoef(both.T)[: inputs.shape[1], inputs.shape[1] :]
-    change = both.amax(dim=0) > both.amin(dim=0)
+    change = both.amax(dim=0) != both.amin(dim=0)
     return torch.where(torch.outer(change[: len(r)], change[len(r) :]), r, 0)
 
 
@@ -112,12 +112,16 @@ def hidden_layer(
     network: Network, inputs: Float[Tensor, "examples inputs"], nonlinear: bool = True
 ) -> Float[Tensor, "examples hidden"]:
     """Returns relu(x W₁), or without the nonlinearity x W₁."""
+    check_arrays("hidden_layer", inputs=(inputs, "examples inputs"), hidden=(network.hidden, "inputs hidden"))
     h = product(inputs, network.hidden)
     return torch.relu(h) if nonlinear else h
 
 
 def as_one_layer(network: Network) -> Float[Tensor, "inputs outputs"]:
     """Returns W₁ W₂, which two layers are without a nonlinearity between them."""
+    check_arrays(
+        "as_one_layer", hidden=(network.hidden, "inputs hidden"), output=(network.output, "hidden outputs")
+    )
     return product(network.hidden, network.output)
 
 
