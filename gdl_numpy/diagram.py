@@ -66,7 +66,9 @@ class Recorder:
         inputs: Sequence[np.ndarray],
         output: np.ndarray,
     ) -> None:
-        """Writes down what a layer got and gave."""
+        """Writes down what a layer got and gave. Raises ValueError for one that has run before."""
+        if any(layer.name == name for layer in self.layers):
+            raise ValueError(f"a diagram expects each layer to run once, {name!r} ran again")
         sources = tuple(self._source(array) for array in inputs)
         shapes = tuple(array.shape for array in inputs)
         self.layers.append(Layer(name, kind, arguments, weights, sources, shapes, output.shape))
@@ -91,7 +93,8 @@ def layers_of(module: Module, *inputs: np.ndarray) -> list[Layer]:
         recorder.add(name, type(layer).__name__, layer.extra_repr(), weights, arrays, first)
         return output
 
-    for name, layer in module.named_modules():
+    unique = {id(layer): (name, layer) for name, layer in reversed(list(module.named_modules()))}
+    for name, layer in unique.values():
         if next(layer.named_children(), None) is None:
             vars(layer)["forward"] = partial(forward, name, layer, layer.forward)
     module(*inputs)

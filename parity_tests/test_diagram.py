@@ -213,6 +213,15 @@ def test_what_is_used_twice_is_named_once() -> None:
     assert algebra([*layers, total]).forward == expected
 
 
+def test_a_layer_that_runs_twice_is_refused() -> None:
+    """Its name would stand for two values in the algebra."""
+    layer, other = nn.Linear(3, 3, rng=0), torch.nn.Linear(3, 3)
+    with pytest.raises(ValueError, match="expects each layer to run once, '0' ran again"):
+        diagram.layers_of(nn.Sequential(layer, nn.Tanh(), layer), np.zeros((4, 3), np.float32))
+    with pytest.raises(ValueError, match="expects each layer to run once, '0' ran again"):
+        gdl_torch.diagram.layers_of(torch.nn.Sequential(other, torch.nn.Tanh(), other), torch.zeros(4, 3))
+
+
 def test_looking_at_a_model_leaves_it_alone() -> None:
     """It stays in its mode, keeps what it had saved, and its layers are not watched any more."""
     model = MLP(6, [5], 3, rng=0)
