@@ -241,6 +241,37 @@ def test_the_same_seed_starts_the_same() -> None:
         np.testing.assert_array_equal(p.data, q.data)
 
 
+class Scaled(autograd.Module):
+    """w x, and what is no function of anything."""
+
+    def __init__(self) -> None:
+        self.w = Tensor(np.ones(3, np.float32), requires_grad=True)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return x * self.w, Tensor(np.ones(2, x.dtype))
+
+
+class TorchScaled(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.w = torch.nn.Parameter(torch.ones(3))
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return x * self.w, torch.ones(2, dtype=x.dtype)
+
+
+def test_the_adapter() -> None:
+    """Constant outputs have no gradient; what is none of the framework's is refused."""
+    check(FromAutograd(Scaled()), TorchScaled(), numbers(0, 4, 3)).raise_if_different()
+    for other in (3, torch.nn.Linear(3, 4)):
+        with pytest.raises(
+            ValueError, match=r"expects a gdl_numpy\.autograd\.Module or a function of Tensors"
+        ):
+            FromAutograd(other)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="FromAutograd expects output 0 to be a Tensor, got an ndarray"):
+        FromAutograd(lambda x: x.data)(numbers(0, 3))
+
+
 def test_chunks_end_where_they_are_cut() -> None:
     """With the state detached nothing goes back into the chunk before; with its history everything does."""
     ids = next(batches("LSTM"))[0]

@@ -11,6 +11,8 @@ import numpy as np
 
 from gdl_numpy import autograd, nn
 from gdl_numpy.autograd import Tensor
+from gdl_numpy.messages import kind_of
+from gdl_numpy.nn.checks import check_kind
 from parity_tests.harness.evaluate import flatten, is_floating, unflatten
 
 if TYPE_CHECKING:
@@ -20,10 +22,16 @@ if TYPE_CHECKING:
 class FromAutograd(nn.Module):
     """A module of `gdl_numpy.autograd`, or a function of Tensors, whose backward is what they recorded.
 
-    Its parameters are the module's, under the same names.
+    Its parameters are the module's, under the same names. Outputs that are constants get no gradient, as
+    torch's do not.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
+        """Raises ValueError for what cannot be called, or is a module of another framework."""
+        is_foreign = hasattr(function, "state_dict") and not isinstance(function, autograd.Module)
+        if is_foreign or not callable(function):
+            expected = "a gdl_numpy.autograd.Module or a function of Tensors"
+            raise ValueError(f"FromAutograd expects {expected}, got {kind_of(function)}")
         self.function = function
         for name, tensor in self.tensors():
             vars(self)[name] = nn.Parameter(tensor.data)
@@ -37,6 +45,7 @@ class FromAutograd(nn.Module):
         leaves = [Tensor(x, requires_grad=True) if is_floating(x) else x for x in flatten(inputs)]
         output = self.function(*unflatten(inputs, iter(leaves)))
         outputs = flatten(output)
+        check_kind("FromAutograd", Tensor, **{f"output {i}": y for i, y in enumerate(outputs)})
         self.save_for_backward([x for x in leaves if isinstance(x, Tensor)], outputs)
         return unflatten(output, iter([y.data for y in outputs]))
 
@@ -45,8 +54,9 @@ class FromAutograd(nn.Module):
         for tensor in (*leaves, *(tensor for _, tensor in self.tensors())):
             tensor.grad = None
         for y, grad in zip(outputs, grad_outputs, strict=True):
-            # As a hand-written layer, which may be asked again.
-            y.backward(np.asarray(grad), retain_graph=True)
+            if y.requires_grad:
+                # As a hand-written layer, which may be asked again.
+                y.backward(np.asarray(grad), retain_graph=True)
         for name, tensor in self.tensors():
             if tensor.grad is not None:
                 vars(self)[name].accumulate(tensor.grad)
