@@ -151,7 +151,7 @@ def test_a_round_survives_participants_that_go_wrong(
 ) -> None:
     """Numbers that are none, other shapes, an absurd norm, no answer ever, a kill in mid-round."""
     monkeypatch.setattr(bundle, "CLIENT", FAULTY)
-    arguments = ["--participants", "6", "--rounds", "1", "--max-norm", "100", "--timeout", "20"]
+    arguments = ["--participants", "6", "--rounds", "1", "--max-norm", "100", "--timeout", "40"]
     assert main(["--engine", "flower", *arguments, "--out", str(tmp_path)]) == 0
     assert processes_of(tmp_path) == []
     (record,) = rounds_of(tmp_path)
@@ -160,8 +160,8 @@ def test_a_round_survives_participants_that_go_wrong(
         2: "must be finite, got",
         3: "its update does not fit the model",
         4: "the norm of its update must be at most 100, got",
-        5: "it did not answer within 20 s",
-        6: "it did not answer within 20 s",
+        5: "it did not answer within 40 s",
+        6: "it did not answer within 40 s",
     }.items():
         assert reason in record["missed"][f"participant {number}"]
     said = " ".join(capsys.readouterr().out.split())

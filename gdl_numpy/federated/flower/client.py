@@ -17,6 +17,7 @@ from flwr.clientapp import ClientApp
 
 from gdl_numpy.federated.experiment import Experiment
 from gdl_numpy.federated.flower import FINISHED, HOME
+from gdl_numpy.federated.flower.alive import end_with_it
 from gdl_numpy.federated.flower.masked_client import masked_answer
 from gdl_numpy.federated.flower.messages import failure_message, update_message, weights_of
 from gdl_numpy.messages import as_line, reason_of
@@ -38,6 +39,7 @@ def client_app(learner_of: LearnerOf) -> ClientApp:
         learner_of: makes the participant, of the experiment, everybody's shards, its own number from 0 on,
             and the settings.
     """
+    end_with_it()
     app = ClientApp()
 
     def train(message: Message, context: Context) -> Message:

@@ -7,10 +7,9 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
-
 from gdl_numpy.federated.flower import ENGINE, FINISHED, HOME, LOCK, OUTCOME, VARIABLE, EngineError
 from gdl_numpy.federated.flower.address import Address
+from gdl_numpy.federated.flower.alive import is_held
 from gdl_numpy.federated.flower.bundle import write_bundle
 from gdl_numpy.federated.flower.certificates import Certificates
 from gdl_numpy.federated.flower.processes import Processes
@@ -83,14 +82,22 @@ class Server:
         Raises:
             EngineError: a round could not be made, or the server has ended.
         """
-        for name in (OUTCOME, LOCK):
-            (self.home / name).unlink(missing_ok=True)
         logs = self.home / "logs"
         logs.mkdir(parents=True, exist_ok=True)
         with Processes(logs) as processes:
+            self._wait_for_the_last_one()
             self._start(processes, {**self.told, "centralised": dict(centralised)})
             self._submit(processes)
             self._watch(processes, on_round)
+
+    def _wait_for_the_last_one(self) -> None:
+        """Until no server is left of the run when it was killed; what that one said of the end is gone."""
+        deadline = time.monotonic() + START
+        while is_held(self.home / LOCK):
+            if time.monotonic() > deadline:
+                raise EngineError(f"another server is making the rounds of {self.folder}")
+            time.sleep(POLL)
+        (self.home / OUTCOME).unlink(missing_ok=True)
 
     def _start(self, processes: Processes, told: Mapping[str, Any]) -> None:
         """The server, and when it answers the participants, if they are to be here."""
@@ -133,7 +140,7 @@ class Server:
                 if (last := (self.folder / MODEL).stat().st_mtime_ns) != written:
                     written = last
                     on_round(rounds_in(self.folder))
-            is_alive = self._is_alive()
+            is_alive = is_held(self.home / LOCK)
             begun = begun or is_alive
             if (self.home / OUTCOME).exists():
                 break
@@ -145,14 +152,6 @@ class Server:
         on_round(rounds_in(self.folder))
         if (failure := json.loads((self.home / OUTCOME).read_text())["failure"]) is not None:
             raise EngineError(failure)
-
-    def _is_alive(self) -> bool:
-        """Whether somebody has the server's lock, which the system takes from who ends."""
-        try:
-            with FileLock(self.home / LOCK, timeout=0):
-                return False
-        except Timeout:
-            return True
 
     def _check_server(self, processes: Processes) -> None:
         if processes.ended("server") is not None:

@@ -2,7 +2,7 @@
 
 Each carries a mark in its environment, which those that it starts inherit. Linux tells the environments of
 processes, so that none is overlooked, whoever is its parent by then. Where ours is killed itself, the system
-ends its children (`tied`), and Flower's processes watch their parents.
+ends its children (`tied`), and the others see it and end by themselves (`alive`, and Flower's own watch).
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gdl_numpy.federated.flower import tied
+from filelock import FileLock, Timeout
+
+from gdl_numpy.federated.flower import EngineError, alive, tied
 from gdl_numpy.messages import as_line
 
 if TYPE_CHECKING:
@@ -33,18 +35,27 @@ class Processes:
 
     Args:
         logs: folder of a file for each, with what it says.
+
+    Raises:
+        EngineError: when it begins, and another has processes with the same logs.
     """
 
     def __init__(self, logs: Path) -> None:
         self.logs = logs
         self.mark = f"{MARK}={secrets.token_hex(16)}"
         self.running: dict[str, subprocess.Popen[bytes]] = {}
+        self.alive = FileLock(logs / "alive.lock", timeout=PATIENCE)
 
     def __enter__(self) -> Processes:
+        try:
+            self.alive.acquire()
+        except Timeout:
+            raise EngineError(f"another run has its processes in {self.logs}") from None
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: object, trace: TracebackType | None) -> None:
         self.stop()
+        self.alive.release()
 
     def start(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
         """Starts a process.
@@ -59,6 +70,7 @@ class Processes:
         """
         bin_folder = str(Path(sys.executable).parent)
         variables = {**os.environ, **environment, MARK: self.mark.partition("=")[2]}
+        variables[alive.VARIABLE] = str(Path(self.alive.lock_file).resolve())
         variables["PATH"] = os.pathsep.join([bin_folder, os.environ.get("PATH", "")])
         tied_command = [sys.executable, "-S", tied.__file__, str(os.getpid()), *command]
         with self.log(name).open("wb") as log:
@@ -110,3 +122,5 @@ class Processes:
                     with suppress(ProcessLookupError):
                         os.kill(number, signal.SIGKILL)
             time.sleep(0.05)
+        for process in self.running.values():
+            process.wait()

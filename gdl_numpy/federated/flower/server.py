@@ -16,6 +16,7 @@ from flwr.serverapp import Grid, ServerApp
 from gdl_numpy.federated.averaging import Plain, Protection
 from gdl_numpy.federated.experiment import Experiment
 from gdl_numpy.federated.flower import ENGINE, LOCK, OUTCOME, VARIABLE
+from gdl_numpy.federated.flower.alive import end_with_it
 from gdl_numpy.federated.flower.exchange import Exchange
 from gdl_numpy.federated.flower.masked_rounds import MaskedRounds
 from gdl_numpy.federated.flower.messages import update_of, weights_message
@@ -89,6 +90,7 @@ class OpenRounds:
 
 def server_app() -> ServerApp:
     """Returns the app that makes the rounds of the run that the environment tells of."""
+    end_with_it()
     app = ServerApp()
 
     def main(grid: Grid, context: Context) -> None:
