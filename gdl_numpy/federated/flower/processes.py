@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from gdl_numpy.federated.flower import EngineError, alive, tied
+from gdl_numpy.federated.flower.keeper import marked_with
 from gdl_numpy.messages import as_line
 
 if TYPE_CHECKING:
@@ -44,18 +45,30 @@ class Processes:
         self.logs = logs
         self.mark = f"{MARK}={secrets.token_hex(16)}"
         self.running: dict[str, subprocess.Popen[bytes]] = {}
-        self.alive = FileLock(logs / "alive.lock", timeout=PATIENCE)
+        self.keeper: subprocess.Popen[bytes] | None = None
+        self.alive = FileLock(logs.resolve() / "alive.lock", timeout=PATIENCE)
 
     def __enter__(self) -> Processes:
         try:
             self.alive.acquire()
         except Timeout:
             raise EngineError(f"another run has its processes in {self.logs}") from None
+        if sys.platform == "linux":
+            command = [
+                sys.executable,
+                "-m",
+                "gdl_numpy.federated.flower.keeper",
+                self.alive.lock_file,
+                self.mark,
+            ]
+            self.keeper = subprocess.Popen(command, stdin=-3, stdout=-3, stderr=-3, start_new_session=True)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: object, trace: TracebackType | None) -> None:
         self.stop()
         self.alive.release()
+        if self.keeper is not None:
+            self.keeper.wait()
 
     def start(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
         """Starts a process.
@@ -102,13 +115,7 @@ class Processes:
             process.poll()  # so that those that ended are not counted
         if sys.platform != "linux":
             return [process.pid for process in self.running.values() if process.returncode is None]
-        found = []
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdecimal():
-                with suppress(OSError):  # it has ended meanwhile, or is another user's
-                    if self.mark.encode() in (entry / "environ").read_bytes().split(b"\0"):
-                        found.append(int(entry.name))
-        return found
+        return marked_with(self.mark)
 
     def stop(self) -> None:
         """Ends all processes, and returns when there is none."""
