@@ -173,12 +173,35 @@ def what_is_wrong(error: Any) -> str:
     """A usage error in words: the option, what is allowed, and what it got.
 
     Typer hands on the words of pydantic, which checks the values; they leave out the value, or repeat it.
+    Before 0.21 click checks them, in words of its own, of which the same are made here.
     """
-    cause = error.__cause__ or error.__context__
-    if not (isinstance(cause, ValueError) and hasattr(cause, "errors") and getattr(error, "param", None)):
+    param = getattr(error, "param", None)
+    if param is None or type(error).__name__ != "BadParameter":
         return str(error.format_message())
+    name = max(param.opts, key=len) if param.param_type_name == "option" else param.name
+    cause = error.__cause__ or error.__context__
+    if not (isinstance(cause, ValueError) and hasattr(cause, "errors")):
+        return f"{name}: {in_pydantics_words(str(error.message)).rstrip('.')}"
     (found, *_) = cause.errors()
-    name = max(error.param.opts, key=len) if error.param.param_type_name == "option" else error.param.name
     reason = found["msg"].removeprefix("Value error, ").partition(", unable to parse")[0].rstrip(".")
     value = repr(found["input"])
     return f"{name}: {reason}" if value in reason else f"{name}: {reason}, got {value}"
+
+
+KINDS = {"integer": "integer", "float": "number", "boolean": "boolean"}
+NO_NUMBER = re.compile(r"('.*') is not a valid (integer|float|boolean)(?: range)?\.", re.DOTALL)
+OUTSIDE = re.compile(r"(\S+) is not in the range (?:(\S+?)<=)?x(?:([<>]=)(\S+?))?\.")
+
+
+def in_pydantics_words(message: str) -> str:
+    """What click says of a value that is no number, or outside its range, as pydantic would say it."""
+    if found := NO_NUMBER.fullmatch(message):
+        return f"Input should be a valid {KINDS[found[2]]}, got {found[1]}"
+    if found := OUTSIDE.fullmatch(message):
+        value, least, sign, limit = found.groups()
+        if sign == ">=":  # a range without a largest value
+            least, limit = limit, None
+        if least is not None and float(value) < float(least):
+            return f"Input should be greater than or equal to {least}, got {value!r}"
+        return f"Input should be less than or equal to {limit}, got {value!r}"
+    return message

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rich.cells import cell_len
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -20,12 +21,19 @@ class OptionsTable(Table):
     """A table of options or commands; on a narrow terminal, of each its name, and below it what it is for."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Any]:
-        if console.width >= WIDE:
+        if console.width >= WIDE and self._has_room(options.max_width):
             yield from super().__rich_console__(console, options)
             return
         for *names, about in zip(*(column.cells for column in self.columns), strict=True):
             yield joined(names)
             yield Padding.indent(joined([about]), 2)
+
+    def _has_room(self, width: int) -> bool:
+        """Whether no word of the last column is cut, beside the names and what stands between the columns."""
+        *names, about = self.columns
+        widest = [max((joined([cell]).cell_len for cell in column.cells), default=0) for column in names]
+        words = (word for cell in about.cells for word in joined([cell]).plain.split())
+        return sum(widest) + 2 * len(widest) + max(map(cell_len, words), default=0) <= width
 
 
 def joined(cells: list[Any]) -> Text:

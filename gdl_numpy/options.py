@@ -111,14 +111,15 @@ def one_of(name: str, choices: Collection[str]) -> Callable[[str], str]:
     return parse
 
 
-def given_in(context: Any) -> dict[str, Any]:
+def given_in(context: Any, values: Mapping[str, Any]) -> dict[str, Any]:
     """The options that were given on the command line, by name; the others are their callees' to decide.
 
     Args:
         context: the command's `typer.Context` (click's, or of typer's own copy of click).
+        values: what the command is called with: before typer 0.21 the context's own are not converted yet.
     """
     return {
         name: value
-        for name, value in context.params.items()
+        for name, value in values.items()
         if getattr(context.get_parameter_source(name), "name", "") != "DEFAULT"
     }

@@ -133,7 +133,7 @@ def test_a_round_that_cannot_be_made_loses_none_before_it(
     load_checkpoint(tmp_path / "model.safetensors")
 
 
-@pytest.mark.parametrize("writer", ["save_figure", "save_model"])
+@pytest.mark.parametrize("writer", ["save_figure", "save_run"])
 def test_a_full_disk_loses_no_round(
     writer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -143,7 +143,7 @@ def test_a_full_disk_loses_no_round(
     def full(*arguments: Any, **named: Any) -> None:
         nonlocal count
         count += 1
-        if count == (2 if writer == "save_model" else 1):
+        if count == (2 if writer == "save_run" else 1):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "file"))
         write(*arguments, **named)
 
@@ -154,7 +154,7 @@ def test_a_full_disk_loses_no_round(
     assert captured.err.count("\n") == 1
     assert "No space left on device" in captured.err
     rounds = json.loads((tmp_path / "rounds.json").read_text())["rounds"]
-    assert len(rounds) == (1 if writer == "save_model" else 3)
+    assert len(rounds) == (1 if writer == "save_run" else 3)
 
 
 @pytest.mark.parametrize(
@@ -213,6 +213,30 @@ def test_a_run_is_not_replaced_unless_asked(tmp_path: Path, capsys: pytest.Captu
     assert main(arguments) == 2
     assert f"{tmp_path} has a run already: choose another with --out" in capsys.readouterr().err
     assert main([*arguments, "--overwrite"]) == 0
+
+
+@pytest.mark.parametrize("protect", ["none", "noise"])
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+def test_a_run_goes_on_after_its_last_round(protect: str, backend: str, tmp_path: Path) -> None:
+    """In two parts, it ends with the bits, the noise and the privacy spent of a run in one."""
+    arguments = ["--protect", protect, "--backend", backend, "--out"]
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert main([*arguments, str(whole)]) == 0
+    for rounds in ("1", "3"):
+        assert main([*arguments, str(parts), "--rounds", rounds]) == 0
+    records = [json.loads((folder / "rounds.json").read_text())["rounds"] for folder in (whole, parts)]
+    for one, other in zip(*records, strict=True):
+        assert {**one, "seconds": 0} == {**other, "seconds": 0}
+    one, other = (load_checkpoint(folder / "model.safetensors")[0] for folder in (whole, parts))
+    assert all(array.tobytes() == other[name].tobytes() for name, array in one.items())
+
+
+def test_a_run_goes_on_with_the_same_settings_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--rounds", "1", "--out", str(tmp_path)]) == 0
+    assert main(["--rounds", "2", "--seed", "1", "--batch-size", "10", "--out", str(tmp_path)]) == 2
+    assert f"{tmp_path} has a run already with another batch_size, seed: choose" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("name", "library"), LIBRARIES.items())

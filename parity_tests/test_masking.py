@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 
 import numpy as np
@@ -233,3 +234,28 @@ def test_shares_that_cannot_be(call: object, message: str) -> None:
     assert callable(call)
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_what_a_client_knows_survives_between_two_steps() -> None:
+    """Written down and read again after every step, it says the same as one that never was."""
+    clients = {name: MaskingClient(name) for name in "abc"}
+
+    def stored(name: str) -> MaskingClient:
+        return MaskingClient.from_json(name, json.loads(json.dumps(clients[name].to_json())))
+
+    keys = {name: client.advertise() for name, client in clients.items()}
+    clients = {name: stored(name) for name in clients}
+    shares = {name: client.share(keys, 2) for name, client in clients.items()}
+    clients = {name: stored(name) for name in clients}
+    masked = {
+        name: clients[name].mask(
+            np.arange(3, dtype=np.uint64), {other: shares[other][name] for other in "abc"}
+        )
+        for name in "ab"
+    }
+    clients = {name: stored(name) for name in clients}
+    answers = {name: clients[name].unmask(["a", "b"]) for name in "ab"}
+    assert unmasked_sum(masked, answers, keys).tolist() == [0, 2, 4]
+    clients = {name: stored(name) for name in clients}
+    with pytest.raises(ValueError, match="it gives no others"):
+        clients["a"].unmask(["a", "b"])

@@ -136,8 +136,8 @@ def test_arguments_of_every_type_become_options(line: str, expected: dict[str, A
     """What is given arrives in its type; what is not given is the callee's to decide."""
     found: dict[str, Any] = {}
 
-    def command(context: typer.Context, **_: Any) -> None:
-        found.update(given_in(context))
+    def command(context: typer.Context, **values: Any) -> None:
+        found.update(given_in(context, values))
 
     context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
     options = options_of(Gadget, skip=["rng"])

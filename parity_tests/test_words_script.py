@@ -296,7 +296,8 @@ def test_the_probe_finds_what_the_vectors_know(
 def test_help_needs_no_checkpoint(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """It is the command's own; without it, what comes first is said."""
     assert run(command, "--help") == 0
-    assert f" {{checkpoint}} {command} [OPTIONS]" in capsys.readouterr().out
+    usage = capsys.readouterr().out.replace("CHECKPOINT", "{checkpoint}")  # as typer before 0.21 writes it
+    assert f" {{checkpoint}} {command} [OPTIONS]" in usage
     assert run(command, "class") == 2
     assert capsys.readouterr().err == f"words.py: the checkpoint comes first: words.py FILE {command} …\n"
 

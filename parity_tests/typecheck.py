@@ -27,7 +27,7 @@ with_shapes = jaxtyping.jaxtyped
 LIBRARIES = """filelock jsonargparse matplotlib.pyplot pooch pytorch_lightning.cli requests safetensors.numpy
     sklearn.datasets torchmetrics torchvision.transforms.v2 typer"""
 # Of the extras `federated` and `ckks`.
-EXTRAS = ("cryptography", "phe", "opacus", "tenseal")
+EXTRAS = ("cryptography", "phe", "opacus", "tenseal", "flwr")
 
 
 def import_packages() -> None:
@@ -38,6 +38,9 @@ def import_packages() -> None:
     """
     for library in LIBRARIES.split():
         importlib.import_module(library)
+    for library in ("flwr.app", "flwr.clientapp", "flwr.serverapp"):
+        with without_extras():
+            importlib.import_module(library)
     packages = ["gdl_numpy", "gdl_torch"]
     typing.TYPE_CHECKING = True  # type: ignore[misc]
     # That is where the code of the hook looks for it, now and when what it made runs.

@@ -9,9 +9,16 @@
 A table has, for each round, how good the global model is on examples that nobody trained on, each
 participant's loss while it learned, what it sent, the seconds, and with noise the privacy spent. In the
 folder of the run (--out): rounds.json and model.safetensors, which are written after every round, and
-rounds.png.
+rounds.png. The same command again goes on after the last round that is there.
 
-All participants are in this one process (--engine local): what is protected from whom is shown, not achieved.
+With --engine local all participants are in this one process: what is protected from whom is shown, not
+achieved. With --engine flower the server and each participant are processes of their own, on this machine or
+on many:
+
+    python scripts/federated.py --engine flower                                            all of them here
+    python scripts/federated.py --engine flower --listen 192.168.1.5:9092 --out RUN        the server
+    python scripts/federated.py --join 192.168.1.5:9092 --participant 2 --ca ca.pem        one who takes part
+
 The vocabulary of words is taken from all participants' texts, as if it were public.
 
 Exit code 1, and one line, where a round could not be made; 2 for bad usage and files that cannot be used.
@@ -26,21 +33,21 @@ if __name__ == "__main__":
 
 import copy
 import sys
-from dataclasses import asdict
+import tempfile
 from enum import StrEnum
-from functools import partial
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gdl_numpy.checkpoint import save_model
 from gdl_numpy.command_line import Backend, make_console, run, say
-from gdl_numpy.federated import Federation, Participant, RoundError, Shard
-from gdl_numpy.federated.experiment import SPLITS, Experiment, protection_of
+from gdl_numpy.federated import Federation, RoundError
+from gdl_numpy.federated.experiment import SPLITS, Experiment, learner_of, protection_of
+from gdl_numpy.federated.flower import EngineError, check_flower
+from gdl_numpy.federated.record import MODEL, ROUNDS, resume_run, save_run
 from gdl_numpy.federated.reporting import draw, table_of
-from gdl_numpy.files import check_folder, naming, save_figure, write_json
+from gdl_numpy.files import check_folder, naming, save_figure
 from gdl_numpy.messages import counted
 from gdl_numpy.models import MODELS
 from gdl_numpy.optim import SGD
@@ -52,9 +59,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gdl_numpy.data import Vocabulary
+    from gdl_numpy.federated.flower.launch import Server
     from gdl_numpy.tasks import Metrics
 
 app = typer.Typer(add_completion=False)
+
+
+# What the result does not depend on.
+NOT_OF_THE_RUN = ("out", "overwrite", "data_dir", "listen", "join", "participant", "ca", "timeout")
 
 
 class Protect(StrEnum):
@@ -67,6 +79,7 @@ class Protect(StrEnum):
 
 class Engine(StrEnum):
     local = "local"
+    flower = "flower"
 
 
 @app.command()
@@ -83,8 +96,25 @@ def federate(
     ] = None,
     backend: Annotated[Backend, typer.Option(help="What the participants train with.")] = Backend.numpy,
     engine: Annotated[
-        Engine, typer.Option(help="Where the participants are: in this process.")
+        Engine,
+        typer.Option(help="Where the participants are: in this process, or by Flower in others."),
     ] = Engine.local,
+    listen: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="For flower: be the server alone; participants --join it."),
+    ] = None,
+    join: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Take part in the run of the server there, and no more."),
+    ] = None,
+    participant: Annotated[int, typer.Option(min=1, help="For --join: which one to be.")] = 1,
+    ca: Annotated[
+        Path | None,
+        typer.Option(help="For --join: the run's flower/tls/ca.pem, which tells its server from others."),
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option(min=1, help="For flower: seconds in which a participant must answer.")
+    ] = 600.0,
     participants: Annotated[int, typer.Option(min=2, help="How many there are.")] = 3,
     rounds: Annotated[int, typer.Option(min=1, help="How often models are averaged.")] = 3,
     local_epochs: Annotated[
@@ -123,14 +153,18 @@ def federate(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run in that folder.")] = False,
 ) -> int:
     """Train one model on the examples of many, which stay with them."""
-    settings = {
-        name: value for name, value in locals().items() if name not in ("out", "overwrite", "data_dir")
-    }
+    settings = {name: value for name, value in locals().items() if name not in NOT_OF_THE_RUN}
     settings = {
         name: str(v) if isinstance(v, StrEnum) else v for name, v in settings.items() if v is not None
     }
-    experiment = Experiment.of(data, data_dir, model, batch_size, lr, seed)
-    shards = experiment.shards(split, participants, alpha, seed)
+    if join is not None:
+        return take_part(join, participant, ca, data_dir, out, timeout)
+    if engine is Engine.flower:
+        check_flower(str(protect))
+    elif listen is not None:
+        raise ValueError("--listen is for --engine flower: in one process, nobody has to be listened to")
+    experiment = Experiment.from_settings(settings, data_dir)
+    shards = experiment.shards_of(settings)
     protection = protection_of(
         protect,
         key_bits=key_bits,
@@ -144,26 +178,32 @@ def federate(
         keep_account_by_opacus(protection)
     folder = out or Path("runs") / f"federated-{experiment.data.name}-{protect}".replace("/", "-")
     check_folder("--out", folder)
-    if (folder / "rounds.json").exists() and not overwrite:
-        raise ValueError(
-            f"{folder} has a run already: choose another with --out, or replace it with --overwrite"
-        )
-    learners = learners_of(experiment, shards, backend, local_epochs, seed)
+    learners = learners_of(experiment, shards, backend, settings)
     federation = Federation(
         experiment.task, learners, experiment.data.test, protection, inf if max_norm is None else max_norm
     )
+    if not overwrite:
+        begin_where_it_ended(folder, federation, settings)
+    else:
+        (folder / MODEL).unlink(missing_ok=True)
+    server = None
+    if engine is Engine.flower:
+        server = server_of(folder, settings, listen, data_dir, timeout)
     centralised = train_centralised(experiment, rounds * local_epochs)
     console = make_console(110)
     title = f"{type(experiment.task.model).__name__} on {experiment.data.name}, {backend}"
     say(console, f"{title}: {counted(participants, 'participant')}, the server sees {protection.sees}")
     failure: Exception | None = None
     try:
-        run_rounds(federation, rounds, folder, settings, centralised, experiment.data.vocabulary)
-    except (RoundError, OSError, ValueError) as error:  # no average, or no room for it
+        if server is None:
+            run_rounds(federation, rounds, folder, settings, centralised, experiment.data.vocabulary)
+        else:
+            run_on_flower(server, federation, rounds, folder, settings, centralised)
+    except (RoundError, EngineError, OSError, ValueError) as error:  # no average, or no room for it
         failure = error
     if federation.rounds:
         report(federation, centralised, folder, title, delta)
-    if failure is not None and not isinstance(failure, RoundError):
+    if failure is not None and not isinstance(failure, RoundError | EngineError):
         raise failure
     if failure is not None:
         typer.echo(f"federated.py: {failure}", err=True)
@@ -198,25 +238,95 @@ def keep_account_by_opacus(protection: Any) -> None:
         pass
 
 
+def begin_where_it_ended(folder: Path, federation: Federation, settings: dict[str, Any]) -> None:
+    """Takes up the run in the folder, if there is one that has rounds to make.
+
+    Raises:
+        ValueError: there is another run, or one that has all its rounds.
+    """
+    resume_run(folder, federation, settings)
+    done = len(federation.rounds)
+    if done >= settings["rounds"] or (not done and (folder / ROUNDS).exists()):
+        raise ValueError(
+            f"{folder} has a run already: choose another with --out, or replace it with --overwrite"
+        )
+    if done:
+        say(make_console(110), f"{folder} has {counted(done, 'round')}: the next is round {done + 1}", folder)
+
+
 def learners_of(
-    experiment: Experiment, shards: Sequence[Any], backend: Backend, epochs: int, seed: int
+    experiment: Experiment, shards: Sequence[Any], backend: Backend, settings: dict[str, Any]
 ) -> list[Any]:
     """The participants, on the backend that was chosen."""
-    make: Any = partial(Participant, task=experiment.task, optimizer=partial(SGD, lr=experiment.lr))
+    make: Any = learner_of
     if backend is Backend.torch:
-        import torch
+        from gdl_torch.federated.experiment import learner_of as make
+    return [make(experiment, shards, number, settings) for number in range(len(shards))]
 
-        from gdl_torch.export import from_numpy
-        from gdl_torch.federated import Participant as TorchParticipant
 
-        model = from_numpy(experiment.task.model, **experiment.task.hparams)
-        make = partial(TorchParticipant, model=model, optimizer=partial(torch.optim.SGD, lr=experiment.lr))
-    return [
-        make(
-            f"participant {k + 1}", Shard(experiment.train, rows, seed=seed + k), epochs=epochs, seed=seed + k
+def take_part(
+    join: str, participant: int, ca: Path | None, data_dir: Path | None, out: Path | None, timeout: float
+) -> int:
+    """Takes part in a run elsewhere; returns the exit code."""
+    check_flower("none")
+    from gdl_numpy.federated.flower.address import Address
+    from gdl_numpy.federated.flower.launch import join as join_run
+
+    address = Address.parse("--join", join)
+    if ca is None:
+        raise ValueError("--join needs --ca, the file flower/tls/ca.pem of the run's folder on the server")
+    try:
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = out or Path(temporary)
+            check_folder("--out", folder)
+            join_run(address, ca, participant, data_dir, folder, timeout)
+    except EngineError as error:
+        typer.echo(f"federated.py: {error}", err=True)
+        return 1
+    say(make_console(110), f"the run of {address} is over")
+    return 0
+
+
+def server_of(
+    folder: Path, settings: dict[str, Any], listen: str | None, data_dir: Path | None, timeout: float
+) -> Server:
+    """The server of a run on Flower, which has not begun yet."""
+    from gdl_numpy.federated.flower.address import Address
+    from gdl_numpy.federated.flower.launch import Server
+
+    address = None if listen is None else Address.parse("--listen", listen)
+    console = make_console(110)
+    server = Server(folder, settings, timeout, address, data_dir, lambda line: say(console, line))
+    if address is not None:
+        authority = server.certificates.authority
+        say(
+            console,
+            f"who takes part needs {authority}, and --join {address} --participant 1, 2, …",
+            authority,
         )
-        for k, rows in enumerate(shards)
-    ]
+    return server
+
+
+def run_on_flower(
+    server: Server,
+    federation: Federation,
+    rounds: int,
+    folder: Path,
+    settings: dict[str, Any],
+    centralised: Metrics,
+) -> None:
+    """Has the rounds made in other processes, and reads what they have written.
+
+    Raises:
+        EngineError: a round could not be made.
+    """
+    done = len(federation.rounds)
+    try:
+        with Bar(total=rounds, initial=done, desc="rounds", unit="round", disable=None, leave=False) as bar:
+            server.run(centralised.row(), lambda count: advance(bar, count - int(bar.n)))
+    finally:
+        federation.rounds.clear()
+        resume_run(folder, federation, settings)
 
 
 def train_centralised(experiment: Experiment, epochs: int) -> Metrics:
@@ -235,8 +345,8 @@ def train_centralised(experiment: Experiment, epochs: int) -> Metrics:
     return evaluate(task, experiment.data.test)
 
 
-def advance(bar: Bar) -> None:
-    bar.update()
+def advance(bar: Bar, steps: int = 1) -> None:
+    bar.update(steps)
 
 
 def run_rounds(
@@ -252,17 +362,13 @@ def run_rounds(
     Raises:
         RoundError: a round could not be made.
     """
-    total = rounds * len(federation.participants)
-    with Bar(total=total, desc="round 1", unit="training", disable=None, leave=False) as bar:
-        for record in federation.run(rounds, lambda _: advance(bar)):
+    left = rounds - len(federation.rounds)
+    total = left * len(federation.participants)
+    with Bar(total=total, desc="round", unit="training", disable=None, leave=False) as bar:
+        for record in federation.run(left, lambda _: advance(bar)):
             bar.set_description(f"round {min(record.number + 1, rounds)}")
             bar.set_postfix_str(str(record.metrics))
-            rows = [{**asdict(each), "metrics": each.metrics.row()} for each in federation.rounds]
-            save_model(folder / "model.safetensors", federation.task.model, vocabulary)
-            write_json(
-                folder / "rounds.json",
-                {"settings": settings, "centralised": centralised.row(), "rounds": rows},
-            )
+            save_run(folder, federation, settings, centralised.row(), vocabulary)
 
 
 def main(arguments: list[str]) -> int:

@@ -272,8 +272,8 @@ class Run:
 def command_for(name: str) -> Callable[..., None]:
     """`train` for one model, with an option for each argument: its own, its data's, its loss's."""
 
-    def command(context: typer.Context, **_: Any) -> None:
-        train(name, given_in(context))
+    def command(context: typer.Context, **values: Any) -> None:
+        train(name, given_in(context, values))
 
     context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
     signature = inspect.Signature([context, *options_for(MODELS[name]).values()])

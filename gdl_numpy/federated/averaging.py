@@ -77,6 +77,18 @@ class Protection(ABC):
         """The privacy spent so far, where the protection accounts for it."""
         return None
 
+    def state(self) -> dict[str, Any]:
+        """What a run that is started again has to know, as JSON can hold it."""
+        return {}
+
+    def restore(self, state: Mapping[str, Any], rounds: int) -> None:  # noqa: B027 (all may do)
+        """Goes on from a state.
+
+        Args:
+            state: as `state` gave it.
+            rounds: how many were made before.
+        """
+
 
 class Plain(Protection):
     """No protection: the server sees every update."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,12 +12,15 @@ import numpy as np
 from gdl_numpy.data import DataModule, data_module_for, load
 from gdl_numpy.data.batches import ExampleLoader
 from gdl_numpy.federated.averaging import Plain, Protection
+from gdl_numpy.federated.participant import Participant, Shard
 from gdl_numpy.federated.splits import split_by_label, split_by_owner, split_by_size, split_evenly
 from gdl_numpy.lookup import lookup
 from gdl_numpy.messages import kind_of
 from gdl_numpy.models import MODELS
+from gdl_numpy.optim import SGD
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from jaxtyping import Int64
@@ -84,6 +88,25 @@ class Experiment:
         sizes = {name: size for name, size in batches.model_arguments.items() if name in names}
         return cls(batches, model_class.task.of(model_class(**sizes, rng=seed)), rate)
 
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any], data_dir: Path | None = None) -> Experiment:
+        """Returns the experiment of a run.
+
+        Args:
+            settings: of the run; those that it lacks have their usual values.
+            data_dir: folder of all data sets.
+
+        Raises:
+            ValueError, DataError: as `of`.
+        """
+        names = ("model", "batch_size", "lr", "seed")
+        given = {name: settings[name] for name in names if name in settings}
+        return cls.of(settings["data"], data_dir, **given)
+
+    def shards_of(self, settings: Mapping[str, Any]) -> list[Int64[np.ndarray, " _"]]:
+        """Returns each participant's examples, as a run's settings divide them: see `shards`."""
+        return self.shards(*(settings[name] for name in ("split", "participants", "alpha", "seed")))
+
     @property
     def train(self) -> ExampleLoader:
         """The training examples, before they are divided."""
@@ -141,6 +164,30 @@ class Experiment:
                 f"--participants must be {count}, the owners of {self.data.name}, got {participants}"
             )
         return split_by_owner(owners)
+
+
+def learner_of(
+    experiment: Experiment, shards: Sequence[np.ndarray], number: int, settings: Mapping[str, Any]
+) -> Participant:
+    """Returns one of the participants of a run.
+
+    Args:
+        experiment: of the run.
+        shards: each participant's examples.
+        number: which participant, from 0 on.
+        settings: of the run; `seed` and `local_epochs` are used.
+    """
+    seed = settings["seed"] + number
+    shard = Shard(experiment.train, shards[number], seed=seed)
+    optimizer = partial(SGD, lr=experiment.lr)
+    return Participant(
+        f"participant {number + 1}",
+        shard,
+        experiment.task,
+        optimizer,
+        epochs=settings["local_epochs"],
+        seed=seed,
+    )
 
 
 def protection_of(

@@ -44,12 +44,7 @@ class Masked(Protection):
             ValueError: fewer updates than the threshold, or than two; or numbers outside the fixed point's
                 range.
         """
-        threshold = len(selected) // 2 + 1 if self.threshold is None else self.threshold
-        if len(updates) < max(threshold, 2):
-            raise ValueError(
-                f"masks of {len(selected)} participants come off the sum of at least {max(threshold, 2)} "
-                f"updates, got {len(updates)}"
-            )
+        threshold = self.needed(selected, [update.participant for update in updates])
         clients = {name: MaskingClient(name) for name in selected}
         keys = {name: client.advertise() for name, client in clients.items()}
         shares = {name: client.share(keys, threshold) for name, client in clients.items()}
@@ -69,3 +64,17 @@ class Masked(Protection):
             for name in masked
         }
         return Average(self.numbers.decode(total.view(np.int64)), sent, masked)
+
+    def needed(self, selected: Sequence[str], survivors: Sequence[str]) -> int:
+        """Returns how many shares take the masks off.
+
+        Raises:
+            ValueError: fewer survivors than that, or than two.
+        """
+        threshold = len(selected) // 2 + 1 if self.threshold is None else self.threshold
+        if len(survivors) < max(threshold, 2):
+            raise ValueError(
+                f"masks of {len(selected)} participants come off the sum of at least {max(threshold, 2)} "
+                f"updates, got {len(survivors)}"
+            )
+        return threshold

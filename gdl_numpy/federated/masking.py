@@ -22,7 +22,7 @@ figure 4 without the parts for active adversaries.
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from cryptography.exceptions import InvalidTag
@@ -64,6 +64,7 @@ class MaskingClient:
         self.mask_key, self.channel_key = X25519PrivateKey.generate(), X25519PrivateKey.generate()
         self.own_seed = secrets.token_bytes(KEY)
         self.keys: dict[str, Keys] = {}
+        self.threshold = 0
         self.received: dict[str, tuple[Share, Share]] = {}  # of others: of the own seed, of the mask key
         self.has_answered = False
 
@@ -140,6 +141,43 @@ class MaskingClient:
             raise ValueError(f"{self.name!r} has given its shares: it gives no others")
         self.has_answered = True
         return {name: pair[name not in survivors] for name, pair in self.received.items()}
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns all that it knows, for a participant that does not run from one step to the next.
+
+        It holds secrets, and is for the participant alone.
+        """
+        return {
+            "secrets": [self.mask_key.private_bytes_raw().hex(), self.channel_key.private_bytes_raw().hex()],
+            "own_seed": self.own_seed.hex(),
+            "keys": {name: [key.hex() for key in keys] for name, keys in self.keys.items()},
+            "threshold": self.threshold,
+            "received": {name: [s.to_bytes().hex() for s in pair] for name, pair in self.received.items()},
+            "has_answered": self.has_answered,
+        }
+
+    @classmethod
+    def from_json(cls, name: str, known: Mapping[str, Any]) -> MaskingClient:
+        """Returns the one that knows what `to_json` gave.
+
+        Args:
+            name: by which the others know it.
+            known: what it knows.
+        """
+        client = cls(name)
+        client.mask_key, client.channel_key = (
+            X25519PrivateKey.from_private_bytes(bytes.fromhex(secret)) for secret in known["secrets"]
+        )
+        client.own_seed = bytes.fromhex(known["own_seed"])
+        client.keys = {other: Keys(*map(bytes.fromhex, keys)) for other, keys in known["keys"].items()}
+        client.threshold = known["threshold"]
+        for other, (one, two) in known["received"].items():
+            client.received[other] = (
+                Share.from_bytes(bytes.fromhex(one)),
+                Share.from_bytes(bytes.fromhex(two)),
+            )
+        client.has_answered = known["has_answered"]
+        return client
 
     def _channel(self, sender: str, receiver: str) -> ChaCha20Poly1305:
         other = self.keys[receiver if sender == self.name else sender].channel

@@ -26,14 +26,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from gdl_numpy.federated.averaging import Average, Protection, weighted_average
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from jaxtyping import Float64
 
@@ -116,6 +116,14 @@ class Noised(Protection):
     @property
     def epsilon(self) -> float:
         return self.accountant.epsilon(self.delta)
+
+    def state(self) -> dict[str, Any]:
+        return {"rng": self.rng.bit_generator.state}
+
+    def restore(self, state: Mapping[str, Any], rounds: int) -> None:
+        self.rng.bit_generator.state = state["rng"]  # no noise may come twice
+        for _ in range(rounds):
+            self.accountant.spend(self.noise_multiplier)
 
 
 def clipped(vector: Float64[np.ndarray, " weights"], norm: float) -> Float64[np.ndarray, " weights"]:

@@ -1,0 +1,131 @@
+"""The server's part of secure aggregation with participants elsewhere: four questions a round.
+
+Keys, shares, vectors under masks, and shares to take the masks off their sum: `masking` has the protocol. The
+average is that of `Masked` bit for bit, since sums of integers are exact, in whatever order.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from flwr.app import RecordDict
+
+from gdl_numpy.federated.averaging import Average
+from gdl_numpy.federated.flower.messages import masked_of, step_message, weights_message, words_of
+from gdl_numpy.federated.masked import Masked
+from gdl_numpy.federated.masking import Keys, unmasked_sum
+from gdl_numpy.federated.shamir import Share
+from gdl_numpy.federated.update import Layout, Update
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from gdl_numpy.federated.flower.exchange import Exchange
+
+STEPS = ("keys", "shares", "masked", "unmask")
+
+
+class MaskedRounds:
+    """Rounds in which the server gets vectors under masks.
+
+    Args:
+        exchange: with the participants.
+    """
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.exchange, self.number = exchange, -1
+        self.protection = Unmasking(self)
+        self.found: dict[str, RecordDict] = {}
+        self.keys: dict[str, Keys] = {}
+        self.masked: dict[str, np.ndarray] = {}
+        self.sent: dict[str, int] = {}
+
+    def answers(self, state: Mapping[str, np.ndarray], number: int) -> Mapping[str, RecordDict]:
+        """Returns everybody's last answer in a round; all are asked at once, the first time."""
+        if number != self.number:
+            self.number, self.masked, self.sent = number, {}, {}
+            self.found = self._ask(state, number)
+        return self.found
+
+    def _ask(self, state: Mapping[str, np.ndarray], number: int) -> dict[str, RecordDict]:
+        found = self.exchange.ask_all(step_message("keys", number))
+        words = self._words(found)
+        self.keys = {name: Keys(each["mask"], each["channel"]) for name, each in words.items()}
+        if len(self.keys) < 2:
+            return {name: content for name, content in found.items() if name not in self.keys}
+        everybody = {
+            f"{name}/{kind}": getattr(keys, kind) for name, keys in self.keys.items() for kind in keys._fields
+        }
+        found |= self.exchange.ask({name: step_message("shares", number, everybody) for name in self.keys})
+        shares = {name: each for name, each in self._words(found).items() if each.keys() == self.keys.keys()}
+        questions = {}
+        for name in shares:
+            content = weights_message(state, number)
+            content.update(
+                step_message("masked", number, {sender: shares[sender][name] for sender in shares})
+            )
+            questions[name] = content
+        answers = self.exchange.ask(questions)
+        lost = {name for name in found if name in shares and name not in answers}
+        return {name: content for name, content in found.items() if name not in lost} | answers
+
+    def _words(self, found: Mapping[str, RecordDict]) -> dict[str, dict[str, bytes]]:
+        """The bytes of those who have answered with some; what they say is counted as sent."""
+        words = {}
+        for name, content in found.items():
+            try:
+                words[name] = words_of(content)
+            except (KeyError, TypeError):
+                continue
+            self.sent[name] = self.sent.get(name, 0) + sum(map(len, words[name].values()))
+        return words
+
+    def update(self, answer: RecordDict, state: Mapping[str, np.ndarray]) -> Update | str:
+        """Returns what `Federation` may know of an update under masks: its loss; or why there is none."""
+        found = masked_of(answer)
+        if isinstance(found, str):
+            return found
+        vector, loss = found
+        size = Layout.of(state).size + 1  # and the number of examples
+        if vector.shape != (size,) or vector.dtype != np.uint64:
+            return f"its vector must be of {size:,} masked numbers, got {vector.shape} of {vector.dtype}"
+        name = str(answer["numbers"]["participant"])
+        self.masked[name] = vector
+        nothing = {key: np.zeros(array.shape) for key, array in state.items()}
+        return Update(name, nothing, 1, loss)
+
+    def unmask(self, survivors: Sequence[str]) -> dict[str, dict[str, Share]]:
+        """Returns the shares that survivors give for the sum of their vectors."""
+        names = dict.fromkeys(survivors, b"")
+        found = self.exchange.ask({name: step_message("unmask", self.number, names) for name in survivors})
+        words = self._words(found)
+        return {
+            name: {owner: Share.from_bytes(each) for owner, each in w.items()} for name, w in words.items()
+        }
+
+
+class Unmasking(Masked):
+    """The average of vectors whose masks participants elsewhere have made.
+
+    Args:
+        rounds: that it is of.
+    """
+
+    def __init__(self, rounds: MaskedRounds) -> None:
+        super().__init__()
+        self.rounds = rounds
+
+    def check(self, layout: Layout, update: Update, participants: int) -> None:
+        """Nothing can be seen here: each participant has done it."""
+
+    def average(self, layout: Layout, selected: Sequence[str], updates: Sequence[Update]) -> Average:
+        rounds, survivors = self.rounds, [update.participant for update in updates]
+        threshold = self.needed(selected, survivors)
+        masked: dict[str, Any] = {name: rounds.masked[name] for name in survivors}
+        answers = rounds.unmask(survivors)
+        if len(answers) < threshold:
+            raise ValueError(f"masks come off by {threshold} participants, got the shares of {len(answers)}")
+        total = unmasked_sum(masked, answers, rounds.keys)
+        sent = {name: rounds.sent[name] + masked[name].nbytes for name in survivors}
+        return Average(self.numbers.decode(total.view(np.int64)), sent, masked)
