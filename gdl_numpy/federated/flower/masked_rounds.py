@@ -12,7 +12,7 @@ import numpy as np
 from flwr.app import RecordDict
 
 from gdl_numpy.federated.averaging import Average
-from gdl_numpy.federated.flower.messages import masked_of, step_message, weights_message, words_of
+from gdl_numpy.federated.flower.messages import masked_of, sender_of, step_message, weights_message, words_of
 from gdl_numpy.federated.masked import Masked
 from gdl_numpy.federated.masking import Keys, unmasked_sum
 from gdl_numpy.federated.shamir import Share
@@ -90,7 +90,7 @@ class MaskedRounds:
         size = Layout.of(state).size + 1  # and the number of examples
         if vector.shape != (size,) or vector.dtype != np.uint64:
             return f"its vector must be of {size:,} masked numbers, got {vector.shape} of {vector.dtype}"
-        name = str(answer["numbers"]["participant"])
+        name = sender_of(answer)
         self.masked[name] = vector
         nothing = {key: np.zeros(array.shape) for key, array in state.items()}
         return Update(name, nothing, 1, loss)

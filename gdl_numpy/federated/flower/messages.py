@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 
@@ -33,12 +33,16 @@ def weights_of(content: RecordDict) -> tuple[dict[str, np.ndarray], int]:
     Raises:
         KeyError, TypeError, ValueError: it is none.
     """
-    return _arrays(content), int(content[NUMBERS]["number"])
+    return _arrays(content), int(_numbers(content)["number"])
 
 
 def update_message(update: Update) -> RecordDict:
     """Returns what a participant answers."""
-    numbers = {"participant": update.participant, "examples": update.examples, "loss": float(update.loss)}
+    numbers: dict[str, Any] = {
+        "participant": update.participant,
+        "examples": update.examples,
+        "loss": float(update.loss),
+    }
     return RecordDict({ARRAYS: _record(update.delta), NUMBERS: ConfigRecord(numbers)})
 
 
@@ -56,7 +60,7 @@ def step_message(step: str, number: int, words: Mapping[str, bytes] | None = Non
 
 def step_of(content: RecordDict) -> str:
     """Returns the step of such a message, "" of any other."""
-    return str(content[NUMBERS].get("step", ""))
+    return str(_numbers(content).get("step", ""))
 
 
 def words_of(content: RecordDict) -> dict[str, bytes]:
@@ -65,7 +69,8 @@ def words_of(content: RecordDict) -> dict[str, bytes]:
     Raises:
         KeyError, TypeError: it has none.
     """
-    return {str(name): bytes(value) for name, value in content[WORDS].items()}
+    words: dict[str, Any] = dict(content.config_records[WORDS])
+    return {name: bytes(value) for name, value in words.items()}
 
 
 def words_message(participant: str, words: Mapping[str, bytes]) -> RecordDict:
@@ -75,7 +80,7 @@ def words_message(participant: str, words: Mapping[str, bytes]) -> RecordDict:
 
 def masked_message(participant: str, masked: np.ndarray, loss: float) -> RecordDict:
     """Returns the answer of who has learned, and shows nothing but its loss and a vector under masks."""
-    numbers = {"participant": participant, "loss": float(loss)}
+    numbers: dict[str, Any] = {"participant": participant, "loss": float(loss)}
     return RecordDict({ARRAYS: _record({MASKED: masked}), NUMBERS: ConfigRecord(numbers)})
 
 
@@ -85,7 +90,7 @@ def masked_of(content: RecordDict) -> tuple[np.ndarray, float] | str:
     Raises:
         KeyError, TypeError, ValueError: it is no such answer.
     """
-    numbers = content[NUMBERS]
+    numbers = _numbers(content)
     if "failure" in numbers:
         return str(numbers["failure"])
     return _arrays(content)[MASKED], float(numbers["loss"])
@@ -102,7 +107,7 @@ def sender_of(content: RecordDict) -> str:
     Raises:
         KeyError, TypeError: it gives none.
     """
-    return str(content[NUMBERS]["participant"])
+    return str(_numbers(content)["participant"])
 
 
 def update_of(content: RecordDict) -> Update | str:
@@ -111,7 +116,7 @@ def update_of(content: RecordDict) -> Update | str:
     Raises:
         KeyError, TypeError, ValueError: it is no such answer.
     """
-    numbers = content[NUMBERS]
+    numbers = _numbers(content)
     if "failure" in numbers:
         return str(numbers["failure"])
     return Update(sender_of(content), _arrays(content), int(numbers["examples"]), float(numbers["loss"]))
@@ -122,4 +127,8 @@ def _record(arrays: Mapping[str, np.ndarray]) -> ArrayRecord:
 
 
 def _arrays(content: RecordDict) -> dict[str, np.ndarray]:
-    return {name: array.numpy() for name, array in content[ARRAYS].items()}
+    return {name: array.numpy() for name, array in content.array_records[ARRAYS].items()}
+
+
+def _numbers(content: RecordDict) -> dict[str, Any]:
+    return dict(content.config_records[NUMBERS])

@@ -61,7 +61,10 @@ class Processes:
                 self.alive.lock_file,
                 self.mark,
             ]
-            self.keeper = subprocess.Popen(command, stdin=-3, stdout=-3, stderr=-3, start_new_session=True)
+            null = subprocess.DEVNULL
+            self.keeper = subprocess.Popen(
+                command, stdin=null, stdout=null, stderr=null, start_new_session=True
+            )
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: object, trace: TracebackType | None) -> None:
