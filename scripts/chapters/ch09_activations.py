@@ -113,7 +113,7 @@ chapter.say("\nwhere the weight ends")
 chapter.table(
     ["", "side", *(f"from {start:.0f}" for start in STARTS)],
     [
-        [name, side, *(f"{descend(*unit, start)[side]:.3f}" for start in STARTS)]
+        [name, side, *(f"{descend(*unit, start)[side]:.4f}" for start in STARTS)]
         for name, unit in UNITS.items()
         for side in SIDES
     ],
