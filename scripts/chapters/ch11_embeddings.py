@@ -171,7 +171,7 @@ history = fit(
     NegativeSampling(model),
     SGD(model.parameters(), lr=100.0),
     blanks,
-    epochs=chapter.passes(6, full=4),
+    epochs=chapter.passes(5, full=4),
     lr_decay=0.7,
     progress=False,
 )
