@@ -9,7 +9,7 @@
 #
 # Two distinctions, made concrete. Supervised learners have examples of what to predict; unsupervised ones
 # find groups. Parametric learners have a fixed number of parameters; those of nonparametric ones grow with
-# what they see. The chapter prints no numbers: these are ours, the same on both sides.
+# what they see. The chapter prints no numbers: these are ours, computed twice, in NumPy and in torch.
 
 # %%
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from gdl_numpy.chapter import Side
 
 chapter = Chapter(2, "Fundamental concepts: how do machines learn?")
-# Each side's files, and how it makes its arrays.
+# Each side's files, this chapter's and that of chapter 6's gradient descent, and how it makes its arrays.
 SIDES: list[tuple[Side, Any, Any]] = [
     ("NumPy", (chapter_02, chapter_06), partial(np.array, dtype=np.float64)),
     (
@@ -50,10 +50,12 @@ SIDES: list[tuple[Side, Any, Any]] = [
 # %% [markdown]
 # ## Supervised: to count, or to weigh
 #
-# Streetlights say whether one may walk: all eight patterns are asked for, but only those of chapter 6 were
-# seen. The counter keeps how often each pattern came and how often one could walk then; the three weights
-# are learned by gradient descent. Where the middle light decides, the weights also know what was never seen.
-# Where no sum of lights decides, they learn nothing, and the counter knows all that it has seen.
+# Three streetlights say whether one may walk, 1 where a lamp is on. All eight patterns are asked for, but
+# only four of them were seen. The counter (nonparametric) keeps how often each pattern came, and how often
+# one could walk then; of the others it knows nothing: "?". The parametric learner has three weights, one a
+# lamp, and adds up those that are lit; it learns by gradient descent (chapters 4 and 6). Where the middle
+# light decides, the weights are also right about what was never seen. Where no sum of lights decides, they
+# learn nothing, and the counter knows all that it has seen.
 
 # %%
 PATTERNS = [[a, b, c] for a in (0, 1) for b in (0, 1) for c in (0, 1)]
@@ -81,9 +83,11 @@ for name, (lights, walk) in CROSSINGS.items():
 # %% [markdown]
 # ## Unsupervised: groups in handwritten digits
 #
-# k-means is told how many groups to find. DP-means is told what a group costs, and finds their number. Which
-# digits are in a group is looked up only afterwards: purity is the fraction of images whose group consists
-# mostly of their own digit.
+# k-means is told how many groups to find: parametric. Each image goes to the nearest centre, each centre to
+# the mean of its images, and so on until nothing changes; the sum of squared distances falls all the while.
+# Where it begins matters: k-means++ draws first centres far apart. DP-means is told what a group costs, here
+# 6, and opens one wherever that shortens the distances by more: nonparametric. Which digits are in a group is
+# looked up only afterwards: purity is the fraction of images whose digit is the most frequent in their group.
 
 # %%
 dataset = chapter.load("digits")
@@ -95,8 +99,9 @@ chapter.say(f"\nGroups in {len(pixels)} images of {dataset.name}, by squared dis
 for name in ("k-means, 10 groups", "DP-means, 6 a group"):
     for side, (grouping, _), array in SIDES:
         points = array(pixels)
-        if name.startswith("k"):
-            found = grouping.kmeans(points, grouping.plus_plus(points, array(draws)), chapter.passes(100))
+        if name == "k-means, 10 groups":
+            first_centres = grouping.plus_plus(points, array(draws))
+            found = grouping.kmeans(points, first_centres, chapter.passes(100))
         else:
             found = grouping.dp_means(points, 6.0, chapter.passes(100))
         labels = np.asarray(found.labels)
@@ -109,7 +114,9 @@ for name in ("k-means, 10 groups", "DP-means, 6 a group"):
         )
 
 # %% [markdown]
-# ## The centres, and what is in their groups
+# ## The picture
+#
+# Above what both learners believe, below each group's centre, and how many of which digits are in it.
 
 # %%
 figure = Figure(figsize=(13, 6), layout="constrained")

@@ -9,7 +9,7 @@
 #
 # A baseball team before a game: its players' average number of toes, the fraction of games it has won, and
 # its fans in millions. A network multiplies them with weights and adds up: that is all there is to a
-# prediction, also where layers are stacked.
+# prediction, also where layers are stacked. Everything is computed twice, in NumPy and in torch.
 
 # %%
 from __future__ import annotations
@@ -33,8 +33,9 @@ from gdl_numpy.chapter import Chapter
 if TYPE_CHECKING:
     from gdl_numpy.chapter import Side
 
+# `published` prints our values, and beside them the book's, with = where all digits are the same.
 chapter = Chapter(3, "Introduction to neural prediction")
-# Each side's functions, and how it makes its arrays.
+# Each side's functions, and how it makes its arrays; [()] makes a number of an array without dimensions.
 SIDES: list[tuple[Side, Any, Any]] = [
     ("NumPy", chapter_03, np.array),
     ("torch", gdl_torch.basics.chapter_03, partial(torch.tensor, dtype=torch.float64)),
@@ -43,6 +44,8 @@ TOES, WINS, FANS = 8.5, 0.65, 1.2
 
 # %% [markdown]
 # ## One weight: input · weight
+#
+# Will the team win? From its toes, by a weight of 0.1. (The last digit is rounding, and the book's as well.)
 
 # %%
 chapter.say("One input, one output")
@@ -52,6 +55,8 @@ for side, network, array in SIDES:
 
 # %% [markdown]
 # ## Many inputs: a weighted sum
+#
+# Toes, wins and fans, each times its own weight. The sum is large where the weights resemble the inputs.
 
 # %%
 chapter.say("\nThree inputs, one output")
@@ -60,7 +65,9 @@ for side, network, array in SIDES:
     chapter.published("{}", predicted.item(), "0.9800000000000001", side)
 
 # %% [markdown]
-# ## Many outputs: hurt, win and sad, each by a weight of its own
+# ## Many outputs: each by a weight of its own
+#
+# From the fraction of games won: will a player be hurt, will they win, will they be sad?
 
 # %%
 chapter.say("\nOne input, three outputs")
@@ -69,7 +76,9 @@ for side, network, array in SIDES:
     chapter.published("[{}, {}, {}]", outputs.tolist(), ("0.195", "0.13", "0.5850000000000001"), side)
 
 # %% [markdown]
-# ## Many of both: a matrix, whose rows are the outputs' weights
+# ## Many of both: a matrix
+#
+# Its rows are the outputs' weights: three weighted sums of the same three inputs.
 
 # %%
 ROWS = [[0.1, 0.1, -0.3], [0.1, 0.2, 0.0], [0.0, 1.3, 0.1]]
@@ -83,7 +92,8 @@ for side, network, array in SIDES:
 # %% [markdown]
 # ## Stacked: predictions of predictions
 #
-# The book prints this one as NumPy prints an array, with eight digits after the point.
+# The outputs of one matrix, the hidden layer, are the inputs of the next. The book prints this one as NumPy
+# prints an array, with eight digits after the point.
 
 # %%
 HIDDEN = [[0.1, 0.2, -0.1], [-0.1, 0.1, 0.9], [0.1, 0.4, 0.1]]
@@ -97,7 +107,8 @@ for side, network, array in SIDES:
 # %% [markdown]
 # ## What a prediction is made of
 #
-# Each bar is an input times its weight: together they are the prediction, the black line.
+# Each bar is an input times its weight, to the left where that is negative; together they are the
+# prediction, the black line.
 
 # %%
 inputs = np.array([TOES, WINS, FANS])

@@ -7,8 +7,8 @@
 # %% [markdown]
 # # Chapter 4: Introduction to neural learning: gradient descent
 #
-# Predict, compare, learn. The error, (prediction − goal)², says how wrong a prediction was; learning is to
-# make it smaller, first by trying both directions, then by the slope.
+# Predict, compare, learn. A prediction is input · weight; the error, (prediction − goal)², says how wrong it
+# was. Learning is to make it smaller, first by trying both directions, then by the slope.
 
 # %%
 from __future__ import annotations
@@ -32,6 +32,7 @@ from gdl_numpy.chapter import Chapter
 if TYPE_CHECKING:
     from gdl_numpy.chapter import Side
 
+# `published` prints our values, and beside them the book's, with = where all digits are the same.
 chapter = Chapter(4, "Introduction to neural learning: gradient descent")
 # Each side's functions, and how it makes its numbers.
 SIDES: list[tuple[Side, Any, Any]] = [
@@ -43,7 +44,8 @@ GOAL = 0.8
 # %% [markdown]
 # ## Hot and cold: a step of 0.001 up or down, whichever is better
 #
-# It gets there in 1,100 rounds, since the goal is a whole number of steps away.
+# Each round tries both. It gets there in 1,100 rounds, since the right weight, 1.6, is a whole number of
+# steps away; else it would go to and fro around it for ever. The first round and the last:
 
 # %%
 chapter.say("Hot and cold: weight 0.5, input 0.5, step 0.001")
@@ -57,16 +59,17 @@ for side, learning, number in SIDES:
 # ## Gradient descent: weight −= input · (prediction − goal)
 #
 # Direction and amount in one number. It is half the derivative of the error, 2 · input · (prediction − goal):
-# the direction is the same, and how far to go is a matter of choice anyway.
+# the direction is the same, and how far to go is a matter of choice anyway. The derivative is the slope of
+# the error: how much it changes, for each unit that the weight moves, if the weight moves by very little.
 
 # %%
-chapter.say("\nThe derivative of the error at weight 0.5, input 0.5, and the slope that is seen there")
+chapter.say(
+    "\nThe error's derivative at weight 0.5, input 0.5, and its slope there when the weight is moved a little"
+)
 for side, learning, number in SIDES:
     place = number(0.5), number(0.5), number(GOAL)
-    at_once, seen = (function(*place).item() for function in (learning.derivative, learning.slope))
-    chapter.published(
-        "derivative {} slope over a millionth {}", (f"{at_once:.6f}", f"{seen:.6f}"), None, side
-    )
+    by_formula, measured = (function(*place).item() for function in (learning.derivative, learning.slope))
+    chapter.published("derivative {} slope {}", (f"{by_formula:.6f}", f"{measured:.6f}"), None, side)
 
 chapter.say("\nGradient descent: weight 0.5, input 0.5, 20 rounds")
 for side, learning, number in SIDES:
@@ -98,6 +101,8 @@ for alpha, book in ((1.0, "-232452292.5999999"), (0.1, "0.8000121871948003")):
 
 # %% [markdown]
 # ## The steps on the error's parabola
+#
+# The last panel has the error of every round; its legend says by what each round multiplies it.
 
 # %%
 figure = Figure(figsize=(12, 7), layout="constrained")

@@ -33,6 +33,7 @@ from gdl_numpy.data import available
 if TYPE_CHECKING:
     from gdl_numpy.chapter import Side
 
+# `published` prints our values, and beside them the book's, with = where all digits are the same.
 chapter = Chapter(5, "Learning multiple weights at a time")
 # Each side's functions, and how it makes its arrays.
 SIDES: list[tuple[Side, Any, Any]] = [
@@ -43,7 +44,9 @@ SIDES: list[tuple[Side, Any, Any]] = [
 # %% [markdown]
 # ## Three inputs: one delta, shared out
 #
-# Every weight's delta is the same number times its own input: the input of 8.5 gets most of the change.
+# delta = prediction − goal says how far the prediction is off, and each weight −= α · delta · its own input:
+# the input of 8.5 gets most of the change. Then the same with this weight frozen. The two others get there
+# without it, with a larger α; and once the error is 0, it would have nothing to learn any more.
 
 # %%
 WEIGHTS, INPUTS = [0.1, 0.2, -0.1], [8.5, 0.65, 1.2]
@@ -66,6 +69,8 @@ for title, alpha, frozen, published in (
 
 # %% [markdown]
 # ## Three outputs: a delta for each weight
+#
+# Each output has its own goal, and so its own delta; the input that it is multiplied by is the same.
 
 # %%
 chapter.say("Three outputs, α 0.1: the weights after a step")
@@ -77,8 +82,10 @@ for side, descent, array in SIDES:
 # %% [markdown]
 # ## Images: a matrix
 #
-# A thousand images one after the other, for each the step α · delta · pixels; MNIST's where they are there.
-# α is a tenth of 1/‖x‖², at which a step would reach its own image's goal, and spoil the others'.
+# 784 inputs, the pixels, and ten outputs, whose goals are 1 for the image's own digit and 0 for the others.
+# A thousand images one after the other, and for each the step α · delta · pixels. (Where MNIST is not there,
+# the small digits do.) α is a tenth of 1/‖x‖²: with that, one step would reach its own image's goals, and
+# spoil the others'. Train-Err is the mean of the ten squared errors' sum; the book prints none of these.
 
 # %%
 dataset = chapter.load("mnist" if available("mnist", chapter.data_dir) else "digits")

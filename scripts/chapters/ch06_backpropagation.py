@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from gdl_numpy.chapter import Side
 
+# `published` prints our values, and beside them the book's, with = where all digits are the same.
 chapter = Chapter(6, "Building your first deep neural network")
 # Each side's functions, and how it makes its arrays.
 SIDES: list[tuple[Side, Any, Any]] = [
@@ -43,6 +44,10 @@ SIDES: list[tuple[Side, Any, Any]] = [
 
 # %% [markdown]
 # ## One light, twenty times; then all six, one at a time
+#
+# A light is three lamps, 1 where one is on; the prediction is lamps · weights, and after each light
+# weights −= α · (prediction − goal) · lamps. The error is (prediction − goal)², summed over the lights; of
+# the forty rounds, the first, every tenth and the last are shown.
 
 # %%
 chapter.say("The first light alone, 20 rounds")
@@ -80,8 +85,8 @@ for side, learner, array in SIDES:
 # %% [markdown]
 # ## Stochastic, mini-batch and full gradient descent
 #
-# A step after each light, after each three, after all six. The fewer examples a step waits for, the more
-# steps there are in a round; the more, the straighter its way.
+# A step after each light, after each three, after all six, each along the mean of what its examples ask for.
+# The fewer examples a step waits for, the more steps there are in a round; the more, the straighter its way.
 
 # %%
 rounds = chapter.passes(40, full=400)
@@ -99,7 +104,14 @@ for name, batch_size in (("stochastic", 1), ("mini-batches of 3", 3), ("full bat
 # %% [markdown]
 # ## The deep network
 #
-# Four lights, of which none correlates with walking. Sixty rounds; the error of every tenth.
+# Four lights, and no lamp that correlates with walking: it is as often on when one may walk as when not. Four
+# hidden units h = relu(lamps · W₁), and the prediction h · W₂; relu(z) is z where that is above 0, else 0.
+# Backpropagation hands each hidden unit its share of the blame, by its weight, if it was on at all:
+#
+# - δ₂ = prediction − goal, W₂ −= α hᵀδ₂
+# - δ₁ = (δ₂ W₂ᵀ) where h > 0, else 0, and W₁ −= α lampsᵀδ₁
+#
+# Sixty rounds; the error of every tenth.
 
 # %%
 PUBLISHED = (
@@ -136,8 +148,9 @@ for side, learner, array in SIDES:
 # %% [markdown]
 # ## Correlation: what there is to learn from
 #
-# A weight grows with the correlation of its input with the goal: above, the middle light's is 1. Among the
-# deep network's lights there is none; its hidden units have some, and more once they have learned.
+# Correlation is 1 for what is always large together, −1 for what is large where the other is small, 0 where
+# neither is so. A weight grows with that of its input: among the six lights, the middle lamp's is 1. Among
+# the four there is none; two of the hidden units have some, and a little more once they have learned.
 
 # %%
 lights, walk = np.array(chapter_06.DEEP_LIGHTS, np.float64), np.array(chapter_06.DEEP_WALK, np.float64)
@@ -154,10 +167,15 @@ tables = {
     "output, before": (chapter_06.hidden_layer(before, lights) @ before.output, walk),
     "output, after": (chapter_06.hidden_layer(after, lights) @ after.output, walk),
 }
-chapter.say("\nCorrelation of each light or unit with walking")
+chapter.say("\nCorrelation of each lamp or unit with walking")
 correlations = {name: chapter_06.correlation(*data)[:, 0] for name, data in tables.items()}
 rows = [[name, *(f"{value:.4f}" for value in values)] for name, values in correlations.items()]
 chapter.table(("", *"1234"), ([*row, *[""] * (5 - len(row))] for row in rows))
+
+# %% [markdown]
+# ## The picture
+#
+# Both sides' curves lie on each other; on the right, the table above in colours.
 
 # %%
 figure = Figure(figsize=(13, 4), layout="constrained")
@@ -178,6 +196,7 @@ for place, values in enumerate(correlations.values()):
 panels[2].imshow(grid, cmap="RdBu", vmin=-1.5, vmax=1.5, aspect="auto")
 panels[2].set(title="correlation with walking", xticks=range(4), yticks=range(len(tables)))
 panels[2].set_yticklabels(tables)
-panels[2].set_xlabel("light, or unit")
+panels[2].set_xticklabels("1234")
+panels[2].set_xlabel("lamp, or unit")
 chapter.picture(figure)
 chapter.finish()

@@ -30,8 +30,9 @@ chapter = Chapter(7, "How to picture neural networks")
 # %% [markdown]
 # ## What goes in
 #
-# Three models of the book's sizes, with batches of 32 images, or 16 streams of 25 characters. With `--full`
-# all others are drawn too, in a small variant each.
+# Three models of the book's sizes, with batches of 32 images, or 16 streams of 25 characters: chapter 9's
+# network (MLP), chapter 10's (CNN) and chapter 14's. With `--full` all others are drawn too, in a small
+# variant each. `example_of` makes a model on both sides, and random inputs for it.
 
 # %%
 names = list(MODELS) if chapter.full else ["MLP", "CNN", "LSTMLanguageModel"]
@@ -40,8 +41,14 @@ examples = {name: example_of(name) for name in names}
 # %% [markdown]
 # ## The pictures
 #
-# Blue layers learn, and say how many weights they have. Both sides must come out the same. In the algebra,
-# the gradient of x is dx; backward begins with that of the last line.
+# Blue layers learn, and say how many weights they have. `sides_of` runs the model on each side, and notes
+# what its layers do; both sides must come out the same.
+#
+# In the algebra, l₀ goes in, lᵢ comes out of layer i, and the gradient of x is dx; backward begins with that
+# of the last line. ∘ multiplies number by number; ∗ lays kernels over every section of an image, and ⋆ is its
+# way back to the kernels; tanh′ is tanh's slope; flat makes a row of an image, and unflat an image of a row;
+# W₀[l₀] looks up rows. The LSTM has two matrices, W and U, and two biases, b and c, as torch's has;
+# cₜ is its cell.
 
 # %%
 for name, example in examples.items():

@@ -7,9 +7,11 @@
 # %% [markdown]
 # # Chapter 10: Neural learning about edges and corners
 #
-# Sixteen kernels of 3×3 pixels look at each of an image's 625 sections with the same nine weights: weights
-# that are used in many places have much to learn from, and little room to learn by heart. The same thousand
-# digits, in batches of 128. The listing lets its kernels climb the loss instead of descending it.
+# A kernel is nine weights, one for each pixel of a 3×3 section: their weighted sum says how much the section
+# looks like the kernel. Sixteen of them look at each of an image's 625 sections, always with the same nine
+# weights: weights that are used in many places have much to learn from, and little room to learn by heart.
+# The same thousand digits, in batches of 128. The listing lets its kernels climb the loss instead of
+# descending it.
 
 # %%
 from __future__ import annotations
@@ -32,6 +34,7 @@ from parity_tests.harness.verdict import deviations, judge_terms
 if TYPE_CHECKING:
     from gdl_numpy.chapter import Side
 
+# `published` prints our values, and beside them the book's, with = where all digits are the same.
 chapter = Chapter(10, "Neural learning about edges and corners")
 mnist = chapter.load("mnist")
 train = replays.as_in_the_book(mnist.train.inputs[:1000], mnist.train.targets[:1000])
@@ -52,7 +55,8 @@ PUBLISHED: dict[float, tuple[str, str]] = {
 # %% [markdown]
 # ## The listing as printed
 #
-# It divides the right answers of 7 batches, 896 images, by all 1,000: no training accuracy is above 0.896.
+# h = 2 · mask · tanh(sections · K), of 625 · 16 numbers, and p = softmax(h W₂). The right answers of 7
+# batches, 896 images, are divided by all 1,000: no training accuracy is above 0.896.
 
 
 # %%
@@ -79,20 +83,21 @@ for i in PUBLISHED:
 # %% [markdown]
 # ## Is it the gradient?
 #
-# W₂'s is. The kernels' update has chapter 9's two faults, and is subtracted where it should be added: δ is
-# y − p, so adding it descends. At the start the printed kernels walk up the loss, 180° from where they should
-# go: the accuracy breaks down around passes 19 and 45. They grow until many outputs t of tanh are beyond
-# ½. There the printed slope 1 − 4t² has the wrong sign too, and one mistake undoes the other: the angle comes
-# down to about 90°, and W₂ can learn in peace.
+# W₂'s is. The kernels' update has chapter 9's two faults (tanh's slope is taken after dropout, and the way
+# back leaves out dropout's 2), and is subtracted where it should be added: δ is y − p, so adding it descends.
+# At the start the printed kernels walk up the loss, 180° from where they should go: the accuracy breaks down
+# around passes 19 and 45. They grow until many outputs t of tanh are beyond ½. There the printed slope 1 −
+# 4t² has the wrong sign too, and one mistake undoes the other: the angle comes down to about 90°, and W₂ can
+# learn in peace.
 
 # %%
-BATCH = 8  # the bounds of a whole batch take a while
+BATCH = 8  # images in a report; `deviations` below, the angles alone, takes whole batches
 for listing, when in ((replays.CNN(), "at the start"), (trained, f"after {len(printed)} passes")):
     chapter.say(f"\n{when}")
     example = (train[0][:BATCH], train[1][:BATCH], *listing.masks(BATCH))
     for term, verdict in judge_terms(listing, gdl_torch.replays.CNN(), example):
         chapter.say(verdict)
-        if not term:
+        if not term:  # as printed
             chapter.say(f"    {verdict.report}")
             for parameter in verdict.wrong:
                 chapter.erratum(f"{type(listing).__name__} {parameter}")
@@ -107,7 +112,7 @@ for listing, when in ((replays.CNN(), "at the start"), (trained, f"after {len(pr
 # %% [markdown]
 # ## The right gradient
 #
-# On the same images, with the same seed, masks and α.
+# On the same images, with the same seed, masks and α: accuracy rises from the first pass on.
 
 # %%
 terms = replays.CNN.terms
@@ -117,7 +122,9 @@ right, descended = replay("NumPy", "the gradient", corrected=terms)
 # %% [markdown]
 # ## What the kernels learned
 #
-# Blue is negative and red positive, each picture to its own scale; the number is the largest weight.
+# Blue is negative and red positive, each picture to its own scale; the number is the largest weight. Where
+# red meets blue along a line, a kernel answers to an edge there. After so few passes there is little of that
+# yet; `--full` shows more.
 
 # %%
 figure = Figure((11, 7), layout="constrained")

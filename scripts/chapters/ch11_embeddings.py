@@ -71,9 +71,9 @@ chapter.say(f"times a matrix {sentence[0] @ rows}, its rows looked up and added 
 # %% [markdown]
 # ## Labelling: positive or negative? The listing as printed
 #
-# A review's distinct words, their vectors summed, a sigmoid, weights, a sigmoid; one review at a time. The
-# book reports about 0.84 in training and 0.85 in the test, on all 25,000 reviews, in another order and with
-# words that are whatever stands between two spaces: so the digits are other ones.
+# h = sigmoid(sum of the vectors E of a review's distinct words), p = sigmoid(h · W₂); one review at a time.
+# The book reports about 0.84 in training and 0.85 in the test, on all 25,000 reviews, in another order and
+# with words that are whatever stands between two spaces: so the digits are other ones.
 
 # %%
 vocabulary = train.documents.frequent()
@@ -98,7 +98,8 @@ replay("torch", "as printed")
 #
 # The word vectors' is not: the slope of the hidden sigmoid, h(1 − h), is left out. It is nearly the same for
 # all hidden numbers at first, about ¼, so that the direction is right but for a degree or two, and the steps
-# are four times as long: that is why α = 0.01 is fast enough.
+# are four times as long: that is why α = 0.01 is fast enough. (`judge_terms` holds the rule against torch's
+# autograd, on the first review: as printed, then with the term put right.)
 
 # %%
 some = reviews[0]
@@ -112,8 +113,10 @@ replay("NumPy", "the gradient", corrected=replays.WordSum.terms)
 # %% [markdown]
 # ## Similar words, after learning sentiment
 #
-# By Euclidean distance, in the book's format: words that say the same of a film. Among the 10,000 most
-# frequent ones, since the vectors of rare words have hardly left their start.
+# By Euclidean distance, in the book's format: words that say the same of a film, that it is good, or bad.
+# What they mean besides is lost: "refreshing" is like "beautiful", and so is any other word of praise. Among
+# the 10,000 most frequent ones, since the vectors of rare words have hardly left their start; even of these,
+# some are there by chance, unless all reviews are read.
 
 # %%
 known = train.documents.frequent(10_000)
@@ -133,8 +136,10 @@ for word in ("beautiful", "terrible"):
 # %% [markdown]
 # ## Filling in: the blanks
 #
-# Which word was left out: it, or one of five others from the running text? Now no label is needed. In
-# batches, not one by one, with window 4, and frequent words thinned out: a few passes are enough then.
+# Which word was left out: it, or one of five others from the running text? Now no label is needed. A blank's
+# vector is the mean of the words around it; times the output weights of the right word it should be large, of
+# the others small. In batches, not one by one, with four words on each side, and frequent words thinned out:
+# a few passes are enough then. The loss is a mean over 256 blanks and six words, which is why α may be 100.
 
 # %%
 text = train.documents.translate(known)
@@ -143,7 +148,7 @@ model = FillInTheBlank(len(known), embedding_dim=100, rng=0)
 
 # The same first steps on both sides.
 copy = FillInTheBlank(len(known), embedding_dim=100, rng=0)
-twin: Any = from_numpy(copy)
+twin: Any = from_numpy(copy)  # the same model with the same weights, in torch
 task, optimizer = NegativeSampling(copy), SGD(copy.parameters(), lr=100.0)
 torch_optimizer = torch.optim.SGD(twin.parameters(), lr=100.0)
 losses: dict[Side, float] = {}
@@ -166,7 +171,7 @@ history = fit(
     NegativeSampling(model),
     SGD(model.parameters(), lr=100.0),
     blanks,
-    epochs=chapter.passes(6, full=4),
+    epochs=chapter.passes(5, full=4),
     lr_decay=0.7,
     progress=False,
 )
@@ -200,8 +205,9 @@ chapter.table(
 # %% [markdown]
 # ## King − man + woman
 #
-# What is to a woman as an actor is to a man. In reviews of films, a king is Stephen, or a lion, and that is
-# the company in which the queen is looked for.
+# What is to a woman as an actor is to a man? The difference between man and woman is a direction, and some
+# answers lie along it. Others do not: in reviews of films a king is Stephen, or a lion, and that is the
+# company in which the queen is looked for.
 
 # %%
 chapter.say()
@@ -236,9 +242,10 @@ for metric in ("cosine", "euclidean"):
 # %% [markdown]
 # ## The picture
 #
-# The same words, those that tell positive from negative reviews the best, coloured by how much. After
-# sentiment they lie on a line from bad to good, and little else is told apart; after the blanks the two kinds
-# are apart as well, but so is much else.
+# The same words, those that tell positive from negative reviews the best, coloured by the log odds: 0 where a
+# word is as frequent in both, blue where it praises, red where it blames. After sentiment they lie on a line
+# from bad to good, and little else is told apart; after the blanks the two kinds are apart as well, but so is
+# much else.
 
 # %%
 odds, telling = log_odds(text, train.labels)

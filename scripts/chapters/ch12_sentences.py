@@ -7,9 +7,9 @@
 # %% [markdown]
 # # Chapter 12: Neural networks that write like Shakespeare
 #
-# A sentence as one vector: first the average of its words, which forgets their order, then a sum that goes
-# through a transition matrix at each word, which does not. The chapter's network guesses each next word of
-# bAbI's sentences, by backpropagation through arbitrarily many of them.
+# A sentence as one vector: the average of its words' vectors forgets their order; a sum that goes through a
+# transition matrix at each word does not. The chapter's network reads bAbI's short sentences ("mary moved to
+# the bathroom.") and guesses each next word; the gradient goes back through as many words as there are.
 
 # %%
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 chapter = Chapter(12, "Neural networks that write like Shakespeare")
 lines = chapter.load("babi").train
-vocabulary, sentences = replays.read_sentences(lines)
+vocabulary, sentences = replays.read_sentences(lines)  # words, and sentences as their numbers
 SIDES: dict[Side, Any] = {"NumPy": replays, "torch": gdl_torch.replays}
 PASSES: dict[Side, int] = {"NumPy": chapter.passes(30), "torch": chapter.passes(5, full=30)}
 
@@ -58,8 +58,12 @@ chapter.say(f"                           torch {through.numpy()}")
 # %% [markdown]
 # ## The listing as printed
 #
-# The perplexity of every thousandth sentence, always the first of the thousand: e to the mean loss of
-# its words, as if the network had to choose among that many words each time. The book's goes from about 82,
+# Each sentence without its first word, who it is about, as in the book. s₀ is the start vector. For each word
+# k: p_k = softmax(s_{k−1} D) guesses it from the state so far, and then s_k = s_{k−1} R + E[word_k] reads it.
+# E has the words' vectors, R is the transition matrix, D the decoder; all of them learn, and s₀ too.
+#
+# The perplexity of every thousandth sentence, always the first of the thousand: e to the mean loss of its
+# words, as if the network had to choose among that many words each time. The book's goes from about 82,
 # the vocabulary's size, to about 4; its vocabulary is in the arbitrary order of a Python set, so its digits
 # come out in no other run.
 
@@ -81,20 +85,23 @@ printed, trained = replay("NumPy", "as printed")
 # %% [markdown]
 # ## Is it the gradient?
 #
-# The decoder's is, and so are the deltas themselves. But the updates use them in the wrong place: d_k is the
-# gradient of the state before word k, and is taken for that of the state after it (R), or of the one two
-# words further (E). The start vector's d₀ goes through R once too often, which shows once R is no identity.
+# The decoder's is, and so are the deltas themselves: d_k = (p_k − right) Dᵀ + d_{k+1} Rᵀ is the gradient of
+# the state before word k. But the updates use them in the wrong place. R is given s_{k−1} ⊗ d_k (⊗: each
+# number times each), and should be given s_{k−1} ⊗ d_{k+1}, that of the state after the word; E[word_k] is
+# given d_{k−1}, and should be given d_{k+1} too. The start vector's d₀ goes through R once too often, which
+# shows once R is no identity. (`judge_terms` holds the rule against torch's autograd: as printed, with each
+# wrong term put right, with all.)
 
 # %%
 for listing, when in (
     (replays.TransitionMatrix(len(vocabulary)), "at the start"),
     (trained, f"after {PASSES['NumPy']} passes"),
 ):
-    chapter.say(f"\n{when}, on '{lines[0]}'")
+    chapter.say(f"\n{when}, on '{' '.join(vocabulary[word] for word in sentences[0])}'")
     twin = gdl_torch.replays.TransitionMatrix(len(vocabulary))
     for term, verdict in judge_terms(listing, twin, (sentences[0],)):
         chapter.say(verdict)
-        if not term:
+        if not term:  # as printed
             chapter.say(f"    {verdict.report}")
             for parameter in verdict.wrong:
                 chapter.erratum(f"{type(listing).__name__} {parameter}")
@@ -119,7 +126,10 @@ def perplexity(listing: replays.TransitionMatrix) -> float:
 chapter.say(f"\nall sentences, as printed: {perplexity(trained):.3f}; gradient: {perplexity(descended):.3f}")
 
 # %% [markdown]
-# ## What it guesses, and what a sentence vector knows
+# ## What it guesses
+#
+# After each word, the likeliest next one. Where a sentence of bAbI could go on in several ways, the network
+# cannot know which; what is always the same, it has learned.
 
 # %%
 chosen = 4
@@ -134,10 +144,18 @@ chapter.table(
     left=len(heads),
 )
 
+# %% [markdown]
+# ## Averages, and order
+#
+# The average of its words' vectors (each of length 1) is enough to find sentences that say nearly the same.
+# But it is a bag of words: backwards, a sentence has the same average, and the same sum, which is what the
+# network's state is while R is the identity. With the R that it learned, the two ends differ.
+
+# %%
 unit = trained.E.data / np.linalg.norm(trained.E.data, axis=1, keepdims=True)
 averages = np.array([unit[ids].mean(axis=0) for ids in sentences])
 averages /= np.linalg.norm(averages, axis=1, keepdims=True)
-nearest = np.argsort(-(averages @ averages[chosen]), kind="stable")
+nearest = np.argsort(-(averages @ averages[chosen]), kind="stable")  # by cosine
 shown = list(dict.fromkeys(" ".join(vocabulary[word] for word in sentences[i]) for i in nearest))[:4]
 chapter.say("\naveraged word vectors, the sentences nearest to the first of them:")
 for text in shown:
@@ -145,6 +163,7 @@ for text in shown:
 
 
 def last_state(listing: replays.TransitionMatrix, ids: np.ndarray) -> np.ndarray:
+    """The vector of a sentence: the state after its last word."""
     state = listing.start.data
     for word in ids:
         state = state @ listing.R.data + listing.E.data[word]
@@ -157,6 +176,9 @@ for name, listing in (("identity", bag), ("learned", trained)):
     one, other = (last_state(listing, ids) for ids in (sentences[chosen], sentences[chosen][::-1]))
     apart = np.linalg.norm(one - other) / np.linalg.norm(one)
     chapter.say(f"the sentence and its words backwards, {name} matrix: {apart:.0%} apart")
+
+# %% [markdown]
+# ## The picture
 
 # %%
 figure = Figure((11, 4), layout="constrained")

@@ -8,8 +8,9 @@
 # # Chapter 13: Introducing automatic optimization
 #
 # A deep learning framework: tensors that remember how they were made, and so can tell their gradient; then
-# layers, losses and an optimizer on top. The chapter's networks are written once below and run by two
-# frameworks, the home-made one (gdl_numpy.autograd, to be read in an evening) and torch.
+# layers, losses and an optimizer on top. The chapter's networks are written once, in
+# gdl_numpy/replays/framework_networks.py, and run by two frameworks: the home-made one (gdl_numpy.autograd,
+# to be read in an evening), and torch. The book's own, with its mistakes, is held against both.
 
 # %%
 from __future__ import annotations
@@ -19,7 +20,7 @@ if __name__ == "__main__":
 
     end_silently_on_ctrl_c()
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import networkx as nx  # type: ignore[import-untyped]
 import numpy as np
@@ -27,26 +28,28 @@ from matplotlib.figure import Figure
 
 from gdl_numpy.autograd import Tensor
 from gdl_numpy.chapter import Chapter
-from gdl_numpy.replays.as_printed import made_by, sources
+from gdl_numpy.replays.as_printed import backward_as_printed, made_by, sources
 from gdl_numpy.replays.framework_networks import CLASSES, HOME_MADE, NETWORKS, SentenceReader
 from gdl_torch.replays.framework_networks import TORCH
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gdl_numpy.chapter import Side
     from gdl_numpy.replays.framework_networks import Framework
 
+# `published` prints our values, and beside them the book's, with = where all digits are the same.
 chapter = Chapter(13, "Introducing automatic optimization")
 babi = chapter.load("babi_padded")
-
-
+# What the frameworks spell differently: `tensor` of an array, `numbers` back, `cross_entropy`, `sgd`.
 SIDES: dict[Side, Framework] = {"NumPy": HOME_MADE, "torch": TORCH}
 
 # %% [markdown]
 # ## Tensors that are used many times
 #
 # f = (a + b) + (b + c): b is used twice, and its gradient is the sum of what comes back from both uses. The
-# same for a row that is looked up twice. (Published values in this chapter are those of the notebook that
-# comes with the book.)
+# same for a row that is looked up twice: rows 2 and 3 below. (Published values in this chapter are those of
+# the notebook that comes with the book.)
 
 # %%
 for side, lib in SIDES.items():
@@ -65,10 +68,39 @@ for side, lib in SIDES.items():
         chapter.published("rows 1 2 3 and 2 3 4:", str(row), str(np.full(5, float(times))), side)
 
 # %% [markdown]
+# ## From the printed framework to ours to torch
+#
+# The book's tensors count their uses, and mean to pass their gradient on once all of these have reported. But
+# a matrix product reports without saying who it is, and is passed on at once; what comes later is dropped.
+# `backward_as_printed` goes back that way through our tensors. It is right about a y that is used in two
+# sums, and hears one use only of a y in two matrix products. Ours waits for all, and has torch's gradients.
+# In this chapter's networks nothing is dropped; in chapter 14's LSTM nearly everything is.
+
+# %%
+USES: dict[str, Callable[[Any, Any], Any]] = {
+    "two sums": lambda y, matrix: (y + matrix) + (y - matrix),
+    "two matrix products": lambda y, matrix: y @ matrix + y @ matrix,
+}
+ways = {"printed": Tensor, "ours": Tensor, "torch": TORCH.tensor}
+rows = []
+for use, formula in USES.items():
+    gradients = []
+    for way, tensor in ways.items():
+        x = tensor(np.ones((2, 2)), requires_grad=True)
+        loss = formula(x + x, tensor(np.eye(2))).sum()
+        backward_as_printed(loss) if way == "printed" else loss.backward()
+        gradients.append(str(np.asarray(x.grad).ravel()))
+    rows.append([use, *gradients])
+chapter.say("\nThe gradient of each number of x, where y = x + x")
+chapter.table(["y is used in", *ways], rows)
+
+# %% [markdown]
 # ## Small networks, one piece after the other
 #
 # Each network has one piece more than the one before, and its losses, step by step, are the published ones.
-# The cross-entropy to 12 places only: the book's softmax does not shift, and is rounded otherwise.
+# `network.learn` is the same loop for all: outputs from the weights, loss, loss.backward(), optimizer.step().
+# The cross-entropy is compared to 12 places only: the book's softmax does not subtract the largest number
+# first, as ours does, and is rounded otherwise.
 
 # %%
 curves: dict[str, list[float]] = {}
@@ -91,7 +123,8 @@ for network in NETWORKS:
 # and in the same direction. So α = 0.1 on four examples is 0.4, and 0.05 on a hundred sentences is 5.
 
 # %%
-logits = network.outputs(None, *(Tensor(weight) for weight in network.weights)).data
+with_entropy = NETWORKS[-1]
+logits = with_entropy.outputs(None, *map(Tensor, with_entropy.weights)).data
 as_printed = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True) - np.eye(4)[CLASSES]
 for side, lib in SIDES.items():
     leaf = lib.tensor(logits, requires_grad=True)
@@ -106,8 +139,9 @@ for side, lib in SIDES.items():
 # ## The recurrent network reads bAbI
 #
 # A hundred sentences of six words, shorter ones filled up in front. Five are read, the last is guessed. The
-# state is a sigmoid, of 16 numbers, as the vectors of the words are. The book's words are in the arbitrary
-# order of a Python set, so its digits come out in no other run; it reports 37 % right after 1,000 rounds.
+# state h has 16 numbers, as the words' vectors x have: h = sigmoid(x W + h U + biases) at each word. The
+# book's words are in the arbitrary order of a Python set, so its digits come out in no other run; it reports
+# 37 % right after 1,000 rounds.
 
 # %%
 vocabulary = babi.vocabulary()
@@ -133,7 +167,8 @@ chapter.say(f"Pred: {vocabulary.decode(guesses[:1])!r}")
 # ## What the home-made framework remembers
 #
 # The graph of one small expression, drawn from the tensors themselves: each knows its sources and by what
-# operation it was made of them. In each box, its value and below it the gradient of the loss.
+# operation it was made of them. In each circle its name or operation, its value, and the gradient of the
+# loss.
 
 # %%
 x, w, b = (Tensor(np.array(value), requires_grad=True) for value in (0.5, 2.0, -0.5))

@@ -8,8 +8,8 @@
 # # Chapter 14: Learning to write like Shakespeare
 #
 # What becomes of a gradient on its way back through time: it vanishes, or explodes. Then the network that is
-# there against it, the long short-term memory, learns to write character by character: built on chapter 13's
-# home-made framework, and in torch, from the same weights on the same text.
+# there against it, the long short-term memory (LSTM), learns to write character by character: built on
+# chapter 13's home-made framework, and in torch, from the same weights on the same text.
 
 # %%
 from __future__ import annotations
@@ -37,6 +37,7 @@ from gdl_torch.replays.character_models import CharacterModel as TorchCharacterM
 if TYPE_CHECKING:
     from gdl_numpy.chapter import Side
 
+# `published` prints our values, and beside them the book's, with = where all digits are the same.
 chapter = Chapter(14, "Learning to write like Shakespeare")
 text = chapter.load("shakespeare_book").text
 FLOWS: dict[Side, Any] = {"NumPy": gradient_flow, "torch": torch_gradient_flow}
@@ -47,7 +48,9 @@ ORANGE, BLUE, GREY = "#d94801", "#08306b", "#737373"
 #
 # Ten steps of f(a · W) with W = [[1, 4], [4, 1]], and the gradient of ones back through them. A sigmoid that
 # is near 1 has a slope near 0, and the gradient vanishes; a ReLU's slope is 1, and the gradient grows by W's
-# larger eigenvalue, 5, in every step. (Published values are those of the notebook that comes with the book.
+# larger eigenvalue, 5, in every step. An LSTM's cell is there against it: c' = f ∘ c + i ∘ g, with gates f
+# (forget) and i (input) between 0 and 1. Where f is near 1, a gradient goes back through the cell as it came;
+# no matrix, no sigmoid is on its way. (Published values are those of the notebook that comes with the book.
 # Its ReLU starts from what an earlier cell left behind: other activations, the same gradients.)
 
 # %%
@@ -81,8 +84,9 @@ for side, flow in FLOWS.items():
 # %% [markdown]
 # ## Truncated backpropagation
 #
-# The text is cut into parallel streams, which are read some characters at a time. The state is carried on
-# from batch to batch, its history is not: the gradient ends where the batch began.
+# To go back to the beginning of the text at each step would take for ever. So the text is cut into parallel
+# streams, which are read some characters at a time. The state is carried on from batch to batch, its history
+# is not: the gradient ends where the batch began. Below, what the LSTM's first stream reads in three batches.
 
 # %%
 vocabulary = sorted(set(text))
@@ -90,6 +94,9 @@ number = {character: i for i, character in enumerate(vocabulary)}
 ids = np.array([number[character] for character in text])
 SIZES = {"RNN": (32, 16), "LSTM": (16, 25)}  # streams, steps
 SIDES: dict[Side, Any] = {"NumPy": CharacterModel, "torch": TorchCharacterModel}
+chapter.say()
+for inputs, _ in islice(Streams(ids, *SIZES["LSTM"]), 3):  # (steps, streams)
+    chapter.say(repr("".join(vocabulary[i] for i in inputs[:, 0])))
 
 # %% [markdown]
 # ## Learning
@@ -142,7 +149,28 @@ for kind in SIZES:
     chapter.say(f"{kind}: the two sides' losses are at most {apart:.1g} apart")
 
 # %% [markdown]
+# ## Tuning
+#
+# How large should α be? A small LSTM, of 64 numbers instead of 512, tells in seconds: too small an α is slow,
+# too large a one explodes, and the best is not far below that. What it is depends on the sizes.
+
+# %%
+tuning = list(islice(Streams(ids, *SIZES["LSTM"]), 60))
+rows = []
+for alpha in (0.1, 0.3, 1.0, 3.0, 10.0, 30.0):
+    rows.append([f"{alpha:g}"])
+    for make in SIDES.values():
+        small = make("LSTM", len(vocabulary), size=64)
+        last = [small.learn(*batch, alpha) for batch in tuning][-20:]
+        rows[-1].append(f"{np.exp(np.mean(last)):.2f}")
+chapter.say("\nPerplexity of the last 20 of 60 batches")
+chapter.table(["α", *SIDES], rows)
+
+# %% [markdown]
 # ## Writing
+#
+# A character goes in, the likeliest next one comes out, and goes in again. After a few batches that is the
+# same few words, over and over.
 
 # %%
 for side in SIDES:
@@ -154,13 +182,13 @@ for side in SIDES:
 # ## Is it the gradient?
 #
 # The listing again, gate by gate, with the book's way back. Its tensors should wait until every use has
-# reported, but matrix products report anonymously, and are passed on at once; whatever comes later to h is
-# dropped. Each h is used by the output and by the four gates of the next step, and only one of them is heard.
-# What goes back through the cell c, which is what an LSTM is for, always comes too late. The output's weights
-# are right; all others hear a few hundredths of their gradient. That is why the book can afford α = 0.05 on
-# the sum of 400 losses. After a whole pass, 249 batches, it is at 19.2; the printed rule comes out at 19.1
-# here (the book's vocabulary is in arbitrary order, so the digits are others), and the gradient, with a tenth
-# of the α, at 18.9.
+# reported, but matrix products report without saying who they are, and are passed on at once (chapter 13);
+# whatever comes later to the state h is dropped. Each h is used by the output and by the four gates of the
+# next step, and only one of them is heard. What goes back through the cell c, which is what an LSTM is for,
+# always comes too late. The output's weights are right; all others hear one or two hundredths of their
+# gradient. That is why the book can afford α = 0.05 on the sum of 400 losses. After a whole pass, 249
+# batches, it is at 19.2; the printed rule comes out at 19.1 here (the book's vocabulary is in arbitrary
+# order, so the digits are others), and the gradient, with a tenth of the α, at 18.9.
 
 # %%
 PUBLISHED = {1: "62.00", 2: "61.99", 5: "61.94", 10: "60.23", 15: "51.07", 20: "44.63", 249: "19.23"}
@@ -179,6 +207,11 @@ for name, printed, alpha in (
             beside = f"  book: {PUBLISHED[k]}" if printed and k in PUBLISHED else ""
             chapter.say(f"NumPy  Batch {k} - Loss:{np.exp(np.mean(runs[name][:k])):.5g}{beside}")
 
+# %% [markdown]
+# Angle and length of what is heard of each gradient: of the characters' table, of the forget gate's matrices
+# for the input and for h, of g's, and of the output's. (In the first batch nothing comes back, since the
+# output's weights are zero.)
+
 # %%
 listing = ShakespeareLSTM(len(vocabulary))
 for batch in trial[:3]:
@@ -194,6 +227,9 @@ for name in ("table", "xf", "hf", "xg", "hg", "out"):
     if angle > 1e-3:
         chapter.erratum(f"LSTM {name}")
 
+# %% [markdown]
+# ## The picture
+
 # %%
 figure = Figure((16, 4), layout="constrained")
 flows, learning, rules = figure.subplots(1, 3)
@@ -208,9 +244,13 @@ for kind, colour in (("RNN", ORANGE), ("LSTM", BLUE)):
     learning.semilogy(np.exp(curves[kind]["NumPy"]), color=colour, label=f"{kind} (wide: torch)")
 learning.axhline(len(vocabulary), color=GREY, linewidth=1, label=f"vocabulary, {len(vocabulary)}")
 learning.set(xlabel="batch", title="Perplexity of each batch")
+learning.set_yticks([5, 10, 20, 40, 60], ["5", "10", "20", "40", "60"])
 for (name, run), colour in zip(runs.items(), (ORANGE, GREY, BLUE), strict=True):
     rules.semilogy(np.exp(run), color=colour, label=name)
 rules.set(xlabel="batch", ylim=(10, 200), title="The listing: perplexity of each batch")
+rules.set_yticks([10, 20, 50, 100, 200], ["10", "20", "50", "100", "200"])
+for panel in (learning, rules):
+    panel.set_yticks([], minor=True)
 for panel in (flows, learning, rules):
     panel.grid(alpha=0.3)
     panel.legend(fontsize="small")

@@ -9,7 +9,9 @@
 #
 # Labels are dear, images are not. A network can make up tasks from images alone: find the other view of the
 # same image among many, say how far an image was turned, fill in what was cut out, see colours in grey. The
-# answers cost nothing. What it learned to see on the way serves when there are a few labels after all.
+# answers of such a pretext task cost nothing. What the network learned to see on the way serves downstream:
+# in the tasks that one is really after, when there are a few labels. (The book has no code for this chapter,
+# nor numbers. Pretext tasks on text, masked words and shuffled sentences, are among `scripts/train.py`'s.)
 #
 # By default on the 8×8 digits; with `--full` on MNIST, where it takes half an hour.
 
@@ -61,7 +63,9 @@ lr_decay = 0.1 ** (1 / passes)  # a tenth in the end
 # %% [markdown]
 # ## Learning, on both sides
 #
-# The same first weights and the same batches.
+# Each model is trained twice from the same first weights on the same batches: with Adam as the optimizer, and
+# a learning rate that falls to a tenth. The two sides round differently, and in training such
+# differences grow: losses and accuracies are alike, and not equal.
 
 
 # %%
@@ -104,7 +108,8 @@ def compare_losses(title: str, losses: dict[Side, list[float]]) -> None:
 #
 # Each image is turned, shifted, scaled and sheared at random, twice. Its two views are a positive pair, and
 # negative pairs with all other views in the batch. NT-Xent is the cross-entropy of finding the other view by
-# the cosine of the encoder's outputs.
+# the cosine of the encoder's outputs, divided by a temperature: the lower that is, the more the most similar
+# views count.
 
 
 # %%
@@ -137,7 +142,9 @@ compare_losses(
 # %% [markdown]
 # ## Pretext tasks
 #
-# Each is a head on a trunk like the encoder's, and a way to make inputs and targets of images.
+# Each is a head on a trunk like the encoder's, and a way to make inputs and targets of images: turned images,
+# and by how many quarters; images with a square cut out, and what was in it; grey images, and the same in a
+# colour that shows how the digit is slanted. (Digits have no colours: `tint` gives them these.)
 
 
 # %%
@@ -203,35 +210,60 @@ pictures = {
 chapter.picture(downstream.draw_rows(pictures), "pretext")
 
 # %% [markdown]
-# ## What it is good for
+# ## Which pretext task helps which downstream task
 #
-# Logistic regression on the frozen features, with all labels and with a few. (`scripts/downstream.py` does
-# this for any trained model, and fine-tuning too.)
+# The trunk is frozen; logistic regression learns from its outputs, the features, and some labels. Downstream
+# are three tasks: which digit it is, with all labels, a tenth and a hundredth of them; which way it is
+# slanted (to the left, green above, or to the right, blue; MNIST has some that lie, in red); how many
+# quarters it was turned. "Guessing" always gives the most frequent answer, and "untrained" are the encoder's
+# first weights. (`scripts/downstream.py` probes any trained model, and fine-tunes it too.)
 
 # %%
-labels, test_labels = dataset.train.targets, dataset.test.targets
-subsets = {
-    "all labels": [np.arange(len(labels))],
-    "10 %": [downstream.labelled_subset(labels, 0.1, seed) for seed in range(3)],
-    "1 %": [downstream.labelled_subset(labels, 0.01, seed) for seed in range(3)],
+parts, draws = (dataset.train, dataset.test), np.random.default_rng(0)
+labels, test_labels = (part.targets for part in parts)
+quarters = [draws.integers(0, 4, len(part)) for part in parts]
+IMAGES = {
+    "upright": [part.inputs for part in parts],
+    "turned": [rotate(part.inputs, turns) for part, turns in zip(parts, quarters, strict=True)],
 }
+ANSWERS: dict[str, tuple[str, list[np.ndarray]]] = {
+    "digit": ("upright", [labels, test_labels]),
+    "slant": ("upright", [tint(part.inputs).sum(axis=(2, 3)).argmax(axis=1) for part in parts]),
+    "turn": ("turned", quarters),
+}
+ASKED = [("digit", 1.0), ("digit", 0.1), ("digit", 0.01), ("slant", 0.1), ("turn", 0.1)]
 USE: dict[Side, Any] = {"NumPy": downstream, "torch": gdl_torch.downstream}
-seen: dict[tuple[str, Side], tuple[np.ndarray, np.ndarray]] = {}
-accuracies: list[list[str]] = []
+seen: dict[tuple[str, Side], list[np.ndarray]] = {}
+frequent = (np.bincount(ANSWERS[task][1][1]).max() / len(test_labels) for task, _ in ASKED)
+accuracies: list[list[str]] = [["guessing", "", *(f"{share:.2%}" for share in frequent)]]
+
+
+def probe(features: list[np.ndarray], answers: list[np.ndarray], part: float) -> str:
+    """Test accuracy where a part of the answers is known: the mean of three draws of them."""
+    found = []
+    for seed in range(3 if part < 1 else 1):
+        known = downstream.labelled_subset(answers[0], part, seed)
+        learned_from = features[0][known], answers[0][known]
+        found.append(downstream.probe_accuracy(*learned_from, features[1], answers[1]))
+    return f"{np.mean(found):.2%}"
+
+
 for kind, sides in models.items():
     for side, encoding in sides.items():
-        known, unknown = (
-            USE[side].features_of(encoding, part.inputs) for part in (dataset.train, dataset.test)
-        )
-        seen[kind, side] = known, unknown
-        accuracies.append([kind, side])
-        for drawn in subsets.values():
-            found = [
-                downstream.probe_accuracy(known[rows], labels[rows], unknown, test_labels) for rows in drawn
-            ]
-            accuracies[-1].append(f"{np.mean(found):.2%}")
-chapter.say("\nLinear probe: test accuracy")
-chapter.table(["features", "side", *subsets], accuracies, left=2)
+        features = {
+            name: [USE[side].features_of(encoding, images) for images in both]
+            for name, both in IMAGES.items()
+        }
+        seen[kind, side] = features["upright"]
+        shares = [probe(features[ANSWERS[task][0]], ANSWERS[task][1], part) for task, part in ASKED]
+        accuracies.append([kind, side, *shares])
+chapter.say("\nLinear probe: test accuracy, and how many of the labels were known")
+chapter.table(["features", "side", *(f"{task}, {part:.0%}" for task, part in ASKED)], accuracies, left=2)
+
+# %% [markdown]
+# On the small digits each pretext task helps with what it had to see: contrast and colours with the digits,
+# colours with the slant, rotation with turns. What it had to overlook it helps less with: to contrast, an
+# image sheared is the same image, and its slant is harder to read than from the first weights.
 
 # %% [markdown]
 # ## What it finds alike
