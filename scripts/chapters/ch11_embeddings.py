@@ -106,8 +106,10 @@ some = reviews[0]
 few = replays.WordSum(len(some)), gdl_torch.replays.WordSum(len(some))
 for term, verdict in judge_terms(*few, (np.arange(len(some)), train.labels[:1])):
     chapter.say(verdict)
-    for parameter in verdict.wrong if not term else ():
-        chapter.erratum(f"WordSum {parameter}")
+    if not term:
+        chapter.say(f"    {verdict.report}")
+        for parameter in verdict.wrong:
+            chapter.erratum(f"WordSum {parameter}")
 replay("NumPy", "the gradient", corrected=replays.WordSum.terms)
 
 # %% [markdown]
