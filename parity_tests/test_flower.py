@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -19,7 +20,7 @@ import numpy as np
 import pytest
 
 from gdl_numpy.checkpoint import load_checkpoint
-from gdl_numpy.federated import Participant
+from gdl_numpy.federated import Layout, Participant, Update
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,7 +35,9 @@ from gdl_numpy.federated.flower import bundle
 from gdl_numpy.federated.flower.address import Address
 from gdl_numpy.federated.flower.certificates import Certificates
 from gdl_numpy.federated.flower.exchange import Exchange
-from gdl_numpy.federated.flower.messages import failure_message, update_of
+from gdl_numpy.federated.flower.masked_client import masked_answer
+from gdl_numpy.federated.flower.masked_rounds import MaskedRounds
+from gdl_numpy.federated.flower.messages import failure_message, update_of, words_message
 from gdl_numpy.federated.flower.processes import Processes
 from gdl_numpy.federated.record import rounds_in
 
@@ -319,6 +322,67 @@ def test_a_port_in_use_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[
         assert main([*FLOWER, "--listen", f"127.0.0.1:{port}", "--out", str(tmp_path)]) == 2
     error = capsys.readouterr().err
     assert error == f"federated.py: port {port} of 127.0.0.1 is in use: choose another --listen\n"
+
+
+def test_a_file_without_certificate_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "ca.pem"
+    path.write_text("none")
+    assert main(["--join", "127.0.0.1:1", "--ca", str(path)]) == 2
+    reason = f"federated.py: --ca must be a certificate, {path} is none that can be read\n"
+    assert capsys.readouterr().err == reason
+
+
+class Scripted:
+    """Participants who answer each step of a round under masks as they are told; 3 has strange keys."""
+
+    timeout = 1.0
+
+    def __init__(self) -> None:
+        self.memories = {f"participant {k}": RecordDict() for k in (1, 2, 3)}
+
+    def ask_all(self, content: RecordDict) -> dict[str, RecordDict]:
+        found = self.ask(dict.fromkeys(self.memories, content))
+        return found | {"participant 3": words_message("participant 3", {"mask": b"short"})}
+
+    def ask(self, contents: dict[str, RecordDict]) -> dict[str, RecordDict]:
+        settings = {"participants": 3}
+        return {
+            name: masked_answer(content, self.memories[name], name, partial(Steps, name), settings)
+            for name, content in contents.items()
+        }
+
+
+class Steps:
+    """A participant whose every weight moves by one."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def train(self, state: Any, _: int) -> Update:
+        return Update(self.name, {key: np.ones(array.shape) for key, array in state.items()}, 5, 0.0)
+
+
+def test_who_has_no_keys_is_missed_and_the_others_masks_come_off() -> None:
+    rounds = MaskedRounds(cast("Exchange", Scripted()))
+    state = {"w": np.zeros(4)}
+    answers = rounds.answers(state, 0)
+    found = {name: rounds.update(answer, state) for name, answer in answers.items()}
+    assert found["participant 3"] == "its public keys must be of 32 bytes each"
+    updates = [update for update in found.values() if isinstance(update, Update)]
+    average = rounds.protection.average(Layout.of(state), list(found), updates)
+    np.testing.assert_array_equal(average.delta, np.ones(4))
+    with pytest.raises(ValueError, match="has given its shares: it gives no others"):
+        rounds.unmask(["participant 1", "participant 2"])
+
+
+def test_no_answer_of_a_round_is_taken_for_one_of_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where nobody could be asked."""
+    rounds, state = MaskedRounds(cast("Exchange", Scripted())), {"w": np.zeros(4)}
+    assert rounds.answers(state, 0)
+    monkeypatch.setattr(rounds.exchange, "ask_all", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        rounds.answers(state, 1)
+    assert not rounds.answers(state, 1)
 
 
 def test_a_foreign_server_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

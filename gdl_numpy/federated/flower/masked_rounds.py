@@ -12,9 +12,16 @@ import numpy as np
 from flwr.app import RecordDict
 
 from gdl_numpy.federated.averaging import Average
-from gdl_numpy.federated.flower.messages import masked_of, sender_of, step_message, weights_message, words_of
+from gdl_numpy.federated.flower.messages import (
+    failure_message,
+    masked_of,
+    sender_of,
+    step_message,
+    weights_message,
+    words_of,
+)
 from gdl_numpy.federated.masked import Masked
-from gdl_numpy.federated.masking import Keys, unmasked_sum
+from gdl_numpy.federated.masking import KEY, Keys, unmasked_sum
 from gdl_numpy.federated.shamir import Share
 from gdl_numpy.federated.update import Layout, Update
 
@@ -44,14 +51,17 @@ class MaskedRounds:
     def answers(self, state: Mapping[str, np.ndarray], number: int) -> Mapping[str, RecordDict]:
         """Returns everybody's last answer in a round; all are asked at once, the first time."""
         if number != self.number:
-            self.number, self.masked, self.sent = number, {}, {}
+            self.number, self.found, self.masked, self.sent = number, {}, {}, {}
             self.found = self._ask(state, number)
         return self.found
 
     def _ask(self, state: Mapping[str, np.ndarray], number: int) -> dict[str, RecordDict]:
         found = self.exchange.ask_all(step_message("keys", number))
         words = self._words(found)
-        self.keys = {name: Keys(each["mask"], each["channel"]) for name, each in words.items()}
+        for name in [name for name, each in words.items() if not are_keys(each)]:
+            del words[name]
+            found[name] = failure_message(name, f"its public keys must be of {KEY} bytes each")
+        self.keys = {name: Keys(**each) for name, each in words.items()}
         if len(self.keys) < 2:
             return {name: content for name, content in found.items() if name not in self.keys}
         everybody = {
@@ -103,6 +113,11 @@ class MaskedRounds:
         return {
             name: {owner: Share.from_bytes(each) for owner, each in w.items()} for name, w in words.items()
         }
+
+
+def are_keys(words: Mapping[str, bytes]) -> bool:
+    """Whether an answer has what the others need, who could not go on with less."""
+    return words.keys() == set(Keys._fields) and all(len(key) == KEY for key in words.values())
 
 
 class Unmasking(Masked):
