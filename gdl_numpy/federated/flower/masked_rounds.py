@@ -13,6 +13,7 @@ from flwr.app import RecordDict
 
 from gdl_numpy.federated.averaging import Average
 from gdl_numpy.federated.flower.messages import (
+    WORDS,
     failure_message,
     masked_of,
     sender_of,
@@ -63,12 +64,16 @@ class MaskedRounds:
             found[name] = failure_message(name, f"its public keys must be of {KEY} bytes each")
         self.keys = {name: Keys(**each) for name, each in words.items()}
         if len(self.keys) < 2:
-            return {name: content for name, content in found.items() if name not in self.keys}
+            alone = "there is nobody else to mask its update with"
+            return found | {name: failure_message(name, alone) for name in self.keys}
         everybody = {
             f"{name}/{kind}": getattr(keys, kind) for name, keys in self.keys.items() for kind in keys._fields
         }
-        found |= self.exchange.ask({name: step_message("shares", number, everybody) for name in self.keys})
-        shares = {name: each for name, each in self._words(found).items() if each.keys() == self.keys.keys()}
+        given = self.exchange.ask({name: step_message("shares", number, everybody) for name in self.keys})
+        shares = self._words(given)
+        for name in [name for name, each in shares.items() if each.keys() != self.keys.keys()]:
+            del shares[name]
+            given[name] = failure_message(name, "its shares are not for those who take part")
         questions = {}
         for name in shares:
             content = weights_message(state, number)
@@ -76,9 +81,10 @@ class MaskedRounds:
                 step_message("masked", number, {sender: shares[sender][name] for sender in shares})
             )
             questions[name] = content
-        answers = self.exchange.ask(questions)
-        lost = {name for name in found if name in shares and name not in answers}
-        return {name: content for name, content in found.items() if name not in lost} | answers
+        earlier = found | given
+        # Who has nothing later than keys or shares has been silent since: its last answer is none.
+        over = {name: content for name, content in earlier.items() if WORDS not in content.config_records}
+        return over | self.exchange.ask(questions)
 
     def _words(self, found: Mapping[str, RecordDict]) -> dict[str, dict[str, bytes]]:
         """The bytes of those who have answered with some; what they say is counted as sent."""
