@@ -31,6 +31,27 @@ def test_more_numbers_than_a_ciphertext_has_room_for() -> None:
     assert [len(pieces) for pieces in average.seen.values()] == [2, 2]
 
 
+@pytest.mark.parametrize("examples", [1, 2**30])
+def test_the_largest_numbers_that_are_let_in(examples: int) -> None:
+    """A whole ciphertext of them: within a millionth, the noise growing with what it is added to."""
+    layout = Layout({"w": (DEGREE // 2 - 1,)})
+    largest = np.nextafter(128.0, 0) * np.where(np.arange(layout.size) % 2, 1, -1)
+    given = [Update(name, {"w": largest}, examples, 0.0) for name in "ab"]
+    average = Approximate().average(layout, "ab", given)
+    np.testing.assert_allclose(average.delta, largest, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(("value", "examples"), [(128.0, 1), (-1e15, 1), (1e300, 1), (1.0, 2**31)])
+def test_numbers_that_would_come_back_as_others_are_refused(value: float, examples: int) -> None:
+    layout = Layout({"w": (2,)})
+    given = [Update(name, {"w": np.array([0.0, value])}, examples, 0.0) for name in "ab"]
+    reason = r"^participant 'a': (values|examples) must be .* in fixed point, got "
+    with pytest.raises(ValueError, match=reason):
+        Approximate().average(layout, "ab", given)
+    with pytest.raises(ValueError, match=reason):
+        Approximate().check(layout, given[0], 2)
+
+
 def plain_mean(given: list[Update]) -> np.ndarray:
     mean: np.ndarray = np.mean([update.delta["w"] for update in given], axis=0)
     return mean

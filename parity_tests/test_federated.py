@@ -286,6 +286,12 @@ BAD = {
         "its update of 'layers.1.weight' must be of floats, got int64",
     ),
     "examples": (changed("bad", filled(0), examples=0), "examples must be at least 1, got 0"),
+    "loss": (
+        Sends(
+            "bad", lambda state: Update("bad", {k: np.zeros(v.shape) for k, v in state.items()}, 1, np.nan)
+        ),
+        "its loss must be finite, got nan",
+    ),
     "another": (
         Sends("bad", lambda state: Update("a", {k: np.zeros(v.shape) for k, v in state.items()}, 1, 0.0)),
         "it calls itself 'a'",
@@ -328,6 +334,18 @@ def test_a_round_with_too_few_updates_changes_nothing() -> None:
     assert ours.rounds == []
     for name, array in before.items():
         np.testing.assert_array_equal(made.model.state_dict()[name], array)
+
+
+def test_a_model_that_would_not_be_finite_is_not_taken() -> None:
+    """Each number of the update is, but in float32 the weight that it moves is not."""
+    made = Classification(MLP(64, hidden_features=(20,), rng=0))
+    large = [changed(name, filled(1e39)) for name in "ab"]
+    ours = Federation(made, large, held_out())
+    before = made.model.state_dict()[FIRST].copy()
+    reason = r"^round 1: the next model's 'layers.1.weight' must be finite, got 2 of inf$"
+    with pytest.raises(RoundError, match=reason):
+        list(ours.run(1))
+    np.testing.assert_array_equal(made.model.state_dict()[FIRST], before)
 
 
 def test_the_global_model_is_tested_on_what_nobody_trained_on() -> None:

@@ -187,8 +187,11 @@ def test_a_full_disk_loses_no_round(
         (["--protect", "paillier", "--key-bits", "1024"], "key_bits must be at least 2048, got 1024"),
         (
             ["--protect", "noise", "--noise-multiplier", "0"],
-            "noise_multiplier must be more than 0, and finite",
+            "noise_multiplier must be from 0.001 to 10000, got 0.0",
         ),
+        (["--protect", "noise", "--noise-multiplier", "1e300"], "noise_multiplier must be from 0.001 to"),
+        (["--timeout", "nan"], "--timeout must be finite, got nan"),
+        (["--ca", "ca.pem"], "--ca is for --join"),
         (["--protect", "noise", "--delta", "1"], "delta must be between 0 and 1, got 1.0"),
         (["--protect", "trust"], "'trust' is not one of 'none', 'masks', 'paillier', 'ckks', 'noise'"),
         (["--engine", "cloud"], "--engine: 'cloud'"),
@@ -205,6 +208,14 @@ def test_what_cannot_be_meant_is_one_line(
     assert captured.err.count("\n") == 1
     assert message in captured.err
     assert not captured.out
+
+
+def test_noise_that_no_model_survives_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("opacus")
+    assert main(["--protect", "noise", "--clip-norm", "1e99", "--out", str(tmp_path)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("federated.py: round 1: the next model's 'layers.1.weight' must be finite, got ")
+    assert error.count("\n") == 1
 
 
 def test_a_run_is_not_replaced_unless_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

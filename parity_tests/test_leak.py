@@ -99,15 +99,28 @@ def test_rows_that_say_nothing() -> None:
         reconstructed(np.ones((2, 2)), np.zeros(2))
 
 
+def approximate() -> Protection:
+    pytest.importorskip("tenseal", reason="tenseal is not installed: pip install -e .[ckks]")
+    from gdl_numpy.federated.ckks import Approximate
+
+    return Approximate()
+
+
 PROTECTIONS: dict[str, Callable[[], Protection]] = {
     "masks": Masked,
     "paillier": lambda: Encrypted(512, insecure_demo_keys=True),
+    "ckks": approximate,
     "noise": lambda: Noised(clip_norm=1.0, noise_multiplier=1.0, rng=np.random.default_rng(0)),
 }
 
 
 def as_read(seen: Any) -> np.ndarray:
     """What the server has of an update, as numbers; of ciphertexts, for lack of others, their bits."""
+    if isinstance(seen, list) and isinstance(
+        seen[0], bytes
+    ):  # of CKKS: what is after the header, mostly random
+        content = b"".join(seen)[1000:]
+        return np.frombuffer(content[: len(content) // 4 * 4], "<u4").astype(np.float64)
     if isinstance(seen, list):  # of ciphertexts, each of several weights: their lowest bits, weight by weight
         return np.array([int(c) >> 40 * k & (1 << 40) - 1 for c in seen for k in range(7)], np.float64)
     return np.asarray(seen).astype(np.float64)

@@ -96,6 +96,55 @@ def test_shares_of_either_kind_are_given_once() -> None:
         clients["a"].unmask(["a", "b", "c"])
 
 
+def test_no_question_is_answered_twice() -> None:
+    """Two vectors under the same masks would show how their values differ; other shares, other thresholds."""
+    clients, keys, _ = masked_values("abc", 2)
+    with pytest.raises(ValueError, match="'a' has shared its secrets: it does so once"):
+        clients["a"].share(keys, 2)
+    with pytest.raises(ValueError, match="'a' has masked its values: it does so once"):
+        clients["a"].mask(np.zeros(1000, np.uint64), {})
+
+
+@pytest.mark.parametrize("gone", ["", "a", "b", "c"])
+@pytest.mark.parametrize("then", ["", "a", "b", "c"])
+def test_no_two_answers_have_both_secrets_of_one(gone: str, then: str) -> None:
+    """Whatever the server says of survivors, first and then: of each participant a share of one secret."""
+    clients, _, _ = masked_values("abc", 2)
+    answer = clients["a"].unmask([name for name in "abc" if name != gone])
+    seed_or_key = {name: clients["a"].received[name][name == gone] for name in "abc"}
+    assert answer == seed_or_key
+    with pytest.raises(ValueError, match="'a' has given its shares: it gives no others"):
+        clients["a"].unmask([name for name in "abc" if name != then])
+
+
+def test_questions_out_of_their_turn_are_refused() -> None:
+    clients, keys, shares = exchange("abc", 2)
+    with pytest.raises(ValueError, match="'a' has masked nothing: there is nothing to unmask"):
+        clients["a"].unmask(["a", "b"])
+    with pytest.raises(ValueError, match="masks need 2 participants, got shares of 0"):
+        MaskingClient("d").mask(np.zeros(1, np.uint64), {})
+    for_a = {sender: each["a"] for sender, each in shares.items()}
+    with pytest.raises(ValueError, match="whose keys are known, got some of 'd'"):
+        clients["a"].mask(np.zeros(1, np.uint64), for_a | {"d": for_a["b"]})
+    with pytest.raises(ValueError, match="keys must have those that 'd' gave, under its name"):
+        MaskingClient("d").share(keys, 2)
+    clients["a"].mask(np.zeros(1, np.uint64), for_a)
+    with pytest.raises(ValueError, match="survivors must be of those who gave shares, got 'd'"):
+        clients["a"].unmask(["a", "d"])
+
+
+def test_a_server_without_the_shares_that_it_needs_says_of_whom() -> None:
+    clients, keys, masked = masked_values("abc", 2)
+    answers = {name: dict(client.unmask("abc")) for name, client in clients.items()}
+    lacking = {name: {o: s for o, s in answer.items() if o != "b"} for name, answer in answers.items()}
+    with pytest.raises(ValueError, match="there are no shares of 'b'"):
+        unmasked_sum(masked, lacking, keys)
+    with pytest.raises(ValueError, match="there are no keys of 'd'"):
+        unmasked_sum(masked, answers | {"a": answers["a"] | {"d": Share(1, 1)}}, keys)
+    with pytest.raises(ValueError, match="the shares of the secrets of 'a' do not fit together"):
+        unmasked_sum(masked, {"a": answers["a"]}, keys)
+
+
 def test_too_few_survivors_get_no_shares() -> None:
     clients, _, _ = masked_values("abcd", 3)
     with pytest.raises(ValueError, match="3 participants are needed to unmask, got 2"):

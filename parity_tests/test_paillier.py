@@ -14,7 +14,7 @@ pytest.importorskip("phe", reason="phe is not installed: pip install -e .[federa
 
 from phe.paillier import PaillierPublicKey, generate_paillier_keypair
 
-from gdl_numpy.federated import split_evenly
+from gdl_numpy.federated import Layout, Update, split_evenly
 from gdl_numpy.federated.fixed_point import FixedPoint
 from gdl_numpy.federated.paillier import Encrypted, KeyHolder, Packing, add, encrypt
 from parity_tests.support.federation import LAYOUT, federation, plain, updates
@@ -135,6 +135,22 @@ def test_keys_for_no_number_at_all() -> None:
 def test_slots_that_there_is_no_room_for(slots: int) -> None:
     with pytest.raises(ValueError, match=f"slots must be from 1 to 3 with such a key, got {slots}"):
         Packing.fitting(short_key(), slots)
+    with pytest.raises(ValueError, match=f"slots must be from 1 to 3 with such a key, got {slots}"):
+        Packing(short_key(), slots)
+
+
+@pytest.mark.parametrize("count", [2, 50])
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_the_largest_that_fixed_point_lets_in_stays_in_its_slot(count: int, sign: int) -> None:
+    """As many examples as there may be, of the largest weights, beside the largest of the other sign."""
+    protection = demo()
+    layout = Layout({"w": (7,)})
+    largest = np.nextafter(protection.numbers.largest, 0)
+    delta = sign * largest * np.array([1, -1, 1, 1, -1, 0, -1])
+    n = protection.numbers.most_examples // count
+    given = [Update(f"{number}", {"w": delta}, n, 0.0) for number in range(count)]
+    average = protection.average(layout, [update.participant for update in given], given).delta
+    assert np.abs(average - delta).max() <= protection.numbers.step / 2
 
 
 def test_a_single_update_is_not_decrypted() -> None:

@@ -12,6 +12,7 @@ pytest.importorskip("opacus", reason="opacus is not installed: pip install -e .[
 
 from gdl_numpy.federated import Layout, Update, split_evenly
 from gdl_numpy.federated.noise import (
+    NOISE,
     ExactAccountant,
     Noised,
     clipped,
@@ -119,9 +120,13 @@ def test_rounds_with_noise_say_what_they_spent() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"clip_norm": 0.0}, "clip_norm must be more than 0, and finite, got 0.0"),
-        ({"noise_multiplier": math.inf}, "noise_multiplier must be more than 0, and finite, got inf"),
-        ({"noise_multiplier": math.nan}, "noise_multiplier must be more than 0, and finite, got nan"),
+        ({"clip_norm": 0.0}, r"clip_norm must be more than 0, and at most 1e\+100, got 0.0"),
+        ({"clip_norm": 1e308}, r"clip_norm must be more than 0, and at most 1e\+100, got 1e\+308"),
+        ({"clip_norm": math.nan}, r"clip_norm must be more than 0, and at most 1e\+100, got nan"),
+        ({"noise_multiplier": math.inf}, "noise_multiplier must be from 0.001 to 10000, got inf"),
+        ({"noise_multiplier": math.nan}, "noise_multiplier must be from 0.001 to 10000, got nan"),
+        ({"noise_multiplier": 0.0}, "noise_multiplier must be from 0.001 to 10000, got 0.0"),
+        ({"noise_multiplier": 1e-300}, "noise_multiplier must be from 0.001 to 10000, got 1e-300"),
         ({"delta": 0.0}, "delta must be between 0 and 1, got 0.0"),
         ({"delta": 1.0}, "delta must be between 0 and 1, got 1.0"),
     ],
@@ -129,6 +134,26 @@ def test_rounds_with_noise_say_what_they_spent() -> None:
 def test_noise_that_cannot_be_meant(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Noised(**{"clip_norm": 1.0, "noise_multiplier": 1.0, **arguments})
+
+
+@pytest.mark.parametrize(
+    "arguments", [(0.0, 1e-5), (-1.0, 1e-5), (math.nan, 1e-5), (1e200, 1e-5), (1.0, 0.0), (1.0, math.nan)]
+)
+def test_privacy_that_cannot_be_computed(arguments: tuple[float, float]) -> None:
+    with pytest.raises(ValueError, match=r"^(noise_multiplier|delta) must be .*, got "):
+        epsilon_of(*arguments)
+
+
+@pytest.mark.parametrize("z", NOISE)
+def test_accounts_at_the_ends_of_what_is_taken(z: float) -> None:
+    """After many rounds as well."""
+    opacus, exact = (spent(each, z, 100, 1e-5) for each in (OpacusAccountant(), ExactAccountant()))
+    assert 0 < exact < opacus < math.inf
+
+
+def test_a_bound_below_nothing_is_nothing() -> None:
+    """Opacus' formula gives -0.001 here."""
+    assert spent(OpacusAccountant(), 1e5, 1, 1e-5) == 0
 
 
 @pytest.mark.parametrize("p", [0.6, 0.75, 0.95])

@@ -157,8 +157,12 @@ def federate(
     settings = {
         name: str(v) if isinstance(v, StrEnum) else v for name, v in settings.items() if v is not None
     }
+    if not timeout < inf:
+        raise ValueError(f"--timeout must be finite, got {timeout}")
     if join is not None:
         return take_part(join, participant, ca, data_dir, out, timeout)
+    if ca is not None:
+        raise ValueError("--ca is for --join: without it, this is the server, which has the file already")
     if engine is Engine.flower:
         check_flower(str(protect))
     elif listen is not None:

@@ -23,6 +23,7 @@ import numpy as np
 import tenseal
 
 from gdl_numpy.federated.averaging import Average, Protection
+from gdl_numpy.federated.fixed_point import FixedPoint, encoded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,14 +49,21 @@ class Approximate(Protection):
         self.public = self._holder.copy()
         self.public.make_context_public()
 
+    def check(self, layout: Layout, update: Update, participants: int) -> None:
+        """Refuses what fixed point has no room for: CKKS would take it, and decrypt it to something else."""
+        encoded(FixedPoint(), layout, update, participants)
+
     def average(self, layout: Layout, selected: Sequence[str], updates: Sequence[Update]) -> Average:
         """See `Protection.average`.
 
         Raises:
-            ValueError: fewer than two updates, whose sum would be one of them.
+            ValueError: fewer than two updates, whose sum would be one of them; or numbers outside the fixed
+                point's range.
         """
         if len(updates) < 2:
             raise ValueError(f"a sum of at least 2 updates may be decrypted, got {len(updates)}")
+        for update in updates:
+            self.check(layout, update, len(selected))
         sent = {update.participant: self.encrypt(layout, update) for update in updates}
         totals = [self._sum(pieces) for pieces in zip(*sent.values(), strict=True)]
         numbers = np.concatenate([self._decrypt(total) for total in totals])[: layout.size + 1]

@@ -80,11 +80,16 @@ class MaskingClient:
             threshold: how many shares give a secret back.
 
         Raises:
-            ValueError: fewer than two participants, two with the same key, or a threshold of half of them or
-                fewer: two groups could then be told different things, and each give what the other does not.
+            ValueError: fewer than two participants, two with the same key, this one not among them or asked
+                before; or a threshold of half of them or fewer: two groups could then be told different
+                things, and each give what the other does not.
         """
+        if self.keys:
+            raise ValueError(f"{self.name!r} has shared its secrets: it does so once")
         if len(keys) < 2 or len({key for each in keys.values() for key in each}) != 2 * len(keys):
             raise ValueError(f"masks need at least 2 participants with keys of their own, got {len(keys)}")
+        if keys.get(self.name) != self.advertise():
+            raise ValueError(f"keys must have those that {self.name!r} gave, under its name")
         if not len(keys) / 2 < threshold <= len(keys):
             raise ValueError(
                 f"threshold must be more than half of {len(keys)} participants, and at most all, "
@@ -108,18 +113,25 @@ class MaskingClient:
             shares: what each participant that is still there has for this one, encrypted.
 
         Raises:
-            ValueError: fewer participants than the threshold, or shares that are not from whom they should
-                be.
+            ValueError: fewer participants than the threshold, or than two; some that no keys are known of;
+                shares that are not from whom they should be; or this one was asked before: the difference of
+                two vectors under the same masks is that of their values.
         """
-        if len(shares) < self.threshold:
-            raise ValueError(f"masks need {self.threshold} participants, got shares of {len(shares)}")
+        if self.received:
+            raise ValueError(f"{self.name!r} has masked its values: it does so once")
+        if len(shares) < max(self.threshold, 2):
+            raise ValueError(f"masks need {max(self.threshold, 2)} participants, got shares of {len(shares)}")
+        if unknown := sorted(shares.keys() - self.keys.keys()):
+            raise ValueError(f"shares must be of those whose keys are known, got some of {unknown[0]!r}")
+        received = {}
         for name, content in shares.items():
             try:
                 opened = self._channel(name, self.name).decrypt(NONCE, content, None)
             except InvalidTag:
                 raise ValueError(f"the shares of {name!r} for {self.name!r} are not from there") from None
             half = len(opened) // 2
-            self.received[name] = Share.from_bytes(opened[:half]), Share.from_bytes(opened[half:])
+            received[name] = Share.from_bytes(opened[:half]), Share.from_bytes(opened[half:])
+        self.received = received
         masked: np.ndarray = values + stream(self.own_seed, len(values))
         for other in shares:
             masked += self._pairwise(other, len(values))
@@ -132,13 +144,17 @@ class MaskingClient:
             survivors: the participants whose masked values the server has.
 
         Raises:
-            ValueError: there are too few, or the server has asked before: a second answer might complete what
-                the first began.
+            ValueError: this one has masked nothing yet; there are too few, or some who have masked nothing
+                either; or the server has asked before: a second answer might complete what the first began.
         """
-        if len(set(survivors)) < self.threshold:
-            raise ValueError(f"{self.threshold} participants are needed to unmask, got {len(set(survivors))}")
         if self.has_answered:
             raise ValueError(f"{self.name!r} has given its shares: it gives no others")
+        if not self.received:
+            raise ValueError(f"{self.name!r} has masked nothing: there is nothing to unmask")
+        if unknown := sorted(set(survivors) - self.received.keys()):
+            raise ValueError(f"survivors must be of those who gave shares, got {unknown[0]!r}")
+        if len(set(survivors)) < self.threshold:
+            raise ValueError(f"{self.threshold} participants are needed to unmask, got {len(set(survivors))}")
         self.has_answered = True
         return {name: pair[name not in survivors] for name, pair in self.received.items()}
 
@@ -201,18 +217,24 @@ def unmasked_sum(
         keys: everybody's public keys.
 
     Raises:
-        ValueError: shares that do not give a participant's key back.
+        ValueError: no shares of a survivor, some of one that has no keys, or shares that do not fit together.
     """
     total: np.ndarray = np.stack(list(masked.values())).sum(axis=0, dtype=np.uint64)
     owners = {owner for answer in answers.values() for owner in answer}
+    if wrong := sorted((masked.keys() - owners) | (owners - keys.keys())):
+        what = "shares" if wrong[0] in masked else "keys"
+        raise ValueError(f"the masks do not come off: there are no {what} of {wrong[0]!r}")
     for owner in sorted(owners):
-        secret = shamir.combine([answer[owner] for answer in answers.values() if owner in answer], KEY)
+        try:
+            secret = shamir.combine([answer[owner] for answer in answers.values() if owner in answer], KEY)
+        except ValueError:  # too few, or not of one polynomial
+            raise ValueError(f"the shares of the secrets of {owner!r} do not fit together") from None
         if owner in masked:
             total -= stream(secret, len(total))
             continue
         key = X25519PrivateKey.from_private_bytes(secret)
         if public(key) != keys[owner].mask:
-            raise ValueError(f"the shares of the key of {owner!r} do not fit together")
+            raise ValueError(f"the shares of the secrets of {owner!r} do not fit together")
         for survivor in masked:  # whose masks with the one that dropped out are still in the sum
             total += pairwise(key, owner, survivor, keys, len(total))
     return total

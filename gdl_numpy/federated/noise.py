@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
     from gdl_numpy.federated.update import Layout, Update
 
+LARGEST_NORM = 1e100  # so that no noise is infinite
+NOISE = (1e-3, 1e4)  # of a round: less keeps nothing private, with more there is nothing to learn
+
 
 @runtime_checkable
 class Accountant(Protocol):
@@ -94,12 +97,11 @@ class Noised(Protection):
     sees = "clipped updates with noise"
 
     def __post_init__(self) -> None:
-        for name in ("clip_norm", "noise_multiplier"):
-            value = getattr(self, name)
-            if not 0 < value < math.inf:
-                raise ValueError(f"{name} must be more than 0, and finite, got {value}")
-        if not 0 < self.delta < 1:
-            raise ValueError(f"delta must be between 0 and 1, got {self.delta}")
+        if not 0 < self.clip_norm <= LARGEST_NORM:
+            raise ValueError(
+                f"clip_norm must be more than 0, and at most {LARGEST_NORM:g}, got {self.clip_norm}"
+            )
+        check_account(self.noise_multiplier, self.delta, *NOISE)
 
     def average(self, layout: Layout, selected: Sequence[str], updates: Sequence[Update]) -> Average:
         sent = {update.participant: self.protect(layout.flatten(update.delta)) for update in updates}
@@ -126,6 +128,18 @@ class Noised(Protection):
             self.accountant.spend(self.noise_multiplier)
 
 
+def check_account(noise_multiplier: float, delta: float, least: float, most: float) -> None:
+    """Refuses what no privacy is computed of.
+
+    Raises:
+        ValueError: noise that is not from `least` to `most`, or a δ that is not between 0 and 1.
+    """
+    if not least <= noise_multiplier <= most:
+        raise ValueError(f"noise_multiplier must be from {least:g} to {most:g}, got {noise_multiplier}")
+    if not 0 < delta < 1:
+        raise ValueError(f"delta must be between 0 and 1, got {delta}")
+
+
 def clipped(vector: Float64[np.ndarray, " weights"], norm: float) -> Float64[np.ndarray, " weights"]:
     """Returns the vector, scaled down where its norm is larger than `norm`."""
     length = float(np.linalg.norm(vector))
@@ -146,7 +160,11 @@ def epsilon_of(noise_multiplier: float, delta: float) -> float:
     Args:
         noise_multiplier: z, the noise's standard deviation over the largest distance of two answers.
         delta: δ, between 0 and 1.
+
+    Raises:
+        ValueError: an argument out of its range.
     """
+    check_account(noise_multiplier, delta, 1e-100, 1e100)  # their squares are floats
     low, high = 0.0, 1.0
     while delta_of(noise_multiplier, high) > delta:
         low, high = high, 2 * high

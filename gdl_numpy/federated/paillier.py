@@ -80,7 +80,7 @@ class Packing:
 
     Attributes:
         public_key: whose n the plaintexts are below.
-        slots: integers in one; None for as many as there is room for.
+        slots: integers in one.
 
     Raises:
         ValueError: slots below 1, or more than there is room for.
@@ -92,10 +92,18 @@ class Packing:
     @classmethod
     def fitting(cls, public_key: PaillierPublicKey, slots: int | None = None) -> Packing:
         """Returns a packing of as many integers as there is room for, or of `slots`."""
-        room = (public_key.n.bit_length() - 2) // WORD  # |M| < B^slots / 2 ≤ n / 2, so that signs can be told
-        if slots is not None and not 1 <= slots <= room:
-            raise ValueError(f"slots must be from 1 to {room} with such a key, got {slots}")
-        return cls(public_key, slots or room)
+        return cls(public_key, cls.room(public_key) if slots is None else slots)
+
+    @staticmethod
+    def room(public_key: PaillierPublicKey) -> int:
+        """How many integers a plaintext has room for."""
+        room: int = (public_key.n.bit_length() - 2) // WORD  # |M| < B^slots / 2 ≤ n / 2: signs can be told
+        return room
+
+    def __post_init__(self) -> None:
+        room = self.room(self.public_key)
+        if not 1 <= self.slots <= room:
+            raise ValueError(f"slots must be from 1 to {room} with such a key, got {self.slots}")
 
     @property
     def offset(self) -> int:

@@ -15,6 +15,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+import numpy as np
+
 from gdl_numpy.federated.averaging import Plain, Protection
 from gdl_numpy.federated.update import Layout, RefusedUpdateError, Update, check_update, moved
 from gdl_numpy.messages import counted, reason_of
@@ -22,8 +24,6 @@ from gdl_numpy.training import evaluate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-
-    import numpy as np
 
     from gdl_numpy.data.batches import DataLoader
     from gdl_numpy.tasks import Metrics, Task
@@ -112,7 +112,7 @@ class Federation:
             on_trained: called with the name of each participant that is done, or failed.
 
         Raises:
-            RoundError: too few updates came, or they could not be averaged.
+            RoundError: too few updates came, they could not be averaged, or the next model is not finite.
         """
         for _ in range(rounds):
             self.rounds.append(self._round(len(self.rounds), on_trained))
@@ -135,12 +135,27 @@ class Federation:
             average = self.protection.average(layout, names, updates)
         except ValueError as error:
             raise RoundError(f"round {index + 1}: {reason_of(error)}") from error
-        self.task.model.load_state_dict(moved(state, layout.unflatten(average.delta)))
+        self.task.model.load_state_dict(self._moved(state, layout.unflatten(average.delta), index))
         seconds = time.perf_counter() - start
         losses = {update.participant: update.loss for update in updates}
         metrics = evaluate(self.task, self.held_out)
         epsilon = self.protection.epsilon
         return Round(index + 1, metrics, losses, missed, average.sent, seconds, epsilon)
+
+    def _moved(
+        self, state: Mapping[str, np.ndarray], delta: Mapping[str, np.ndarray], index: int
+    ) -> dict[str, np.ndarray]:
+        """The next model's weights, all of them finite: what large noise or steps may not leave them."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            after = moved(state, delta)
+        for name, array in after.items():
+            wrong = array[~np.isfinite(array)]
+            if wrong.size:
+                raise RoundError(
+                    f"round {index + 1}: the next model's {name!r} must be finite, "
+                    f"got {wrong.size:,} of {wrong.flat[0]}"
+                )
+        return after
 
     def _train(
         self, state: Mapping[str, np.ndarray], index: int, on_trained: Callable[[str], None] | None

@@ -101,7 +101,7 @@ def check_update(update: Update, state: Mapping[str, np.ndarray], max_norm: floa
 
     Raises:
         RefusedUpdateError: other parameters or shapes than were sent, numbers that are not finite, a larger
-            norm, or a number of examples below 1.
+            norm, a number of examples below 1, or a loss that is not finite.
     """
     try:
         _check_numbers(update, state, max_norm)
@@ -114,6 +114,8 @@ def _check_numbers(update: Update, state: Mapping[str, np.ndarray], max_norm: fl
         raise ValueError(f"its update does not fit the model: {'; '.join(faults[:FEW])}")
     if update.examples < 1:
         raise ValueError(f"examples must be at least 1, got {update.examples}")
+    if not math.isfinite(update.loss):
+        raise ValueError(f"its loss must be finite, got {update.loss}")
     for name, array in update.delta.items():
         if array.dtype.kind != "f":
             raise ValueError(f"its update of {name!r} must be of floats, got {array.dtype}")

@@ -48,4 +48,5 @@ class OpacusAccountant:
             # Where all take part, "prv" comes by the logarithm of 1 − 1; and it asks "rdp", in Opacus' own
             # orders, how far to compute, where a looser bound only means more work.
             warnings.filterwarnings("ignore", "Optimal order", UserWarning)
-            return float(self.accountant.get_epsilon(delta=delta, **self.options))
+            # Of much noise, or a large δ, Rényi's bound may come out below 0: then nothing was spent.
+            return max(0.0, float(self.accountant.get_epsilon(delta=delta, **self.options)))

@@ -85,9 +85,12 @@ class Address:
             authority: the certificate by which that of the run's server is checked.
 
         Raises:
-            ValueError: somebody else answers.
+            ValueError: somebody else answers, or the file holds no certificate.
         """
-        context = ssl.create_default_context(cafile=str(authority))
+        try:
+            context = ssl.create_default_context(cafile=str(authority))
+        except OSError as error:  # ssl.SSLError, where it holds none
+            raise ValueError(f"--ca must be a certificate, {authority} is none that can be read") from error
         opener = build_opener(ProxyHandler({}), HTTPSHandler(context=context))
         try:
             with opener.open(f"https://{self}/health", timeout=PATIENCE):

@@ -12,9 +12,17 @@ import numpy as np
 from flwr.app import RecordDict
 
 from gdl_numpy.federated.averaging import Average
-from gdl_numpy.federated.flower.messages import masked_of, sender_of, step_message, weights_message, words_of
+from gdl_numpy.federated.flower.messages import (
+    WORDS,
+    failure_message,
+    masked_of,
+    sender_of,
+    step_message,
+    weights_message,
+    words_of,
+)
 from gdl_numpy.federated.masked import Masked
-from gdl_numpy.federated.masking import Keys, unmasked_sum
+from gdl_numpy.federated.masking import KEY, Keys, unmasked_sum
 from gdl_numpy.federated.shamir import Share
 from gdl_numpy.federated.update import Layout, Update
 
@@ -44,21 +52,28 @@ class MaskedRounds:
     def answers(self, state: Mapping[str, np.ndarray], number: int) -> Mapping[str, RecordDict]:
         """Returns everybody's last answer in a round; all are asked at once, the first time."""
         if number != self.number:
-            self.number, self.masked, self.sent = number, {}, {}
+            self.number, self.found, self.masked, self.sent = number, {}, {}, {}
             self.found = self._ask(state, number)
         return self.found
 
     def _ask(self, state: Mapping[str, np.ndarray], number: int) -> dict[str, RecordDict]:
         found = self.exchange.ask_all(step_message("keys", number))
         words = self._words(found)
-        self.keys = {name: Keys(each["mask"], each["channel"]) for name, each in words.items()}
+        for name in [name for name, each in words.items() if not are_keys(each)]:
+            del words[name]
+            found[name] = failure_message(name, f"its public keys must be of {KEY} bytes each")
+        self.keys = {name: Keys(**each) for name, each in words.items()}
         if len(self.keys) < 2:
-            return {name: content for name, content in found.items() if name not in self.keys}
+            alone = "there is nobody else to mask its update with"
+            return found | {name: failure_message(name, alone) for name in self.keys}
         everybody = {
             f"{name}/{kind}": getattr(keys, kind) for name, keys in self.keys.items() for kind in keys._fields
         }
-        found |= self.exchange.ask({name: step_message("shares", number, everybody) for name in self.keys})
-        shares = {name: each for name, each in self._words(found).items() if each.keys() == self.keys.keys()}
+        given = self.exchange.ask({name: step_message("shares", number, everybody) for name in self.keys})
+        shares = self._words(given)
+        for name in [name for name, each in shares.items() if each.keys() != self.keys.keys()]:
+            del shares[name]
+            given[name] = failure_message(name, "its shares are not for those who take part")
         questions = {}
         for name in shares:
             content = weights_message(state, number)
@@ -66,9 +81,10 @@ class MaskedRounds:
                 step_message("masked", number, {sender: shares[sender][name] for sender in shares})
             )
             questions[name] = content
-        answers = self.exchange.ask(questions)
-        lost = {name for name in found if name in shares and name not in answers}
-        return {name: content for name, content in found.items() if name not in lost} | answers
+        earlier = found | given
+        # Who has nothing later than keys or shares has been silent since: its last answer is none.
+        over = {name: content for name, content in earlier.items() if WORDS not in content.config_records}
+        return over | self.exchange.ask(questions)
 
     def _words(self, found: Mapping[str, RecordDict]) -> dict[str, dict[str, bytes]]:
         """The bytes of those who have answered with some; what they say is counted as sent."""
@@ -103,6 +119,11 @@ class MaskedRounds:
         return {
             name: {owner: Share.from_bytes(each) for owner, each in w.items()} for name, w in words.items()
         }
+
+
+def are_keys(words: Mapping[str, bytes]) -> bool:
+    """Whether an answer has what the others need, who could not go on with less."""
+    return words.keys() == set(Keys._fields) and all(len(key) == KEY for key in words.values())
 
 
 class Unmasking(Masked):
