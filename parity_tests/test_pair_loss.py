@@ -107,6 +107,39 @@ def test_a_margin_is_rounded_too() -> None:
     check(*pairs, (anchors, others), np.zeros(200), dtype="float32").raise_if_different()
 
 
+@pytest.mark.parametrize("p", [1, 2])
+@pytest.mark.parametrize("swap", [False, True])
+def test_every_branch_of_triplets_is_torchs(p: int, swap: bool, dtype: str) -> None:
+    """Some triplets are far enough, some are not; of these either negative distance is the lesser one."""
+    anchor, positive, negative = (batch(100, 3, seed=seed) for seed in range(3))
+    arguments: Any = {"p": p, "swap": swap, "reduction": "none"}
+    loss = nn.TripletMarginLoss(**arguments)
+    active = np.asarray(loss(anchor, positive, negative)) > 0
+    swapped = np.abs(positive - negative).sum(axis=1) < np.abs(anchor - negative).sum(axis=1)
+    assert min((active & swapped).sum(), (active & ~swapped).sum(), (~active).sum()) >= 5
+    twin = torch.nn.TripletMarginLoss(**arguments)
+    check(loss, twin, (anchor, positive, negative), dtype=dtype).raise_if_different()
+
+
+def test_every_branch_of_pairs_is_torchs(dtype: str) -> None:
+    """Alike, unlike within the margin, and unlike beyond it."""
+    x1, x2, alike = batch(60, 3), batch(60, 3, seed=2), np.arange(60) % 2
+    loss = nn.ContrastiveLoss(2.0, reduction="none")
+    unlike = np.asarray(loss(x1, x2, alike))[alike == 0]
+    assert min((unlike > 0).sum(), (unlike == 0).sum()) >= 5
+    check(loss, ContrastiveLoss(2.0, "none"), (x1, x2), alike, dtype=dtype).raise_if_different()
+
+
+@pytest.mark.parametrize("temperature", [0.5, 0.1, 0.05, 0.01])
+@pytest.mark.parametrize("apart", [0.0, 1e-6, 1e-3, 1.0])
+def test_duplicates_at_all_temperatures_are_torchs(temperature: float, apart: float, dtype: str) -> None:
+    """Images that a batch has twice, or nearly, whose views are negatives of each other all the same."""
+    few, noise = batch(8, 5), [apart * batch(16, 5, seed=seed) for seed in (1, 2)]
+    views = tuple(few.repeat(2, axis=0) + part for part in noise)
+    own, twin = nn.NTXentLoss(temperature), NTXentLoss(temperature)
+    check(own, twin, views, dtype=dtype).raise_if_different()
+
+
 @pytest.mark.usefixtures("unchecked_types")
 @pytest.mark.parametrize("loss", [nn.NTXentLoss, NTXentLoss, nn.ContrastiveLoss, ContrastiveLoss])
 @pytest.mark.parametrize("number", [-1.0, math.inf, math.nan, "much", None])
