@@ -83,6 +83,8 @@ class ContrastiveLoss(nn.Module):
 class NTXentLoss(nn.Module):
     """SimCLR's loss of two (N, D) batches, row i of one the positive of row i of the other.
 
+    An image that is twice in a batch is two images: views of one are negatives of the other.
+
     Source: Chen, Kornblith, Norouzi, Hinton 2020, https://arxiv.org/abs/2002.05709.
     """
 

@@ -34,6 +34,8 @@ class NTXentLoss(Loss):
 
     What normalization makes of that is in `Normalize`.
 
+    An image that is twice in a batch is two images: views of one are negatives of the other.
+
     Source: Chen, Kornblith, Norouzi, Hinton 2020, https://arxiv.org/abs/2002.05709.
     """
 
