@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+import math
+from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from gdl_numpy.nn.checks import real
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Shaped
@@ -45,10 +48,12 @@ class ContrastiveLoss(nn.Module):
     """
 
     def __init__(self, margin: float = 1.0, reduction: Reduction = "mean") -> None:
-        """Raises ValueError for a margin below 0."""
+        """Raises ValueError for a margin below 0 or infinite, or an unknown reduction."""
         super().__init__()
-        if not margin >= 0:
-            raise ValueError(f"ContrastiveLoss expects margin ≥ 0, got {margin}")
+        (margin,) = real("ContrastiveLoss", margin=margin)
+        if not 0 <= margin < math.inf:
+            raise ValueError(f"ContrastiveLoss expects a finite margin ≥ 0, got {margin}")
+        check_reduction(self, reduction)
         self.margin, self.reduction = margin, reduction
 
     def forward(
@@ -57,6 +62,13 @@ class ContrastiveLoss(nn.Module):
         x2: Float[Tensor, "batch size"],
         target: Shaped[Tensor, " batch"],
     ) -> Float[Tensor, "*batch"]:
+        """Raises ValueError for other or unequal shapes or dtypes, or targets that are not 0 and 1."""
+        check_rows(self, x1=x1, x2=x2)
+        if target.shape != x1.shape[:1]:
+            raise ValueError(f"{self!r} expects a target of shape ({len(x1)},), got {tuple(target.shape)}")
+        wrong = (target != 0) & (target != 1)
+        if wrong.any():
+            raise ValueError(f"{self!r} expects each target to be 0 or 1, got {target[wrong][0].item()}")
         difference = x1 - x2
         alike = target == 1
         # Of the unlike only: torch.where passes zeros to what it did not select, and 0 times a nan is nan.
@@ -71,20 +83,29 @@ class ContrastiveLoss(nn.Module):
 class NTXentLoss(nn.Module):
     """SimCLR's loss of two (N, D) batches, row i of one the positive of row i of the other.
 
+    An image that is twice in a batch is two images: views of one are negatives of the other.
+
     Source: Chen, Kornblith, Norouzi, Hinton 2020, https://arxiv.org/abs/2002.05709.
     """
 
     def __init__(self, temperature: float = 0.5, reduction: Reduction = "mean") -> None:
-        """Raises ValueError for a temperature that is not above 0."""
+        """Raises ValueError for a temperature ≤ 0 or infinite, or an unknown reduction."""
         super().__init__()
-        if not temperature > 0:
-            raise ValueError(f"NTXentLoss expects temperature > 0, got {temperature}")
+        (temperature,) = real("NTXentLoss", temperature=temperature)
+        if not 0 < temperature < math.inf:
+            raise ValueError(f"NTXentLoss expects a finite temperature > 0, got {temperature}")
+        check_reduction(self, reduction)
         self.temperature, self.reduction = temperature, reduction
 
     def forward(
         self, z1: Float[Tensor, "batch size"], z2: Float[Tensor, "batch size"]
     ) -> Float[Tensor, "*twice_batch"]:
-        """The mean over all 2N rows, or their losses, those of z1 first."""
+        """The mean over all 2N rows, or their losses, those of z1 first.
+
+        Raises:
+            ValueError: other or unequal shapes or dtypes.
+        """
+        check_rows(self, z1=z1, z2=z2)
         z = F.normalize(torch.cat([z1, z2]))
         similarities = z @ z.T / self.temperature
         rows = torch.arange(len(z), device=z.device)
@@ -100,3 +121,26 @@ class NTXentLoss(nn.Module):
 def reduce(losses: Float[Tensor, " batch"], reduction: Reduction) -> Float[Tensor, "*batch"]:
     """The mean (nan of no losses), the sum, or the losses as they are."""
     return losses if reduction == "none" else losses.mean() if reduction == "mean" else losses.sum()
+
+
+def check_reduction(layer: nn.Module, reduction: str) -> None:
+    """Raises ValueError for another reduction than there is, naming the layer."""
+    if reduction not in get_args(Reduction):
+        raise ValueError(
+            f'{type(layer).__name__} expects reduction "mean", "sum" or "none", got {reduction!r}'
+        )
+
+
+def check_rows(layer: nn.Module, **tensors: Tensor) -> None:
+    """Raises ValueError for anything but (N, D) floating tensors of one shape and dtype, naming the layer."""
+    (first_name, first), (name, other) = tensors.items()
+    if not first.is_floating_point() or first.dtype != other.dtype:
+        raise ValueError(
+            f"{layer!r} expects one floating dtype for all, "
+            f"got {first_name} {first.dtype} and {name} {other.dtype}"
+        )
+    if first.ndim != 2 or first.shape != other.shape:
+        raise ValueError(
+            f"{layer!r} expects equal shapes (N, D), "
+            f"got {first_name} {tuple(first.shape)} and {name} {tuple(other.shape)}"
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -112,6 +113,9 @@ def test_no_augmentation_gives_the_images_themselves() -> None:
     [
         (-1, 0, 0, 0, 0),
         (0, -1, 0, 0, 0),
+        (0, 1.1, 0, 0, 0),  # which torchvision refuses too
+        (math.inf, 0, 0, 0, 0),
+        (0, 0, 0, math.inf, 0),
         (0, 0, 1, 0, 0),
         (0, 0, -0.1, 0, 0),
         (0, 0, 0, -1, 0),

@@ -261,6 +261,23 @@ def split(labels: np.ndarray) -> Split:
 REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "k of 0": (lambda: downstream.nearest_neighbours(POINTS, POINTS, 0), "k must be from 1 to 4"),
     "k too large": (lambda: downstream.knn_accuracy(POINTS, MIXED, POINTS, MIXED, (1, 5)), "from 1 to 4"),
+    "a k of 0 among others": (
+        lambda: downstream.knn_accuracy(POINTS, MIXED, POINTS, MIXED, (0, 1)),
+        r"from 1, got \(0, 1\)",
+    ),
+    "no k": (lambda: downstream.knn_accuracy(POINTS, MIXED, POINTS, MIXED, ()), r"from 1, got \(\)"),
+    "a diverged encoder, neighbours": (
+        lambda: downstream.knn_accuracy(POINTS, MIXED, np.nan * POINTS, MIXED),
+        "finite, got nan",
+    ),
+    "a diverged encoder, probe": (
+        lambda: downstream.probe_accuracy(POINTS * np.nan, MIXED, POINTS, MIXED),
+        "finite, got nan",
+    ),
+    "sizes of features": (
+        lambda: downstream.probe_accuracy(POINTS, MIXED, POINTS[:, :2], MIXED),
+        r"of one size, got \(4, 4\) and \(4, 2\)",
+    ),
     "sizes": (lambda: downstream.nearest_neighbours(POINTS, POINTS[:, :2], 1), "of one size"),
     "single class, neighbours": (lambda: downstream.knn_accuracy(POINTS, SAME, POINTS, SAME), "got only 2"),
     "single class, probe": (lambda: downstream.probe_accuracy(POINTS, SAME, POINTS, SAME), "got only 2"),
@@ -286,6 +303,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
 }
 
 
+@pytest.mark.usefixtures("unchecked_types")
 @pytest.mark.parametrize("case", REFUSED)
 def test_refusals(case: str) -> None:
     """What makes no sense is refused, in words."""
@@ -308,6 +326,8 @@ def test_on_a_plane_keeps_what_spreads() -> None:
         return between
 
     np.testing.assert_allclose(distances(plane), distances(flat), rtol=1e-9, atol=1e-9)
+    line = rng.standard_normal((20, 1))  # of an encoder whose codes are one number
+    np.testing.assert_allclose(distances(downstream.on_a_plane(line)), distances(line), atol=1e-9)
     points, labels = clusters(60, 2, rng)
     mapped = downstream.on_a_plane(points, tsne=True)
     assert downstream.knn_accuracy(*(mapped - mapped.mean(0), labels) * 2, (2,)) == [1]

@@ -19,6 +19,7 @@ from gdl_numpy.tasks.mining import (
     semihard_triplets,
     triplets_from_labels,
 )
+from gdl_torch import models as torch_models
 from gdl_torch.export import from_numpy
 from gdl_torch.tasks import mining as torch_mining
 from parity_tests.harness import check
@@ -166,3 +167,11 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
         torch_mining.hardest_triplets(torch.from_numpy(z), torch.from_numpy(labels))
     with pytest.raises(ValueError, match=r"labels \(N,\), got \(3, 2\)"):
         pairs_from_labels(z)
+
+
+@pytest.mark.parametrize("model", [ContrastiveEncoder, torch_models.ContrastiveEncoder])
+@pytest.mark.parametrize("width", [0, -1])
+def test_codes_of_no_width_are_refused_by_both_sides(model: Any, width: int) -> None:
+    message = rf"ContrastiveEncoder expects projection_features ≥ 1, got \[8, {width}\]"
+    with pytest.raises(ValueError, match=message):
+        model((1, 8, 8), projection_features=[8, width])

@@ -6,13 +6,14 @@ Parity everywhere else is proved in `test_layers.py`.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from gdl_numpy import nn
-from gdl_torch.nn import ContrastiveLoss
+from gdl_torch.nn import ContrastiveLoss, NTXentLoss
 from parity_tests.harness import check
 from parity_tests.support.reports import batch
 
@@ -104,3 +105,87 @@ def test_a_margin_is_rounded_too() -> None:
     check(*triplets, (anchors, anchors, others), dtype="float32").raise_if_different()
     pairs = nn.ContrastiveLoss(0.3, reduction="none"), ContrastiveLoss(0.3, reduction="none")
     check(*pairs, (anchors, others), np.zeros(200), dtype="float32").raise_if_different()
+
+
+@pytest.mark.parametrize("p", [1, 2])
+@pytest.mark.parametrize("swap", [False, True])
+def test_every_branch_of_triplets_is_torchs(p: int, swap: bool, dtype: str) -> None:
+    """Some triplets are far enough, some are not; of these either negative distance is the lesser one."""
+    anchor, positive, negative = (batch(100, 3, seed=seed) for seed in range(3))
+    arguments: Any = {"p": p, "swap": swap, "reduction": "none"}
+    loss = nn.TripletMarginLoss(**arguments)
+    active = np.asarray(loss(anchor, positive, negative)) > 0
+    swapped = np.abs(positive - negative).sum(axis=1) < np.abs(anchor - negative).sum(axis=1)
+    assert min((active & swapped).sum(), (active & ~swapped).sum(), (~active).sum()) >= 5
+    twin = torch.nn.TripletMarginLoss(**arguments)
+    check(loss, twin, (anchor, positive, negative), dtype=dtype).raise_if_different()
+
+
+def test_every_branch_of_pairs_is_torchs(dtype: str) -> None:
+    """Alike, unlike within the margin, and unlike beyond it."""
+    x1, x2, alike = batch(60, 3), batch(60, 3, seed=2), np.arange(60) % 2
+    loss = nn.ContrastiveLoss(2.0, reduction="none")
+    unlike = np.asarray(loss(x1, x2, alike))[alike == 0]
+    assert min((unlike > 0).sum(), (unlike == 0).sum()) >= 5
+    check(loss, ContrastiveLoss(2.0, "none"), (x1, x2), alike, dtype=dtype).raise_if_different()
+
+
+@pytest.mark.parametrize("temperature", [0.5, 0.1, 0.05, 0.01])
+@pytest.mark.parametrize("apart", [0.0, 1e-6, 1e-3, 1.0])
+def test_duplicates_at_all_temperatures_are_torchs(temperature: float, apart: float, dtype: str) -> None:
+    """Images that a batch has twice, or nearly, whose views are negatives of each other all the same."""
+    few, noise = batch(8, 5), [apart * batch(16, 5, seed=seed) for seed in (1, 2)]
+    views = tuple(few.repeat(2, axis=0) + part for part in noise)
+    own, twin = nn.NTXentLoss(temperature), NTXentLoss(temperature)
+    check(own, twin, views, dtype=dtype).raise_if_different()
+
+
+@pytest.mark.usefixtures("unchecked_types")
+@pytest.mark.parametrize("loss", [nn.NTXentLoss, NTXentLoss, nn.ContrastiveLoss, ContrastiveLoss])
+@pytest.mark.parametrize("number", [-1.0, math.inf, math.nan, "much", None])
+def test_temperatures_and_margins_that_are_none_are_refused(loss: Any, number: Any) -> None:
+    """By both sides, in one line that names the loss, the argument and what it was."""
+    with pytest.raises(ValueError, match=rf"\w+Loss expects .*(temperature|margin) .*, got '?{number}"):
+        loss(number)
+
+
+@pytest.mark.usefixtures("unchecked_types")
+@pytest.mark.parametrize("loss", [nn.NTXentLoss, NTXentLoss, nn.ContrastiveLoss, ContrastiveLoss])
+def test_an_unknown_reduction_is_refused_by_both_sides(loss: Any) -> None:
+    with pytest.raises(ValueError, match=r"expects reduction .*, got 'average'"):
+        loss(reduction="average")
+
+
+@pytest.mark.parametrize("margin", [0.0, math.inf])
+def test_a_triplet_has_a_finite_margin(margin: float) -> None:
+    with pytest.raises(ValueError, match=f"finite margin > 0, got {margin}"):
+        nn.TripletMarginLoss(margin)
+
+
+REFUSED = {
+    "fewer of the second": (rows((1, 2), (3, 4)), rows((1, 2)), [0, 1], r"equal shapes.* \(1, 2\)"),
+    "a vector": (np.ones(2), np.ones(2), [0, 1], r"\(N, D\).* \(2,\)"),
+    "two dtypes": (np.ones((2, 2)), rows((1, 2), (3, 4)), [0, 1], "dtype.*float64 and .*float32"),
+    "integers": (np.ones((2, 2), int), np.ones((2, 2), int), [0, 1], "float.*int64"),
+    "targets of another loss": (np.ones((2, 2)), np.ones((2, 2)), [1, -1], "0 or 1, got -1"),
+    "a target that is no number": (np.ones((2, 2)), np.ones((2, 2)), [1, math.nan], "0 or 1, got nan"),
+    "a target for all": (np.ones((2, 2)), np.ones((2, 2)), [1], r"shape \(2,\), got \(1,\)"),
+}
+
+
+@pytest.mark.usefixtures("unchecked_types")
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_is_no_pair_is_refused_by_both_sides(case: str) -> None:
+    """Torch would broadcast most of these, or take a row for another's positive."""
+    x1, x2, target, message = REFUSED[case]
+    arrays = [x1, x2, np.array(target)]
+    for loss, arguments in (
+        (nn.ContrastiveLoss(), arrays),
+        (ContrastiveLoss(), [torch.from_numpy(array) for array in arrays]),
+        (nn.NTXentLoss(), arrays[:2]),
+        (NTXentLoss(), [torch.from_numpy(array) for array in arrays[:2]]),
+    ):
+        if len(arguments) == 2 and "target" in case:
+            continue
+        with pytest.raises(ValueError, match=message):
+            loss(*arguments)

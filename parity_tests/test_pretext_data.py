@@ -61,3 +61,26 @@ def test_a_square_that_is_not_within_the_image_is_refused(size: int) -> None:
     """Before an image is looked at."""
     with pytest.raises(ValueError, match=f"patch_size must be from 1 to 8, got {size}"):
         PatchesDataModule(load("digits"), patch_size=size)
+    with pytest.raises(ValueError, match=f"patch_size must be from 1 to 8, got {size}"):
+        ours.missing_patch(size)(IMAGES, rng)
+
+
+@pytest.mark.parametrize(("row", "column", "name"), [(6, 0, "rows"), (0, -1, "columns")])
+def test_a_square_over_the_edge_is_refused_by_both_sides(row: int, column: int, name: str) -> None:
+    rows, columns = np.array([[0, row], [0, column]])
+    message = f"cut_out expects {name} from 0 to 5, for squares of 3 in images of 8×8, got {row + column}"
+    with pytest.raises(ValueError, match=message):
+        ours.cut_out(IMAGES[:2], rows, columns, 3)
+    with pytest.raises(ValueError, match=message):
+        theirs.cut_out(torch.from_numpy(IMAGES[:2]), torch.from_numpy(rows), torch.from_numpy(columns), 3)
+
+
+@pytest.mark.usefixtures("unchecked_types")
+def test_colours_of_what_has_colours_are_refused_by_both_sides() -> None:
+    """Their first channel would be taken for the whole image."""
+    images = IMAGES[:2].repeat(3, axis=1)
+    message = r"tint expects grey images .*, got shape \(2, 3, 8, 8\)"
+    with pytest.raises(ValueError, match=message):
+        ours.tint(images)
+    with pytest.raises(ValueError, match=message):
+        theirs.tint(torch.from_numpy(images))

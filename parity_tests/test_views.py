@@ -38,12 +38,15 @@ def test_replicas_together_see_what_one_device_sees() -> None:
 
 
 def test_what_cannot_be_compared_is_refused() -> None:
-    """Labels of a single class, and fewer images than are in a batch."""
+    """Labels of a single class, fewer images than are in a batch, and one image alone."""
     alike = Split(SPLIT.inputs, np.zeros(50, np.int64))
     with pytest.raises(ValueError, match="same label"):
         Views(alike, 16, unchanged, labelled=True)
     with pytest.raises(ValueError, match="smaller batch_size"):
         Views(SPLIT, 51, unchanged)
+    with pytest.raises(ValueError, match=r"batch_size, .* must be at least 2, got 1"):
+        Views(SPLIT, 1, unchanged)
+    assert len(Views(SPLIT, 1, unchanged, num_replicas=2)[0][0][0]) == 1  # of two in all
 
 
 def test_a_part_of_fewer_images_than_a_batch_is_one_batch() -> None:

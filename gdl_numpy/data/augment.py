@@ -22,12 +22,13 @@ class RandomAffine:
 
     Args:
         degrees: largest angle, to either side.
-        translate: largest shift, as a fraction of height and width, either way.
+        translate: largest shift, as a fraction of height and width, either way; at most 1.
         scale: smallest and largest scale.
         shear: largest angle of shear along x, to either side.
 
     Raises:
-        ValueError: a negative argument, or scales that are not 0 < smallest ≤ largest.
+        ValueError: an argument that is negative or infinite, a shift above 1, or scales that are not
+            0 < smallest ≤ largest.
     """
 
     degrees: float = 25.0
@@ -36,10 +37,14 @@ class RandomAffine:
     shear: float = 15.0
 
     def __post_init__(self) -> None:
-        for name in ("degrees", "translate", "shear"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"RandomAffine: {name} must be 0 or more, got {getattr(self, name)}")
-        if not 0 < self.scale[0] <= self.scale[1]:
+        for name in ("degrees", "shear"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(
+                    f"RandomAffine: {name} must be 0 or more, and finite, got {getattr(self, name)}"
+                )
+        if not 0 <= self.translate <= 1:
+            raise ValueError(f"RandomAffine: translate must be from 0 to 1, got {self.translate}")
+        if not 0 < self.scale[0] <= self.scale[1] < math.inf:
             raise ValueError(f"RandomAffine: scale must be two numbers 0 < a ≤ b, got {self.scale}")
 
     def __call__(

@@ -49,8 +49,18 @@ def cut_out(
         rows: the upper row of each square.
         columns: the left column of each square.
         size: side of the squares.
+
+    Raises:
+        ValueError: a square that is not within its image.
     """
     height, width = images.shape[2:]
+    for name, first, side in (("rows", rows, height), ("columns", columns, width)):
+        outside = (first < 0) | (first > side - size)
+        if outside.any():
+            raise ValueError(
+                f"cut_out expects {name} from 0 to {side - size}, for squares of {size} in images of "
+                f"{height}×{width}, got {first[outside][0]}"
+            )
     down = np.arange(height) - rows[:, None]  # (N, H): each row of an image, counted from its square's
     right = np.arange(width) - columns[:, None]
     inside = ((down >= 0) & (down < size))[:, :, None] & ((right >= 0) & (right < size))[:, None, :]
@@ -64,7 +74,12 @@ def tint(images: Float32[np.ndarray, "batch 1 height width"]) -> Float32[np.ndar
 
     So the colour can be seen from the grey image, and not from any single pixel of it. The main axis is the
     direction θ in which the ink is spread most: tan 2θ = 2 μxy / (μxx - μyy), with second central moments.
+
+    Raises:
+        ValueError: images that are not grey.
     """
+    if images.ndim != 4 or images.shape[1] != 1:
+        raise ValueError(f"tint expects grey images (N, 1, height, width), got shape {images.shape}")
     ink = images[:, 0]
     height, width = ink.shape[1:]
     total = np.maximum(ink.sum((1, 2)), 1e-6)
@@ -89,9 +104,13 @@ def rotation(images: Images, rng: np.random.Generator) -> tuple[Images, Int64[np
 
 
 def missing_patch(patch_size: int) -> Task:
-    """Images with a square cut out, anywhere, and what was in it (Pathak et al. 2016)."""
+    """Images with a square cut out, anywhere, and what was in it (Pathak et al. 2016).
+
+    The task raises ValueError for a square that does not fit into the images.
+    """
 
     def task(images: Images, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        patch_side(patch_size, images.shape[1:])
         rows, columns = (rng.integers(0, side - patch_size + 1, len(images)) for side in images.shape[2:])
         return cut_out(images, rows, columns, patch_size)
 

@@ -39,8 +39,8 @@ class Views(ExampleLoader):
         rank: which of them this one is.
 
     Raises:
-        ValueError: an argument is out of its range, there are fewer images than are in a batch, or labels of
-            one class only.
+        ValueError: an argument is out of its range, there are fewer images than are in a batch, a batch of
+            all devices is of one image, or labels of one class only.
     """
 
     def __init__(
@@ -60,6 +60,11 @@ class Views(ExampleLoader):
             raise ValueError(
                 f"Views: there are {self.n} images, fewer than in a batch of {num_replicas * batch_size}: "
                 "take a smaller batch_size"
+            )
+        if num_replicas * batch_size < 2:
+            raise ValueError(
+                "Views: batch_size, and the images of each part, must be at least 2, got 1: "
+                "an image needs others to be told from"
             )
         if labelled and len(np.unique(split.targets)) < 2:
             raise ValueError("Views: all images have the same label: there is nothing to tell them from")

@@ -81,8 +81,11 @@ def knn_accuracy(
         progress: show a bar, which disappears at the end.
 
     Raises:
-        ValueError: key_labels of a single class, not one label for each point, or a k out of its range.
+        ValueError: key_labels of a single class, not one label for each point, points that are not finite,
+            no ks, or a k out of its range.
     """
+    if not ks or min(ks) < 1:
+        raise ValueError(f"ks must be numbers of neighbours from 1, got {tuple(ks)}")
     classes = check_labels(keys, key_labels)
     check_labels(queries, query_labels, least=1)
     indices, _ = nearest_neighbours(queries, keys, max(ks), progress)

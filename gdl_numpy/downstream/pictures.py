@@ -42,6 +42,8 @@ def on_a_plane(
     if tsne:
         plane: np.ndarray = TSNE(init="pca", random_state=seed).fit_transform(points)
         return plane
+    if points.shape[1] < 2:  # a line has no second direction
+        points = np.pad(points, ((0, 0), (0, 2 - points.shape[1])))
     flat: np.ndarray = PCA(2, svd_solver="covariance_eigh").fit_transform(points)
     return flat
 

@@ -81,10 +81,15 @@ def probe_accuracy(
         test_labels: what they should be.
 
     Raises:
-        ValueError: labels of a single class, or not one label for each example.
+        ValueError: labels of a single class, not one label for each example, features that are not finite,
+            or tested features of another size.
     """
     classes = check_labels(features, labels)
     check_labels(test_features, test_labels, least=1)
+    if features.shape[1:] != test_features.shape[1:]:
+        raise ValueError(
+            f"expected features and test_features of one size, got {features.shape} and {test_features.shape}"
+        )
     weight, bias = linear_probe(features, labels)
     return float(np.mean(classes[(test_features @ weight.T + bias).argmax(axis=1)] == test_labels))
 
@@ -102,7 +107,7 @@ def linear_probe(
         weight and bias of the layer that gives a logit for each class there is, of features as they come.
 
     Raises:
-        ValueError: labels of a single class, or not one label for each example.
+        ValueError: labels of a single class, not one label for each example, or features that are not finite.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
@@ -125,12 +130,15 @@ def check_labels(
     """Returns the classes that labels are of.
 
     Raises:
-        ValueError: there are fewer than `least`, or not one label for each point.
+        ValueError: there are fewer than `least`, not one label for each point, or points that are not finite.
     """
     if len(points) != len(labels):
         raise ValueError(
             f"expected one label for each of {counted(len(points), 'example')}, got {len(labels)}"
         )
+    if not np.isfinite(points).all():
+        wrong = points[~np.isfinite(points)][0]
+        raise ValueError(f"expected features that are finite, got {wrong}: did the training diverge?")
     classes = np.unique(labels)
     if len(classes) < least:
         found = f"only {classes[0]}" if len(classes) else "none"

@@ -37,7 +37,8 @@ class ContrastiveEncoder(HasTrunk):
         dtype: of the parameters, and so of the inputs.
 
     Raises:
-        ValueError: an unknown activation, no layer in the trunk or in the head, or images too small.
+        ValueError: an unknown activation, no layer in the trunk or in the head, one of width 0, or images too
+            small.
     """
 
     task = Contrastive
@@ -63,6 +64,10 @@ class ContrastiveEncoder(HasTrunk):
         }
         if not projection_features:
             raise ValueError("ContrastiveEncoder expects projection_features, got none")
+        if min(projection_features) < 1:
+            raise ValueError(
+                f"ContrastiveEncoder expects projection_features ≥ 1, got {list(projection_features)}"
+            )
         rng = np.random.default_rng(rng)
         self.trunk = Trunk(in_shape, channels, hidden_features, activation, rng=rng, dtype=dtype)
         make_activation = lookup("activation", activation, ACTIVATIONS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,15 +34,17 @@ class NTXentLoss(Loss):
 
     What normalization makes of that is in `Normalize`.
 
+    An image that is twice in a batch is two images: views of one are negatives of the other.
+
     Source: Chen, Kornblith, Norouzi, Hinton 2020, https://arxiv.org/abs/2002.05709.
     """
 
     def __init__(self, temperature: float = 0.5, *, reduction: Reduction = "mean") -> None:
-        """Raises ValueError for a temperature that is not above 0."""
+        """Raises ValueError for a temperature that is not above 0, or infinite."""
         super().__init__(reduction=reduction)
         (temperature,) = real("NTXentLoss", temperature=temperature)
-        if not temperature > 0:
-            raise ValueError(f"NTXentLoss expects temperature > 0, got {temperature}")
+        if not 0 < temperature < math.inf:
+            raise ValueError(f"NTXentLoss expects a finite temperature > 0, got {temperature}")
         self.temperature = temperature
 
     def forward(

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,11 +38,11 @@ class TripletMarginLoss(Loss):
         *,
         reduction: Reduction = "mean",
     ) -> None:
-        """Raises ValueError for a margin that is not above 0 (as torch), or another norm p than 1 and 2."""
+        """Raises ValueError for a margin ≤ 0 (as torch) or infinite, or another norm p than 1 and 2."""
         super().__init__(reduction=reduction)
         (margin,) = real("TripletMarginLoss", margin=margin)
-        if not margin > 0:
-            raise ValueError(f"TripletMarginLoss expects margin > 0, got {margin}")
+        if not 0 < margin < math.inf:
+            raise ValueError(f"TripletMarginLoss expects a finite margin > 0, got {margin}")
         if p not in (1, 2):
             raise ValueError(f"TripletMarginLoss expects p to be 1 or 2, got {p}")
         self.margin, self.p, self.eps, self.swap = margin, p, eps, swap
@@ -161,11 +162,11 @@ class ContrastiveLoss(Loss):
     """
 
     def __init__(self, margin: float = 1.0, *, reduction: Reduction = "mean") -> None:
-        """Raises ValueError for a margin below 0."""
+        """Raises ValueError for a margin below 0, or infinite."""
         super().__init__(reduction=reduction)
         (margin,) = real("ContrastiveLoss", margin=margin)
-        if not margin >= 0:
-            raise ValueError(f"ContrastiveLoss expects margin ≥ 0, got {margin}")
+        if not 0 <= margin < math.inf:
+            raise ValueError(f"ContrastiveLoss expects a finite margin ≥ 0, got {margin}")
         self.margin = margin
 
     def forward(

@@ -50,8 +50,18 @@ def cut_out(
         rows: the upper row of each square.
         columns: the left column of each square.
         size: side of the squares.
+
+    Raises:
+        ValueError: a square that is not within its image.
     """
     height, width = images.shape[2:]
+    for name, first, side in (("rows", rows, height), ("columns", columns, width)):
+        outside = (first < 0) | (first > side - size)
+        if outside.any():
+            raise ValueError(
+                f"cut_out expects {name} from 0 to {side - size}, for squares of {size} in images of "
+                f"{height}×{width}, got {first[outside][0]}"
+            )
     down = torch.arange(height, device=images.device) - rows[:, None]
     right = torch.arange(width, device=images.device) - columns[:, None]
     inside = ((down >= 0) & (down < size))[:, :, None] & ((right >= 0) & (right < size))[:, None, :]
@@ -65,7 +75,12 @@ def tint(images: Float[Tensor, "batch 1 height width"]) -> Float[Tensor, "batch 
 
     The main axis is the direction θ in which the ink is spread most: tan 2θ = 2 μxy / (μxx - μyy), with
     second central moments.
+
+    Raises:
+        ValueError: images that are not grey.
     """
+    if images.ndim != 4 or images.shape[1] != 1:
+        raise ValueError(f"tint expects grey images (N, 1, height, width), got shape {tuple(images.shape)}")
     ink = images[:, 0]
     height, width = ink.shape[1:]
     total = ink.sum((1, 2)).clamp(min=1e-6)[:, None]
