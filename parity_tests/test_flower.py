@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -200,7 +201,8 @@ def run_script(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]
 
     def start(*arguments: str) -> subprocess.Popen[str]:
         command = [sys.executable, str(SCRIPT), *arguments]
-        started.append(subprocess.Popen(command, stdout=-1, stderr=-1, text=True))
+        heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # which jobs in the background ignore
+        started.append(subprocess.Popen(command, stdout=-1, stderr=-1, text=True, preexec_fn=heed))
         return started[-1]
 
     yield start

@@ -17,9 +17,10 @@ termios = pytest.importorskip("termios", reason="closes terminals as POSIX has t
 ROOT = Path(__file__).parents[1]
 HANGUP = 129
 FLAGS = "--hidden-features 64 --batch-size 5 --device cpu"
-# In a session of its own, whose terminal stdin is: that is who is told when it is closed.
+# In a session of its own, whose terminal stdin is: that is who is told when it is closed, also under nohup.
 START = """
-import fcntl, os, sys, termios
+import fcntl, os, signal, sys, termios
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 """
