@@ -1,8 +1,8 @@
 """Processes that end with this one, with all that they have started: Flower's start others, and those again.
 
 Each carries a mark in its environment, which those that it starts inherit. Linux tells the environments of
-processes, so that none is overlooked, whoever is its parent by then. Where ours is killed itself, the system
-ends its children (`tied`), and the others see it and end by themselves (`alive`, and Flower's own watch).
+processes, so that none is overlooked, whoever is its parent by then. Where ours is killed itself, `keeper` ends
+them on Linux; elsewhere they see it and end by themselves (`alive`, and Flower's own watch).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from gdl_numpy.federated.flower import EngineError, alive, tied
+from gdl_numpy.federated.flower import EngineError, alive
 from gdl_numpy.federated.flower.keeper import marked_with
 from gdl_numpy.messages import as_line
 
@@ -88,11 +88,10 @@ class Processes:
         variables = {**os.environ, **environment, MARK: self.mark.partition("=")[2]}
         variables[alive.VARIABLE] = str(Path(self.alive.lock_file).resolve())
         variables["PATH"] = os.pathsep.join([bin_folder, os.environ.get("PATH", "")])
-        tied_command = [sys.executable, "-S", tied.__file__, str(os.getpid()), *command]
         with self.log(name).open("wb") as log:
             # A session of its own: Ctrl-C is for this process, which then ends the others.
             self.running[name] = subprocess.Popen(
-                tied_command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=variables,
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=variables,
                 start_new_session=True,
             )  # fmt: skip
 
