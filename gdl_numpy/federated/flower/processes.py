@@ -1,8 +1,8 @@
 """Processes that end with this one, with all that they have started: Flower's start others, and those again.
 
 Each carries a mark in its environment, which those that it starts inherit. Linux tells the environments of
-processes, so that none is overlooked, whoever is its parent by then. Where ours is killed itself, `keeper` ends
-them on Linux; elsewhere they see it and end by themselves (`alive`, and Flower's own watch).
+processes, so that none is overlooked, whoever is its parent by then. Where ours is killed itself, `keeper`
+ends them on Linux; elsewhere they see it and end by themselves (`alive`, and Flower's own watch).
 """
 
 from __future__ import annotations
