@@ -81,11 +81,13 @@ class ContrastiveLoss(nn.Module):
 
 
 class NTXentLoss(nn.Module):
-    """SimCLR's loss of two (N, D) batches, row i of one the positive of row i of the other.
+    """SimCLR's loss of V views, each (N, D): row i of one is a positive of row i of all others.
 
-    An image that is twice in a batch is two images: views of one are negatives of the other.
+    Positives are equally right answers, each sought among all other rows, so that of V views nothing is below
+    log(V - 1). An image that is twice in a batch is two images: views of one are negatives of the other.
 
-    Source: Chen, Kornblith, Norouzi, Hinton 2020, https://arxiv.org/abs/2002.05709.
+    Sources: Chen, Kornblith, Norouzi, Hinton 2020, https://arxiv.org/abs/2002.05709; for more than two views
+    Khosla et al. 2020, *Supervised Contrastive Learning*, equation 2, https://arxiv.org/abs/2004.11362.
     """
 
     def __init__(self, temperature: float = 0.5, reduction: Reduction = "mean") -> None:
@@ -97,22 +99,24 @@ class NTXentLoss(nn.Module):
         check_reduction(self, reduction)
         self.temperature, self.reduction = temperature, reduction
 
-    def forward(
-        self, z1: Float[Tensor, "batch size"], z2: Float[Tensor, "batch size"]
-    ) -> Float[Tensor, "*twice_batch"]:
-        """The mean over all 2N rows, or their losses, those of z1 first.
+    def forward(self, *views: Float[Tensor, "batch size"]) -> Float[Tensor, "*views_batch"]:
+        """The mean over all V N rows, or their losses, those of the first view first.
+
+        Args:
+            views: two or more; row i of each is of example i.
 
         Raises:
-            ValueError: other or unequal shapes or dtypes.
+            ValueError: a single view, other or unequal shapes or dtypes.
         """
-        check_rows(self, z1=z1, z2=z2)
-        z = F.normalize(torch.cat([z1, z2]))
+        if len(views) < 2:
+            raise ValueError(f"{self!r} expects two views or more, got {len(views)}")
+        check_rows(self, **{f"z{number}": view for number, view in enumerate(views, 1)})
+        z = F.normalize(torch.cat(views))
         similarities = z @ z.T / self.temperature
         rows = torch.arange(len(z), device=z.device)
-        itself = rows[:, None] == rows
-        return F.cross_entropy(
-            similarities.masked_fill(itself, -torch.inf), rows.roll(len(z1)), reduction=self.reduction
-        )
+        log_p = F.log_softmax(similarities.masked_fill(rows[:, None] == rows, -torch.inf), dim=1)
+        positives = torch.stack([rows.roll(k * len(views[0])) for k in range(1, len(views))], dim=1)
+        return reduce(-log_p.gather(1, positives).mean(dim=1), self.reduction)
 
     def extra_repr(self) -> str:
         return f"temperature={self.temperature}"
@@ -133,14 +137,10 @@ def check_reduction(layer: nn.Module, reduction: str) -> None:
 
 def check_rows(layer: nn.Module, **tensors: Tensor) -> None:
     """Raises ValueError for anything but (N, D) floating tensors of one shape and dtype, naming the layer."""
-    (first_name, first), (name, other) = tensors.items()
-    if not first.is_floating_point() or first.dtype != other.dtype:
-        raise ValueError(
-            f"{layer!r} expects one floating dtype for all, "
-            f"got {first_name} {first.dtype} and {name} {other.dtype}"
-        )
-    if first.ndim != 2 or first.shape != other.shape:
-        raise ValueError(
-            f"{layer!r} expects equal shapes (N, D), "
-            f"got {first_name} {tuple(first.shape)} and {name} {tuple(other.shape)}"
-        )
+    first = next(iter(tensors.values()))
+    if not first.is_floating_point() or any(tensor.dtype != first.dtype for tensor in tensors.values()):
+        dtypes = " and ".join(f"{name} {tensor.dtype}" for name, tensor in tensors.items())
+        raise ValueError(f"{layer!r} expects one floating dtype for all, got {dtypes}")
+    if first.ndim != 2 or any(tensor.shape != first.shape for tensor in tensors.values()):
+        shapes = " and ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in tensors.items())
+        raise ValueError(f"{layer!r} expects equal shapes (N, D), got {shapes}")

@@ -51,24 +51,24 @@ def encoder() -> ContrastiveEncoder:
     return ContrastiveEncoder((1, 8, 8), (), (12,), (D,), "tanh", rng=0, dtype=np.float64)
 
 
-def views() -> tuple[np.ndarray, np.ndarray]:
-    first, second = np.random.default_rng(0).random((2, len(LABELS), 1, 8, 8))
-    return first, second
+def views(count: int = 2) -> tuple[np.ndarray, ...]:
+    return tuple(np.random.default_rng(0).random((count, len(LABELS), 1, 8, 8)))
 
 
-def measured(model: ContrastiveEncoder, loss: LossName) -> tuple[State, State]:
+def measured(model: ContrastiveEncoder, loss: LossName, count: int = 2) -> tuple[State, State]:
     """What NumPy and torch measure of one batch."""
     task = Contrastive.of(model, loss, margin=None if loss == "NTXentLoss" else 0.3)
-    task(views(), LABELS)
+    task(views(count), LABELS)
     own = {name: np.array(value) for name, value in task.metrics.row().items()}
     twin: Any = from_numpy(model, **task.hparams)
-    outcome = twin.compare([torch.from_numpy(view) for view in views()], torch.from_numpy(LABELS))
+    outcome = twin.compare([torch.from_numpy(view) for view in views(count)], torch.from_numpy(LABELS))
     totals = {name: total.detach().numpy() for name, total in twin.totals(outcome, 1).items()}
     return own, {"loss": outcome.loss.detach().numpy(), "accuracy": totals.pop("acc"), **totals}
 
 
 @every_loss
-def test_both_sides_measure_the_same(loss: LossName) -> None:
+@pytest.mark.parametrize("count", [2, 3])
+def test_both_sides_measure_the_same(count: int, loss: LossName) -> None:
     """Loss, accuracy, spread and distance from the collapse, within rounding."""
     model = encoder()
     start = {name: array.copy() for name, array in model.state_dict().items()}
@@ -76,10 +76,10 @@ def test_both_sides_measure_the_same(loss: LossName) -> None:
     def run(disturb: Disturb) -> list[State]:
         model.load_state_dict(start)
         disturb(model)
-        return [measured(model, loss)[0]]
+        return [measured(model, loss, count)[0]]
 
     relative = float(gamma(views()[0].size, unit_roundoff(np.float64)))
-    own, found = measured(model, loss)
+    own, found = measured(model, loss, count)
     assert own.keys() == found.keys() == ContrastiveMetrics.columns.keys()
     assert 0 < own["spread"] < 1
     assert_within([found], [own], moved_by_rounding(run, relative))
@@ -88,7 +88,7 @@ def test_both_sides_measure_the_same(loss: LossName) -> None:
 @every_loss
 def test_codes_that_are_the_same_have_the_loss_of_a_collapse(loss: LossName) -> None:
     """The value of each loss by hand, and by both sides' losses; and that is a collapse."""
-    assert loss_at_collapse(loss, len(LABELS), margin=0.3) == pytest.approx(VALUES[loss])
+    assert loss_at_collapse(loss, 2 * len(LABELS), margin=0.3) == pytest.approx(VALUES[loss])
     model = encoder()
     model.state_dict()["head.0.weight"][:] = 0  # the biases are left
     # Cosines are sums of D products, here over a temperature of 0.5, and exponentials of them are added up.

@@ -71,21 +71,22 @@ def assert_learned(found: list[State], start: State, loss: LossName, batches: li
 
 
 @needs_forks
-@pytest.mark.parametrize("loss", ["NTXentLoss", "TripletMarginLoss"])
-def test_two_processes_compare_with_all(loss: LossName, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("loss", "count"), [("NTXentLoss", 2), ("NTXentLoss", 3), ("TripletMarginLoss", 2)])
+def test_two_processes_compare_with_all(loss: LossName, count: int, tmp_path: Path) -> None:
     """By flags of the Trainer alone: loss and gradients of each step, and the last weights.
 
-    The two have 6 images each, in two views; NumPy has the 12. No labels say which are alike: that two images
-    of two processes are not, says that each has a number of its own.
+    The two have 6 images each, in two views or three; NumPy has the 12. No labels say which are alike: that
+    two images of two processes are not, says that each has a number of its own.
     """
     ranks = two_processes(
         tmp_path, "ddp_fork", "--model", "ContrastiveEncoder", "--model.hidden_features", "[12]",
         "--model.projection_features", "[5]", "--model.activation", "tanh", "--model.lr", str(LR),
         "--model.loss", loss, "--data", "DigitsViewsDataModule", "--data.batch_size", "6", "--data.seed", "5",
+        "--data.count", str(count),
     )  # fmt: skip
     batches = []
     for step in range(STEPS):
-        views = [np.concatenate([seen[f"batch.{step}.{place}"] for seen in ranks]) for place in range(2)]
+        views = [np.concatenate([seen[f"batch.{step}.{place}"] for seen in ranks]) for place in range(count)]
         assert views[0].shape == (12, 1, 8, 8)
         batches.append((tuple(view.astype(np.float64) for view in views), np.arange(12)))
     ends = {f"end.{name}": array for name, array in same_end(ranks).items()}

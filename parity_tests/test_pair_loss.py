@@ -75,9 +75,20 @@ def test_similarities_that_overflow_without_care() -> None:
 
 
 def test_chance_costs_the_logarithm_of_the_others() -> None:
-    """Where all are alike, each guesses among 2N - 1."""
+    """Where all are alike, each guesses among the others, in however many views."""
     loss, z = nn.NTXentLoss(0.02, reduction="none"), np.full((4, 3), 7.0)
-    np.testing.assert_allclose(loss(z, z.copy()), np.full(8, math.log(7)))
+    np.testing.assert_allclose(loss(z, z), np.full(8, math.log(7)))
+    np.testing.assert_allclose(loss(z, z, z), np.full(12, math.log(11)))
+
+
+def test_more_views_share_the_probability() -> None:
+    """Of three, the other two are equally right: nothing is below log 2, and there no gradient is left."""
+    loss, z = nn.NTXentLoss(0.02), rows((1, 0), (0, 1), dtype="float64")
+    assert loss(z, z, z) == pytest.approx(math.log(2))
+    for grad in loss.backward():
+        np.testing.assert_allclose(grad, np.zeros((2, 2)), atol=1e-15)
+    apart = loss(z, z, z[::-1].copy())  # a third of the rows has neither, the others have one of two
+    assert apart == pytest.approx((50 + math.log(2)) / 3 + 2 * (25 + math.log(2)) / 3, rel=1e-3)
 
 
 def test_vectors_of_zeros_give_no_nan(dtype: str) -> None:
@@ -132,9 +143,12 @@ def test_every_branch_of_pairs_is_torchs(dtype: str) -> None:
 
 @pytest.mark.parametrize("temperature", [0.5, 0.1, 0.05, 0.01])
 @pytest.mark.parametrize("apart", [0.0, 1e-6, 1e-3, 1.0])
-def test_duplicates_at_all_temperatures_are_torchs(temperature: float, apart: float, dtype: str) -> None:
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_duplicates_at_all_temperatures_are_torchs(
+    count: int, temperature: float, apart: float, dtype: str
+) -> None:
     """Images that a batch has twice, or nearly, whose views are negatives of each other all the same."""
-    few, noise = batch(8, 5), [apart * batch(16, 5, seed=seed) for seed in (1, 2)]
+    few, noise = batch(8, 5), [apart * batch(16, 5, seed=1 + view) for view in range(count)]
     views = tuple(few.repeat(2, axis=0) + part for part in noise)
     own, twin = nn.NTXentLoss(temperature), NTXentLoss(temperature)
     check(own, twin, views, dtype=dtype).raise_if_different()

@@ -113,7 +113,11 @@ REFUSALS = {
         "--temperature is not for",
     ),
     "margin": ("ContrastiveEncoder --margin 1", "--margin is not for --loss NTXentLoss"),
-    "labels": ("ContrastiveEncoder --labelled", "--loss NTXentLoss compares two views and no labels"),
+    "labels": (
+        "ContrastiveEncoder --labelled",
+        "--loss NTXentLoss compares two views or more, and no labels",
+    ),
+    "one view": ("ContrastiveEncoder --views 1", "--loss NTXentLoss compares two views or more"),
     "alike to nothing": (
         "ContrastiveEncoder --loss ContrastiveLoss --no-labelled --views 1",
         "--no-labelled needs --views 2 or more",

@@ -1,4 +1,4 @@
-"""SimCLR's loss: of all vectors in a batch, find the one that shows the same thing."""
+"""SimCLR's loss: of all vectors in a batch, find those that show the same thing."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ NORM_EPSILON = 1e-12  # Normalize's eps: vectors of zeros have similarity 0 to a
 
 
 class NTXentLoss(Loss):
-    """Normalized, temperature-scaled cross-entropy: each vector's positive among all the other vectors.
+    """Normalized, temperature-scaled cross-entropy: each vector's positives among all the other vectors.
 
-    The rows of z₁ and z₂, 2N in all, are scaled to unit length: Ẑ. S = Ẑ Ẑᵀ / τ are their cosine similarities
-    over the temperature, without the diagonal: nobody is compared with himself. Row i is the logits of a
-    classification whose right answer p(i) is the other view of the same example:
+    The rows of V views z₁ … z_V of N examples, V N in all, are scaled to unit length: Ẑ. S = Ẑ Ẑᵀ / τ are
+    their cosine similarities over the temperature, without the diagonal: nobody is compared with himself. Row
+    i is the logits of a classification whose right answers are the V - 1 other views of the same example. All
+    are equally right, Y_ij = 1 / (V - 1), and so each is sought among all others, the right ones too:
 
-        P = softmax(S)        loss_i = -log P[i, p(i)]
+        P = softmax(S)        loss_i = -Σ_j Y_ij log P_ij
 
-    With w_i = dL/dloss_i and Y the matrix of right answers, dL/dS = A, A_ij = w_i (P_ij - Y_ij). S_ij is made
-    of two vectors, and each vector goes into a row and a column of S:
+    This is at least log(V - 1): with two views, SimCLR's own, 0. With w_i = dL/dloss_i, dL/dS = A,
+    A_ij = w_i (P_ij - Y_ij). S_ij is made of two vectors, and each vector goes into a row and a column of S:
 
         dL/dẐ = (A Ẑ + Aᵀ Ẑ) / τ
 
@@ -36,7 +37,8 @@ class NTXentLoss(Loss):
 
     An image that is twice in a batch is two images: views of one are negatives of the other.
 
-    Source: Chen, Kornblith, Norouzi, Hinton 2020, https://arxiv.org/abs/2002.05709.
+    Sources: Chen, Kornblith, Norouzi, Hinton 2020, https://arxiv.org/abs/2002.05709; for more than two views
+    Khosla et al. 2020, *Supervised Contrastive Learning*, equation 2, https://arxiv.org/abs/2004.11362.
     """
 
     def __init__(self, temperature: float = 0.5, *, reduction: Reduction = "mean") -> None:
@@ -47,47 +49,48 @@ class NTXentLoss(Loss):
             raise ValueError(f"NTXentLoss expects a finite temperature > 0, got {temperature}")
         self.temperature = temperature
 
-    def forward(
-        self, z1: Float[np.ndarray, "batch size"], z2: Float[np.ndarray, "batch size"]
-    ) -> float | Float[np.ndarray, " twice_batch"]:
-        """The mean over all 2N rows, or their losses, those of z1 first. A single pair has loss 0.
+    def forward(self, *views: Float[np.ndarray, "batch size"]) -> float | Float[np.ndarray, " views_batch"]:
+        """The mean over all V N rows, or their losses, those of the first view first. One pair has loss 0.
+
+        Args:
+            views: two or more; row i of each is of example i.
 
         Raises:
-            ValueError: other or unequal shapes or dtypes.
+            ValueError: a single view, other or unequal shapes or dtypes.
         """
-        check_rows(self, z1=z1, z2=z2)
-        z, norm = normalize(np.concatenate([z1, z2]), 1, NORM_EPSILON)
+        if len(views) < 2:
+            raise ValueError(f"{self!r} expects two views or more, got {len(views)}")
+        check_rows(self, **{f"z{number}": view for number, view in enumerate(views, 1)})
+        z, norm = normalize(np.concatenate(views), 1, NORM_EPSILON)
         scores = z @ z.T.copy()  # of z and its own view BLAS makes half, and copies that slowly to the other
         scores /= self.temperature
         np.fill_diagonal(scores, -np.inf)
         scores -= scores.max(axis=1, keepdims=True, initial=np.finfo(z.dtype).min)
-        rows, positives = self._pairs(len(z1))
-        losses = -scores[rows, positives]
+        losses = -scores[self._positives(len(views), len(z))].mean(axis=1)
         odds = np.exp(scores, out=scores)  # P, but for the sum of each row
         sums = odds.sum(axis=1)
         losses += np.log(sums)
-        self.save_for_backward(z, norm, odds, sums)
+        self.save_for_backward(z, norm, odds, sums, len(views))
         return self.reduce(losses, len(losses))
 
-    def _pairs(self, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """All rows i, and p(i): N further on, or back."""
-        rows = np.arange(2 * count)
-        return rows, np.roll(rows, count)
+    def _positives(self, views: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """All rows i, (V N, 1), and the places of their positives, (V N, V - 1): N, 2N … further on."""
+        rows = np.arange(count)[:, None]
+        return rows, (rows + count // views * np.arange(1, views)) % count
 
     def backward(
-        self, grad_output: float | Float[np.ndarray, " twice_batch"] | None = None
-    ) -> tuple[Float[np.ndarray, "batch size"], Float[np.ndarray, "batch size"]]:
-        """The gradients of z1 and z2."""
-        z, norm, odds, sums = self.saved
-        count = len(z) // 2
+        self, grad_output: float | Float[np.ndarray, " views_batch"] | None = None
+    ) -> tuple[Float[np.ndarray, "batch size"], ...]:
+        """The gradients of the views."""
+        z, norm, odds, sums, views = self.saved
         w = np.broadcast_to(self.grad_losses(grad_output, sums.shape, z.dtype, len(z)), sums.shape)
         a = odds * (w / sums)[:, None]
-        a[self._pairs(count)] -= w
+        a[self._positives(views, len(z))] -= w[:, None] / (views - 1)
         grad_z = a @ z
         grad_z += a.T @ z  # a second product is faster than a + a.T, which goes against the order in memory
         grad_z /= self.temperature
         grad = normalize_backward(grad_z, z, norm, 1, NORM_EPSILON)
-        return grad[:count], grad[count:]
+        return tuple(np.split(grad, views))
 
     def extra_repr(self) -> str:
         return f"temperature={self.temperature}, {super().extra_repr()}"

@@ -88,20 +88,20 @@ def spread(codes: Float[np.ndarray, "codes size"]) -> float:
     return float(math.sqrt(codes.shape[1]) * codes.std(axis=0).mean())
 
 
-def loss_at_collapse(loss: str, images: int, margin: float = 0.0) -> float:
+def loss_at_collapse(loss: str, codes: int, margin: float = 0.0) -> float:
     """The loss of a batch whose codes, of length 1, are all the same.
 
-    NTXentLoss: each of 2N views has 2N - 1 others, which are equally similar. TripletMarginLoss: positive and
+    NTXentLoss: all the others are equally similar. TripletMarginLoss: positive and
     negative are equally far. The other two: half of the pairs are alike and cost nothing, half are not, with
     d = 0 and cos = 1.
 
     Args:
         loss: the name of its class; of others than `LossName` nan is all that is known.
-        images: how many the batch has, N.
+        codes: how many there are, of all views.
         margin: of all but NTXentLoss.
     """
     known = {
-        "NTXentLoss": math.log(max(2 * images - 1, 1)),
+        "NTXentLoss": math.log(max(codes - 1, 1)),
         "TripletMarginLoss": margin,
         "ContrastiveLoss": margin**2 / 2,
         "CosineEmbeddingLoss": (1 - margin) / 2,
@@ -114,15 +114,15 @@ class Contrastive(Task):
 
     All views go through the encoder in one batch. By its loss a task compares
 
-    * `NTXentLoss`: the two views of each image, against all other views (Chen et al. 2020);
+    * `NTXentLoss`: the views of each image, two or more, against all other views (Chen et al. 2020);
     * `TripletMarginLoss`: each image with the farthest of its label and the nearest of another (Hermans et
       al. 2017, "batch hard"); or, with `mining` "semihard", each two of a label with the nearest of another
       that is farther than they are apart (Schroff et al. 2015);
     * `ContrastiveLoss` and `CosineEmbeddingLoss`: the same as one pair that is alike and one that is not.
 
-    Targets are labels. Accuracy is how often the other view is the nearest of all; or how often the farthest
-    of an image's label is nearer than the nearest of another. What tells of a collapse, where all images have
-    the same code, is in `ContrastiveMetrics`.
+    Targets are labels. Accuracy is how often the nearest of all is a view of the same image; or how often the
+    farthest of an image's label is nearer than the nearest of another. What tells of a collapse, where all
+    images have the same code, is in `ContrastiveMetrics`.
     """
 
     default_loss = NTXentLoss
@@ -167,8 +167,10 @@ class Contrastive(Task):
         is_nt_xent = given.get("loss", "NTXentLoss") == "NTXentLoss"
         labelled = given.get("labelled", not is_nt_xent)
         count = given.get("count", 1 if labelled else 2)
-        if is_nt_xent and (labelled or count != 2):
-            raise ValueError("--loss NTXentLoss compares two views and no labels: see the other losses")
+        if is_nt_xent and (labelled or count < 2):
+            raise ValueError(
+                "--loss NTXentLoss compares two views or more, and no labels: see the other losses"
+            )
         if not labelled and count < 2:
             raise ValueError("--no-labelled needs --views 2 or more: nothing else says what is alike")
         return {"labelled": labelled, "count": count}
@@ -214,8 +216,8 @@ class Contrastive(Task):
     def _compared(self) -> tuple[list[Any], list[np.ndarray]]:
         """Which codes are the loss's arguments, and what it takes after them."""
         if isinstance(self.loss, NTXentLoss):
-            half = len(self.codes) // 2
-            return [slice(half), slice(half, None)], []
+            starts = range(0, len(self.codes), self.count)
+            return [slice(start, start + self.count) for start in starts], []
         labels = np.tile(self.targets, self.views)
         anchors, positives, negatives = MINING[self.mining](self.codes, labels)
         if isinstance(self.loss, TripletMarginLoss):
@@ -231,7 +233,7 @@ class Contrastive(Task):
     @property
     def metrics(self) -> Metrics:
         at_collapse = loss_at_collapse(
-            type(self.loss).__name__, self.count, getattr(self.loss, "margin", 0.0)
+            type(self.loss).__name__, len(self.codes), getattr(self.loss, "margin", 0.0)
         )
         accuracy = float(np.mean(self._nearer()))
         return ContrastiveMetrics(self.value, accuracy, spread(self.codes), at_collapse - self.value)
@@ -241,8 +243,8 @@ class Contrastive(Task):
         if isinstance(self.loss, NTXentLoss):
             similarities = self.codes @ self.codes.T
             np.fill_diagonal(similarities, -np.inf)
-            other_view = np.roll(np.arange(len(self.codes)), len(self.codes) // 2)
-            nearest: np.ndarray = similarities.argmax(axis=1) == other_view
+            images = np.arange(len(self.codes)) % self.count
+            nearest: np.ndarray = images[similarities.argmax(axis=1)] == images
             return nearest
         hardest = hardest_triplets(self.codes, np.tile(self.targets, self.views))
         a, p, n = (self.codes[places] for places in hardest)

@@ -29,7 +29,7 @@ class Contrastive(Task):
     A batch is images, or several views of the same images, and labels. All views go through the encoder
     together. By its loss a task compares
 
-    * `NTXentLoss`: the two views of each image, against all other views (Chen et al. 2020);
+    * `NTXentLoss`: the views of each image, two or more, against all other views (Chen et al. 2020);
     * `TripletMarginLoss`: each image with the farthest of its label and the nearest of another (Hermans et
       al. 2017, "batch hard"); or, with `mining` "semihard", each two of a label with the nearest of another
       that is farther than they are apart (Schroff et al. 2015);
@@ -41,8 +41,8 @@ class Contrastive(Task):
 
     Logged besides, as `train_acc`, `val_acc`, `test_acc` and so on, are
 
-    * `acc`: how often the other view is the nearest of all; or how often the farthest of an image's label is
-      nearer than the nearest of another;
+    * `acc`: how often the nearest of all is a view of the same image; or how often the farthest of an image's
+      label is nearer than the nearest of another;
     * `spread` of the codes: about 1 all over the sphere, 0 where all are the same, at a collapse;
     * `collapse_gap`: how far the loss is below its value at a collapse.
 
@@ -87,15 +87,13 @@ class Contrastive(Task):
         if is_shared():  # an image's views stay together, so that all codes are view by view again
             together = of_all_ranks(torch.stack(codes.chunk(len(views)), dim=1))
             codes, targets = torch.cat(together.unbind(dim=1)), of_all_ranks(targets)
-        triplets = None
-        if not isinstance(self.loss, NTXentLoss):
-            triplets = self.triplets(codes.detach(), targets.repeat(len(views)))
-        return Outcome(self.loss(*self._compared(codes, triplets)), codes, targets)
+        return Outcome(self.loss(*self._compared(codes, targets, len(views))), codes, targets)
 
-    def _compared(self, codes: Tensor, triplets: tuple[Tensor, ...] | None) -> tuple[Tensor, ...]:
+    def _compared(self, codes: Tensor, targets: Tensor, views: int) -> tuple[Tensor, ...]:
         """The loss's arguments."""
-        if triplets is None:
-            return codes.chunk(2)
+        if isinstance(self.loss, NTXentLoss):
+            return codes.chunk(views)
+        triplets = self.triplets(codes.detach(), targets.repeat(views))
         a, p, n = (codes[places] for places in triplets)
         if isinstance(self.loss, nn.TripletMarginLoss):
             return a, p, n
@@ -105,32 +103,32 @@ class Contrastive(Task):
 
     def totals(self, outcome: Outcome, count: Tensor | int) -> dict[str, Tensor]:
         codes = outcome.outputs.detach()
-        hardest = None
-        if not isinstance(self.loss, NTXentLoss):
-            hardest = hardest_triplets(codes, outcome.targets.repeat(len(codes) // len(outcome.targets)))
+        if isinstance(self.loss, NTXentLoss):
+            near = finds_own_view(codes, len(outcome.targets))
+        else:
+            labels = outcome.targets.repeat(len(codes) // len(outcome.targets))
+            near = nearer(codes, hardest_triplets(codes, labels))
         margin = getattr(self.loss, "margin", 0.0)
-        at_collapse = loss_at_collapse(type(self.loss).__name__, len(outcome.targets), margin)
+        at_collapse = loss_at_collapse(type(self.loss).__name__, len(codes), margin)
         means = {
-            "acc": wide(nearer(codes, hardest)).mean(),
+            "acc": wide(near).mean(),
             "spread": spread(wide(codes)),
             "collapse_gap": at_collapse - wide(outcome.loss.detach()),
         }
         return {name: count * mean for name, mean in means.items()}
 
 
-def nearer(
-    codes: Float[Tensor, "codes size"], triplets: tuple[Int64[Tensor, " triplets"], ...] | None
-) -> Bool[Tensor, " anchors"]:
-    """Which codes have the next of their own kind nearer than the next of another.
+def finds_own_view(codes: Float[Tensor, "codes size"], count: int) -> Bool[Tensor, " codes"]:
+    """Which codes, view by view of `count` images, are most similar to another view of the same image."""
+    similarities = (codes @ codes.T).fill_diagonal_(-torch.inf)
+    images = torch.arange(len(codes), device=codes.device) % count
+    return images[similarities.argmax(dim=1)] == images
 
-    Args:
-        codes: of two views of each image, the first ones first, where there are no triplets.
-        triplets: places of anchors, positives and negatives.
-    """
-    if triplets is None:
-        similarities = (codes @ codes.T).fill_diagonal_(-torch.inf)
-        other_view = torch.arange(len(codes), device=codes.device).roll(len(codes) // 2)
-        return similarities.argmax(dim=1) == other_view
+
+def nearer(
+    codes: Float[Tensor, "codes size"], triplets: tuple[Int64[Tensor, " triplets"], ...]
+) -> Bool[Tensor, " triplets"]:
+    """Of which triplets, by places in the codes, the positive is nearer to the anchor than the negative."""
     a, p, n = (codes[places] for places in triplets)
     return ((a - p) ** 2).sum(dim=1) < ((a - n) ** 2).sum(dim=1)
 

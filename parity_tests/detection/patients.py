@@ -89,7 +89,7 @@ def pairs(layer: str) -> tuple[nn.Module, torch.nn.Module, tuple[Any, ...], np.n
         arguments: dict[str, Any] = {"margin": 0.5, "swap": True}
         return nn.TripletMarginLoss(**arguments), torch.nn.TripletMarginLoss(**arguments), (*x,), None
     if layer == "NTXentLoss":
-        return nn.NTXentLoss(), torch_nn.NTXentLoss(), (x[0], x[1]), None
+        return nn.NTXentLoss(), torch_nn.NTXentLoss(), (*x,), None
     alike = np.array([1, 1, 0, 0, 0, 1])
     if layer == "ContrastiveLoss":
         return nn.ContrastiveLoss(3), torch_nn.ContrastiveLoss(3), (x[0], x[1]), alike

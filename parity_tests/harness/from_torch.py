@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from gdl_numpy.messages import kind_of
 from gdl_numpy.nn import Dropout, Module, Parameter
-from gdl_torch.nn import ContrastiveLoss, NTXentLoss
+from gdl_torch.nn import ContrastiveLoss
 from parity_tests.harness.evaluate import flatten, take_back, unflatten
 from parity_tests.harness.evaluate_torch import check_readable, to_numpy
 from parity_tests.harness.watch import positional
@@ -122,8 +122,8 @@ class FromTorch(Module):
 
     @property
     def predictions(self) -> int | None:
-        """Of a loss, how many arguments come before its targets; else None."""
-        if not isinstance(self.torch_module, nn.modules.loss._Loss | ContrastiveLoss | NTXentLoss):
+        """Of a loss that has targets, or could, how many arguments come before them; else None."""
+        if not isinstance(self.torch_module, nn.modules.loss._Loss | ContrastiveLoss):
             return None
         names = list(inspect.signature(self.torch_module.forward).parameters)
         return next((i for i, name in enumerate(names) if name in TARGETS), len(names))

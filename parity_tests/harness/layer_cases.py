@@ -279,11 +279,13 @@ def contrastive_loss(draw: Draw, rng: np.random.Generator) -> Example:
 
 def nt_xent_loss(draw: Draw, rng: np.random.Generator) -> Example:
     temperature, reduction = draw(st.sampled_from([0.02, 0.1, 0.5, 2.0])), draw(reductions())
-    z1, z2 = pairs(draw, rng, 2)
+    views = pairs(draw, rng, draw(st.integers(2, 4)))
     if draw(st.booleans()):  # all much alike
-        z1, z2 = z1 + 100, z2 + 100
+        views = [view + 100 for view in views]
     return Example(
-        nn.NTXentLoss(temperature, reduction=reduction), torch_nn.NTXentLoss(temperature, reduction), (z1, z2)
+        nn.NTXentLoss(temperature, reduction=reduction),
+        torch_nn.NTXentLoss(temperature, reduction),
+        tuple(views),
     )
 
 

@@ -52,9 +52,10 @@ def nt_xent_loss_bound(
 ) -> Evaluation:
     """Errors of unit vectors, of their similarities s, of P = softmax(s), of (P - Y + (P - Y)ᵀ) Ẑ, in turn.
 
-    Where all s of a row are off by at most e, its log softmax is off by 2e, and P by 2e relatively.
+    Where all s of a row are off by at most e, its log softmax is off by 2e, and P by 2e relatively. With V
+    views, a loss is the mean over V - 1 positives.
     """
-    count, size = inputs[0].shape
+    (count, size), views = inputs[0].shape, len(inputs)
     z, n, relative = unit(np.concatenate(inputs), 1, 1e-12, u)
     magnitude = np.abs(z) @ np.abs(z.T) / layer.temperature
     s = z @ z.T / layer.temperature
@@ -62,21 +63,22 @@ def nt_xent_loss_bound(
     s_error = ((2 * relative + gamma(size + 3, u)) * magnitude).max(axis=1, initial=0, keepdims=True)
     log_error, p_relative = log_softmax_error(s, 1, u)
     p, p_itself = softmax(s, 1, u)
-    rows = np.arange(2 * count)
-    chosen = rows, np.roll(rows, count)
+    rows = np.arange(len(z))
+    positives = rows[:, None], np.stack([np.roll(rows, k * count) for k in range(1, views)], axis=1)
     with np.errstate(divide="ignore"):
-        losses = np.abs(np.log(p[chosen]))
-    error, scale = reduced(layer, losses, log_error[chosen] + 2 * s_error[:, 0], len(z), grads[0], u)
-    answers = np.zeros_like(p)
-    answers[chosen] = 1
+        losses = np.abs(np.log(p[positives])).mean(axis=1)
+    errors = (log_error[positives] + 2 * s_error).mean(axis=1) + gamma(views - 1, u) * losses
+    error, scale = reduced(layer, losses, errors, len(z), grads[0], u)
     scale = np.broadcast_to(scale, len(z))[:, None]
+    answers = np.zeros_like(p)
+    answers[positives] = 1 / (views - 1)
     a = scale * (p + answers)
-    a_error = scale * p * (np.maximum(p_relative, p_itself) + 2 * s_error) + 6 * u * a
+    a_error = scale * p * (np.maximum(p_relative, p_itself) + 2 * s_error) + 7 * u * a
     both, both_error = a + a.T, a_error + a_error.T
     g = both @ np.abs(z) / layer.temperature
-    g_error = both_error @ np.abs(z) / layer.temperature + (relative + gamma(4 * count + 4, u)) * g
+    g_error = both_error @ np.abs(z) / layer.temperature + (relative + gamma(2 * views * count + 4, u)) * g
     grad_z = unit_backward(z, n, g, g_error, 1, 1e-12, u)
-    return Evaluation([error], [grad_z[:count], grad_z[count:]])
+    return Evaluation([error], np.split(grad_z, views))
 
 
 @bound_of.register(ContrastiveLoss)
