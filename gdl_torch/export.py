@@ -32,9 +32,8 @@ from gdl_numpy.checkpoint import load_model as load_numpy_model
 from gdl_numpy.checkpoint import save_model as save_numpy_model
 from gdl_numpy.command_line import run
 from gdl_numpy.data import Vocabulary
-from gdl_numpy.data.words import with_weights
+from gdl_numpy.data.words import BagsDataModule, with_weights
 from gdl_numpy.lookup import lookup
-from gdl_numpy.models import SentimentClassifier, SpamClassifier
 from gdl_torch.checkpoint import arrays_of, model_class_in, numpy_model, read_checkpoint, shared_arguments
 from gdl_torch.models import MODELS
 from gdl_torch.tasks import ReadsTokens
@@ -151,7 +150,7 @@ def _reading_texts_alone(twin: Module, weights: Tensor | None) -> Module:
     """
     if weights is None:
         return twin
-    if not isinstance(twin, SentimentClassifier | SpamClassifier):
+    if not BagsDataModule.can_be_read_by(type(twin)):
         raise ValueError(f"{type(twin).__name__} takes no weights of words")
     finished: Module = with_weights(twin, arrays_of({"word_weights": weights})["word_weights"])
     return finished

@@ -193,6 +193,7 @@ MODELS: dict[str, ModelCase] = {
         ModelCase(
             "ContrastiveEncoder",
             example=examples.views((2, 8, 8)),
+            compared={"": {}, "convolutions": {"channels": [16, 32], "hidden_features": [128]}},
             variants=(
                 {"in_shape": [2, 8, 8], "hidden_features": [12], "projection_features": [5]},
                 {"in_shape": [2, 8, 8], "channels": [3, 4], "hidden_features": [9],
