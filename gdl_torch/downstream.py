@@ -18,6 +18,7 @@ from gdl_numpy.downstream.encoding import BATCH_SIZE, in_batches
 from gdl_numpy.downstream.fine_tuning import LABELLED_BATCH, STEPS, epoch_bar, schedule
 from gdl_numpy.downstream.probe import linear_probe
 from gdl_torch.data.loading import Batch, EpochSampler, TensorBatches, as_is, ignore_advice
+from gdl_torch.data.views import ViewsDataModule
 from gdl_torch.models.trunk import HasTrunk, Trunk
 from gdl_torch.tasks import Classification
 from gdl_torch.training import fit
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
     from gdl_numpy.data import Split
+    from gdl_numpy.data.views import Transform
     from gdl_torch.models import ContrastiveEncoder
 
     Images = Float[np.ndarray, "images channels height width"]
@@ -55,6 +57,18 @@ def embeddings_of(
 ) -> Float[np.ndarray, "images projected"]:
     """Where on the sphere the encoder's head puts images with these features: what it was trained by."""
     return on_arrays(nn.Sequential(model.head, model.normalize))(features)
+
+
+def answers_of(model: nn.Module, inputs: Images) -> Float[np.ndarray, "images ..."]:
+    """What a model of a pretext task says of a few inputs, computed on the model's device."""
+    return on_arrays(model)(inputs)
+
+
+def random_view(degrees: float, translate: float, scale: float, shear: float, erasing: float) -> Transform:
+    """`gdl_numpy.downstream.random_view`, by transforms of torchvision: see `ViewsDataModule`."""
+    return ViewsDataModule(
+        degrees=degrees, translate=translate, scale=scale, shear=shear, erasing=erasing
+    ).transform
 
 
 def on_arrays(module: nn.Module) -> Callable[[np.ndarray], np.ndarray]:

@@ -1,15 +1,17 @@
 """What is an encoder that learned without labels good for, once there are some?
 
-    python scripts/downstream.py runs/contrastiveencoder-mnist-numpy/model.safetensors --data mnist
+    python scripts/downstream.py runs/contrastiveencoder-mnist-numpy/model.safetensors
     python scripts/downstream.py model.safetensors --backend torch --device cuda
     python scripts/downstream.py model.safetensors --labels 10%,100 --draws 10 --tsne
 
 Any model with a trunk will do, whichever backend trained it: a ContrastiveEncoder, or a model of a pretext
 task on images. A table compares it with the same model untrained: a linear probe, logistic regression on the
 frozen features; the trunk trained on, under a new head, with some of the labels; and nearest neighbours by
-cosine. Beside the checkpoint, or in --out: embedding.png, a map of test images; and nearest.png, the training
-images that are most like some of them.
+cosine. Beside the checkpoint, or in --out: embedding.png, a map of test images; nearest.png, the training
+images that are most like some of them; and answers.png, what a model of a pretext task makes of test images,
+or views.png, such views of training images as an encoder learned from.
 
+The data set, the seed of the first weights and the views are the run's, where train.py left its run.json.
 The numpy backend needs no torch. Exit code 130 after Ctrl-C; 2, and one line that says why, for bad usage and
 files that cannot be used.
 """
@@ -43,6 +45,8 @@ from gdl_numpy.tables import print_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from matplotlib.figure import Figure
 
     from gdl_numpy.models.trunk import HasTrunk
 
@@ -152,7 +156,9 @@ class Trial:
 @app.command()
 def use(
     checkpoint: Annotated[Path, typer.Argument(help="model.safetensors of a model with a trunk.")],
-    data: Annotated[str, typer.Option(help="Data set: digits or mnist.")] = "digits",
+    data: Annotated[
+        str | None, typer.Option(help="Data set: digits or mnist.", show_default="the run's, else digits")
+    ] = None,
     data_dir: Annotated[
         Path | None, typer.Option(help="Its folder; else $GDL_DATA, else the user's cache.")
     ] = None,
@@ -163,7 +169,10 @@ def use(
     ] = "10%,1%,100",
     draws: Annotated[int, typer.Option(help="Sets of labels to draw; the mean counts.", min=1)] = 3,
     steps: Annotated[int, typer.Option(help="Least steps of fine-tuning; 0 leaves it out.", min=0)] = 400,
-    seed: Annotated[int, typer.Option(help="The run's, for its first weights; of the draws.", min=0)] = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option(help="Of the first weights, and of the draws.", min=0, show_default="the run's, else 0"),
+    ] = None,
     tsne: Annotated[bool, typer.Option("--tsne", help="Draw the map by t-SNE instead of PCA.")] = False,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the pictures; else the checkpoint's.", file_okay=False)
@@ -175,8 +184,11 @@ def use(
     """Try what an encoder learned without labels: linear probe, fine-tuning, neighbours, pictures."""
     pictures = out or checkpoint.parent
     known = downstream.known_labels(labels)
+    model = downstream.check_trunk(load_model(checkpoint))
+    training = downstream.training_of(checkpoint, model)
+    data, seed = (training.data if data is None else data), (training.seed if seed is None else seed)
     dataset: Dataset = load(lookup("data set of images", data, IMAGE_SETS).name, data_dir)
-    model = downstream.check_encoder(load_model(checkpoint), dataset)
+    downstream.check_encoder(model, dataset)
     side, on_side = side_of(backend, device)
     trial = Trial(dataset, side, draws, steps, seed, progress=sys.stderr.isatty())
     names = ["features", "z"] if isinstance(model, ContrastiveEncoder) else ["features"]
@@ -191,7 +203,10 @@ def use(
     print_table(console, table_of(results, title))
     if summary is not None:
         write_json(summary, results)
-    paths = draw(encoded, dataset, pictures, tsne, seed)
+    answer, view = partial(side.answers_of, encoded["trained"].model), side.random_view(**training.views)
+    kind, rows = downstream.task_rows(model, dataset, answer, view, np.random.default_rng(seed))
+    figures = {**draw(encoded, dataset, tsne, seed), f"{kind}.png": downstream.draw_rows(rows)}
+    paths = save(figures, pictures)
     say(console, f"drawn in {', '.join(map(str, paths))}", *paths)
 
 
@@ -243,8 +258,8 @@ def table_of(results: Sequence[dict[str, Any]], title: str) -> Table:
     return table
 
 
-def draw(encoded: dict[str, Encoded], dataset: Dataset, out: Path, tsne: bool, seed: int) -> list[Path]:
-    """Draws the map and the nearest images; returns where."""
+def draw(encoded: dict[str, Encoded], dataset: Dataset, tsne: bool, seed: int) -> dict[str, Figure]:
+    """Draws the map and the nearest images; by the names of their files."""
     test = dataset.test
     rows = np.random.default_rng(seed).permutation(len(test))[:MAPPED]
     planes = {
@@ -259,14 +274,19 @@ def draw(encoded: dict[str, Encoded], dataset: Dataset, out: Path, tsne: bool, s
         )
         for model, one in encoded.items()
     }
-    figures = {
-        out / "embedding.png": downstream.draw_map(planes, test.targets[rows]),
-        out / "nearest.png": downstream.draw_nearest(test.select(first), dataset.train, nearest),
+    return {
+        "embedding.png": downstream.draw_map(planes, test.targets[rows]),
+        "nearest.png": downstream.draw_nearest(test.select(first), dataset.train, nearest),
     }
-    for path, figure in figures.items():
+
+
+def save(figures: dict[str, Figure], out: Path) -> list[Path]:
+    """Writes pictures into a folder; returns where."""
+    paths = [out / name for name in figures]
+    for path, figure in zip(paths, figures.values(), strict=True):
         with naming(path):
             save_figure(figure, path)
-    return list(figures)
+    return paths
 
 
 def main(arguments: list[str]) -> int:

@@ -7,15 +7,29 @@
 `gdl_torch.downstream` has what computes with a model, under the same names. The rest takes arrays.
 """
 
-from gdl_numpy.downstream.encoding import check_encoder, embeddings_of, features_of, untrained
+from gdl_numpy.data.augment import random_view
+from gdl_numpy.downstream.answers import Question, question_of, task_rows, view_rows
+from gdl_numpy.downstream.encoding import (
+    answers_of,
+    check_encoder,
+    check_trunk,
+    embeddings_of,
+    features_of,
+    untrained,
+)
 from gdl_numpy.downstream.fine_tuning import FineTuned, fine_tune
 from gdl_numpy.downstream.neighbours import knn_accuracy, nearest_neighbours
 from gdl_numpy.downstream.pictures import draw_map, draw_nearest, draw_rows, on_a_plane
 from gdl_numpy.downstream.probe import known_labels, labelled_subset, linear_probe, probe_accuracy
+from gdl_numpy.downstream.recorded import Training, training_of
 
 __all__ = [
     "FineTuned",
+    "Question",
+    "Training",
+    "answers_of",
     "check_encoder",
+    "check_trunk",
     "draw_map",
     "draw_nearest",
     "draw_rows",
@@ -29,5 +43,10 @@ __all__ = [
     "nearest_neighbours",
     "on_a_plane",
     "probe_accuracy",
+    "question_of",
+    "random_view",
+    "task_rows",
+    "training_of",
     "untrained",
+    "view_rows",
 ]

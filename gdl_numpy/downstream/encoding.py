@@ -25,17 +25,27 @@ M = TypeVar("M", bound="Module")
 BATCH_SIZE = 256  # what convolutions unfold of so many images still fits into a cache
 
 
-def check_encoder(model: Module, dataset: Dataset) -> HasTrunk:
-    """Returns the model, once it is sure that it has a trunk, and one for the images of a data set.
+def check_trunk(model: Module) -> HasTrunk:
+    """Returns the model, once it is sure that it has a trunk.
 
     Raises:
-        ValueError: it has none, or one for images of another shape.
+        ValueError: it has none.
     """
     if not isinstance(model, HasTrunk):
         raise ValueError(
             f"{kind_of(model)} has no trunk whose features could be used: "
             "give a ContrastiveEncoder, or a model of a pretext task on images"
         )
+    return model
+
+
+def check_encoder(model: Module, dataset: Dataset) -> HasTrunk:
+    """Returns the model, once it is sure that it has a trunk, and one for the images of a data set.
+
+    Raises:
+        ValueError: it has none, or one for images of another shape.
+    """
+    model = check_trunk(model)
     expected = tuple(describe_model(model)["hparams"]["in_shape"])
     if expected != dataset.in_shape:
         raise ValueError(
@@ -81,6 +91,15 @@ def embeddings_of(
     """Where on the sphere the encoder's head puts images with these features: what it was trained by."""
     z: np.ndarray = model.normalize(model.head(features))
     return z
+
+
+def answers_of(
+    model: HasTrunk, inputs: Float[np.ndarray, "images channels height width"]
+) -> Float[np.ndarray, "images ..."]:
+    """What a model of a pretext task says of a few inputs, in eval mode, which the model leaves again."""
+    with evaluating(model):
+        answers: np.ndarray = model(inputs)
+    return answers
 
 
 def in_batches(

@@ -33,7 +33,7 @@ import gdl_torch.downstream
 from gdl_numpy import downstream
 from gdl_numpy.chapter import SIDES, Chapter
 from gdl_numpy.data import ColoursDataModule, PatchesDataModule, RotationsDataModule, ViewsDataModule
-from gdl_numpy.data.pretext import cut_out, rotate, tint
+from gdl_numpy.data.pretext import rotate, tint
 from gdl_numpy.models import Colorizer, ContrastiveEncoder, PatchInpainter, RotationClassifier
 from gdl_numpy.nn import NTXentLoss
 from gdl_numpy.optim import Adam
@@ -123,9 +123,8 @@ COLUMNS = 10
 data = ViewsDataModule(dataset, BATCH, validation=0)
 batches: DataLoader = data.train
 seen_first = dataset.train.inputs[:COLUMNS]
-random_numbers = np.random.default_rng(0)
-rows = {"image": seen_first} | {f"view {i}": data.transform(seen_first, random_numbers) for i in range(1, 6)}
-chapter.picture(downstream.draw_rows(rows), "views")
+views = downstream.view_rows(seen_first, data.transform, np.random.default_rng(0))
+chapter.picture(downstream.draw_rows(views), "views")
 encoder = ContrastiveEncoder(**SIZES, projection_features=(SIZES["hidden_features"][0] // 2,), rng=0)
 models: dict[str, dict[Side, Any]] = {
     "untrained": {"NumPy": downstream.untrained(encoder, 0), "torch": from_numpy(encoder)},
@@ -180,33 +179,16 @@ for name, (pretext, model, torch_loss) in TASKS.items():
 # %%
 images = dataset.test.inputs[:COLUMNS]
 rng = np.random.default_rng(0)
-turns = rng.integers(0, 4, COLUMNS)
-tops, lefts = rng.integers(0, dataset.in_shape[1] - patch_size + 1, (2, COLUMNS))
-asked = {
-    "rotation": rotate(images, turns),
-    "patch": cut_out(images, tops, lefts, patch_size)[0],
-    "colour": images,
-}
-answers = {task: models[task]["NumPy"](inputs) for task, inputs in asked.items()}
+rows = {}
 chapter.say()
-for task, inputs in asked.items():
-    theirs = models[task]["torch"](torch.from_numpy(inputs)).numpy(force=True)
-    difference = np.abs(theirs - answers[task]).max()
+for task, (_, model, _) in TASKS.items():
+    question = downstream.question_of(model, images, rng)  # turns them, or cuts out of them
+    ours = model(question.inputs)
+    theirs = models[task]["torch"](torch.from_numpy(question.inputs)).numpy(force=True)
+    difference = np.abs(theirs - ours).max()
     chapter.say(f"{task}: answers from {theirs.min():.2f} to {theirs.max():.2f} differ by {difference:.1e}")
-
-says = answers["rotation"].argmax(axis=1)
-filled = asked["patch"].copy()
-for image, top, left, patch in zip(filled, tops, lefts, answers["patch"], strict=True):
-    image[:, top : top + patch_size, left : left + patch_size] = patch
-pictures = {
-    "turned": asked["rotation"],
-    "turned back": rotate(asked["rotation"], -says),
-    "cut out": asked["patch"],
-    "filled in": filled,
-    "was": images,
-    "colours": tint(images),
-    "coloured": answers["colour"],
-}
+    rows[task] = question.rows(ours)
+pictures = {**rows["rotation"], **rows["patch"], "was": images, **rows["colour"]}
 chapter.picture(downstream.draw_rows(pictures), "pretext")
 
 # %% [markdown]
