@@ -102,6 +102,13 @@ app = server.server_app()
 """
 
 
+BROKEN = """\
+import no_such_module
+
+app = no_such_module.app
+"""
+
+
 def processes_of(folder: Path) -> list[int]:
     """Those of a run in a folder: their environment says so."""
     home = f"FLWR_HOME={folder.resolve() / 'flower'}".encode()
@@ -234,6 +241,17 @@ def test_a_server_that_ends_is_a_failed_run(
     monkeypatch.setattr(bundle, "SERVER", DYING)
     assert main([*FLOWER, "--rounds", "1", "--out", str(tmp_path)]) == 1
     assert capsys.readouterr().err == "federated.py: the server's process has ended without a word\n"
+    assert processes_of(tmp_path) == []
+
+
+def test_a_server_that_cannot_be_imported_is_a_failed_run_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A broken installation: only Flower knows of it, and nobody waits until the time is up."""
+    monkeypatch.setattr(bundle, "SERVER", BROKEN)
+    assert main([*FLOWER, "--rounds", "1", "--out", str(tmp_path)]) == 1
+    reason = "ServerApp failed with exception: No module named 'no_such_module'"
+    assert capsys.readouterr().err == f"federated.py: the rounds cannot begin: {reason}\n"
     assert processes_of(tmp_path) == []
 
 

@@ -23,6 +23,7 @@ from gdl_numpy.federated.flower.exchange import Exchange
 from gdl_numpy.federated.flower.masked_client import masked_answer
 from gdl_numpy.federated.flower.masked_rounds import MaskedRounds
 from gdl_numpy.federated.flower.messages import failure_message, step_of, update_of, words_message
+from gdl_numpy.federated.flower.status import failure_in
 
 pytestmark = pytest.mark.usefixtures("unchecked_types")  # as people run it
 
@@ -181,3 +182,23 @@ def test_no_answer_of_a_round_is_taken_for_one_of_the_next(monkeypatch: pytest.M
     with pytest.raises(ZeroDivisionError):
         rounds.answers(state, 1)
     assert not rounds.answers(state, 1)
+
+
+@pytest.mark.parametrize(
+    ("answer", "failure"),
+    [
+        (
+            '{"success": true, "runs": [{"status": "finished:failed", "status-details": "no\\nword"}]}',
+            "no word",
+        ),
+        ('a warning\n{"runs": [{"status": "finished:stopped", "status-details": "by hand"}]}\n', "by hand"),
+        ('{"runs": [{"status": "starting", "status-details": "N/A"}]}', None),
+        ('{"success": false, "error-message": "Connection to the SuperLink is unavailable."}', None),
+        ('{"runs": []}', None),
+        ('{"runs": [', None),
+        ("", None),
+    ],
+)
+def test_only_a_run_that_flower_calls_finished_has_failed(answer: str, failure: str | None) -> None:
+    """Whatever else `flwr list` says, or fails to say, the run is waited for."""
+    assert failure_in(answer) == failure

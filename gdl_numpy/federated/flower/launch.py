@@ -13,6 +13,8 @@ from gdl_numpy.federated.flower.alive import is_held
 from gdl_numpy.federated.flower.bundle import write_bundle
 from gdl_numpy.federated.flower.certificates import Certificates
 from gdl_numpy.federated.flower.processes import Processes
+from gdl_numpy.federated.flower.status import NAME as STATUS
+from gdl_numpy.federated.flower.status import Status
 from gdl_numpy.federated.record import MODEL, rounds_in
 
 if TYPE_CHECKING:
@@ -133,6 +135,7 @@ class Server:
     def _watch(self, processes: Processes, on_round: Callable[[int], None]) -> None:
         """Waits for the end."""
         begun, written, deadline = False, 0, time.monotonic() + START
+        status = Status(processes, self.environment)
         while True:
             self._check_server(processes)
             self._note_who_is_gone(processes)
@@ -146,6 +149,8 @@ class Server:
                 break
             if begun and not is_alive:
                 raise EngineError("the server's process has ended without a word")
+            if not begun and (failure := status.failure()) is not None and not (self.home / OUTCOME).exists():
+                raise EngineError(f"the rounds cannot begin: {failure}")
             if not begun and time.monotonic() > deadline:
                 raise EngineError(f"the rounds have not begun within {START:g} s")
             time.sleep(POLL)
@@ -158,7 +163,7 @@ class Server:
             raise EngineError(f"the server has ended: {processes.last_words('server')}")
 
     def _note_who_is_gone(self, processes: Processes) -> None:
-        for name in sorted(processes.running.keys() - self.gone - {"server", "submission"}):
+        for name in sorted(processes.running.keys() - self.gone - {"server", "submission", STATUS}):
             if (code := processes.ended(name)) is not None:
                 self.gone.add(name)
                 how = f"was killed by signal {-code}" if code < 0 else processes.last_words(name)
