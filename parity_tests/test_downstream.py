@@ -29,7 +29,8 @@ from gdl_numpy.nn import CrossEntropyLoss
 from gdl_torch import downstream as torch_downstream
 from gdl_torch.export import from_numpy
 from parity_tests.harness import check
-from parity_tests.support import BLOCKER
+from parity_tests.harness.rounding import OPERATIONS, gamma, unit_roundoff
+from parity_tests.support import BLOCKER, Disturb, State, assert_within, moved_by_rounding, nothing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -182,17 +183,21 @@ def test_other_seeds_draw_others() -> None:
 @pytest.mark.parametrize("batch_size", [1, 7, 1000])
 def test_features_in_batches_are_the_features(batch_size: int) -> None:
     """Of every image, in its place, on both sides; the model's mode stays as it was."""
-    model, images = encoder().train(), DIGITS.test.inputs[:30]
-    features = downstream.features_of(model, images, batch_size)
-    assert model.training
-    np.testing.assert_allclose(features, model.features(images), rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(downstream.embeddings_of(model, features), model(images), rtol=1e-5, atol=1e-6)
+    model, images = encoder(dtype=np.float64).train(), DIGITS.test.inputs[:30].astype(np.float64)
+    start = {name: array.copy() for name, array in model.state_dict().items()}
+
+    def whole(disturb: Disturb) -> list[State]:
+        model.load_state_dict(start)
+        disturb(model)
+        return [{"features": model.features(images), "z": model(images)}]
+
+    bounds = moved_by_rounding(whole, float(gamma(images[0].size + OPERATIONS, unit_roundoff(np.float64))))
+    expected = whole(nothing)
     twin: Any = from_numpy(model)
-    theirs = torch_downstream.features_of(twin, images, batch_size)
-    np.testing.assert_allclose(theirs, features, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(
-        torch_downstream.embeddings_of(twin, theirs), model(images), rtol=1e-5, atol=1e-6
-    )
+    for side, own in ((downstream, model), (torch_downstream, twin)):
+        features = side.features_of(own, images, batch_size)
+        assert own.training
+        assert_within([{"features": features, "z": side.embeddings_of(own, features)}], expected, bounds)
 
 
 def test_untrained_is_the_first_of_the_run() -> None:
