@@ -215,8 +215,11 @@ def test_both_sides_see_the_same_examples(tmp_path: Path) -> None:
     expected, u = run(nothing), unit_roundoff(np.float32)
     bounds = moved_by_rounding(run, float(gamma(BATCH_SIZE + 8, u)))
     for row, bound in zip(expected, bounds, strict=True):
-        for name, value in row.items():  # an accuracy moves by one image on the border, of 360 or more
-            bound[name] += 1 / 360 if "accuracy" in name else float(gamma(8, u) * value)  # a mean of losses
+        for name, value in row.items():
+            if "accuracy" in name:  # that of one image on the border, of 360 or more
+                bound[name] = max(bound[name], 1 / 360)
+            else:  # a mean of a few losses
+                bound[name] += float(gamma(8, u) * value)
     found = [as_state(row) for row in (*torch_history.rows, torch_test.row())]
     assert_within(found, expected, bounds, widest=3e-3)
 
