@@ -103,6 +103,19 @@ def test_codes_that_are_the_same_have_the_loss_of_a_collapse(loss: LossName) -> 
         assert ContrastiveMetrics(**{name: float(value) for name, value in side.items()}).has_collapsed
 
 
+@pytest.mark.parametrize("count", [2, 3])
+def test_views_of_no_images_have_no_mean(count: int) -> None:
+    """As on torch's side."""
+    model, nothing = encoder(), (np.zeros((0, 1, 8, 8)),) * count
+    task = Contrastive.of(model)
+    assert math.isnan(task(nothing, LABELS[:0]))
+    assert [grad.shape for grad in task.backward()] == [(0, 1, 8, 8)] * count
+    outcome = from_numpy(model, **task.hparams).compare(
+        [torch.from_numpy(view) for view in nothing], torch.from_numpy(LABELS[:0])
+    )
+    assert outcome.loss.isnan()
+
+
 def test_spread_of_codes_all_over_the_sphere() -> None:
     """Both ways along each axis: variances of 1 / d, and so exactly 1. In half of the directions, √½."""
     axes = np.concatenate([np.eye(16), -np.eye(16)])

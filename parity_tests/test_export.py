@@ -85,6 +85,20 @@ def test_an_exported_checkpoint_predicts_the_same_without_torch(ckpt: Path, tmp_
         assert torch.equal(back.state_dict()[name], tensor)
 
 
+def test_the_types_of_arguments_are_known_where_annotations_are_not_checked() -> None:
+    """What is read of a checkpoint is held to them; these tests import also what only annotations need."""
+    run_python(
+        """
+import inspect
+from gdl_numpy.schema import type_of
+from gdl_torch.models import MODELS
+for model in MODELS.values():
+    for parameter in inspect.signature(model).parameters.values():
+        type_of(parameter, model)
+"""
+    )
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device here")
 def test_a_model_trained_on_a_gpu_predicts_in_numpy(tmp_path: Path) -> None:
     """The GPU and mixed precision by flags alone; what it learned moves to a machine with neither."""

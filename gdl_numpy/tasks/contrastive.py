@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping  # noqa: TC003 (dataclasses are read under beartype)
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -216,8 +217,8 @@ class Contrastive(Task):
     def _compared(self) -> tuple[list[Any], list[np.ndarray]]:
         """Which codes are the loss's arguments, and what it takes after them."""
         if isinstance(self.loss, NTXentLoss):
-            starts = range(0, len(self.codes), self.count)
-            return [slice(start, start + self.count) for start in starts], []
+            ends = [self.count * view for view in range(self.views + 1)]
+            return [slice(*each) for each in pairwise(ends)], []
         labels = np.tile(self.targets, self.views)
         anchors, positives, negatives = MINING[self.mining](self.codes, labels)
         if isinstance(self.loss, TripletMarginLoss):

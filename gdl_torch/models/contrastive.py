@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 from gdl_numpy.lookup import lookup
+from gdl_numpy.tasks.contrastive import LossName, MiningName  # what a checkpoint has is held to these
 from gdl_torch.models.trunk import HasTrunk, Trunk
 from gdl_torch.nn import ACTIVATIONS, Normalize
 from gdl_torch.tasks import Contrastive, check_sizes
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from jaxtyping import Float
-
-    from gdl_numpy.tasks.contrastive import LossName, MiningName
 
 
 class ContrastiveEncoder(HasTrunk, Contrastive):
