@@ -21,6 +21,8 @@ from gdl_numpy.messages import as_line, plain
 
 # Stands for a space at which no line may end; of Unicode's private use.
 HELD = "\ue000"
+# In torch's words, on the CPU and on CUDA; what it raises is a RuntimeError.
+OUT_OF_MEMORY = re.compile(r"can't allocate memory|out of memory")
 
 # typer may bring its own copy of click, so that the class is not always click's.
 UsageError: type[Any] = typer.BadParameter.__base__ or Exception
@@ -140,14 +142,15 @@ def run(app: typer.Typer, script: str, arguments: list[str]) -> int:
         return CTRL_C
     except Terminated as end:
         return end.code
-    except (
-        RuntimeError
-    ) as error:  # which, before Python 3.12, all becomes that is raised while a class is made
+    except RuntimeError as error:
+        # Before Python 3.12, all becomes one that is raised while a class is made.
         if isinstance(error.__cause__, KeyboardInterrupt):
             return CTRL_C
         if isinstance(error.__cause__, Terminated):
             return error.__cause__.code
-        raise
+        if not OUT_OF_MEMORY.search(str(error)):
+            raise
+        message = f"not enough memory: {error}"
     except SystemExit as end:
         if not isinstance(end.__context__, BrokenPipeError):  # which click makes an exit code of
             raise

@@ -11,6 +11,7 @@ from textwrap import dedent
 from typing import TYPE_CHECKING, Annotated
 
 import pytest
+import torch
 import typer
 
 from gdl_numpy.command_line import PlainConsole, make_console, run, say
@@ -35,12 +36,28 @@ def app() -> typer.Typer:
     ) -> int:
         if mode == "interrupt":
             raise KeyboardInterrupt
+        if mode == "allocate":
+            torch.empty(1 << 50)
+        if mode == "fail":
+            raise RuntimeError("a bug")
         if mode == "refuse":
             raise ValueError("mode must be ≤ 1")
         make_console(60).print("│ error ≤ bound ⁻⁴ │")
         return 3
 
     return app
+
+
+def test_memory_that_torch_cannot_have_is_one_line(
+    app: typer.Typer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It raises no MemoryError; other RuntimeErrors are bugs, and keep their traceback."""
+    assert run(app, "script.py", ["--mode", "allocate"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("script.py: not enough memory: ")
+    assert "4503599627370496 bytes" in line
+    with pytest.raises(RuntimeError, match="a bug"):
+        run(app, "script.py", ["--mode", "fail"])
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "utf-8"])
