@@ -16,7 +16,7 @@ from gdl_numpy import downstream
 from gdl_numpy.checkpoint import describe_model, load_model, save_model
 from gdl_numpy.data import load
 from gdl_numpy.data.pretext import cut_out, tint
-from gdl_numpy.downstream.answers import fill_in, grey, turned
+from gdl_numpy.downstream.answers import fill_in
 from gdl_numpy.downstream.recorded import OF_VIEWS
 from gdl_numpy.models import MLP, MODELS, Colorizer, ContrastiveEncoder, PatchInpainter, RotationClassifier
 from gdl_numpy.models.trunk import HasTrunk
@@ -66,7 +66,7 @@ def test_filling_in_undoes_cutting_out(seed: int, size: int) -> None:
 def test_only_the_right_answer_turns_an_image_back() -> None:
     """Of the four that a model can give."""
     images = some_images()
-    question = turned(images, np.random.default_rng(0))
+    question = downstream.question_of(small("RotationClassifier"), images, np.random.default_rng(0))
     rights = np.array(
         [
             [np.array_equal(image, back) for image, back in zip(images, rows["turned back"], strict=True)]
@@ -94,7 +94,7 @@ def test_a_patch_is_cut_out_and_what_the_model_says_put_there() -> None:
 def test_colours_are_asked_of_the_grey_image() -> None:
     """The model does not see what it is to say."""
     images = some_images()
-    question = grey(images)
+    question = downstream.question_of(small("Colorizer"), images, np.random.default_rng(0))
     np.testing.assert_array_equal(question.inputs, images)
     answer = np.zeros((len(images), 3, 8, 8), np.float32)
     rows = question.rows(answer)

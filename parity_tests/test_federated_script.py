@@ -15,7 +15,7 @@ import pytest
 from gdl_numpy.checkpoint import load_checkpoint, load_model
 from gdl_numpy.data import available, load
 from gdl_numpy.federated import Participant
-from gdl_numpy.federated.experiment import PROTECTIONS, Experiment, protection_of
+from gdl_numpy.federated.experiment import Experiment, Protect, protection_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +57,7 @@ def test_both_backends_learn_the_same(
     assert accuracy > ours["centralised"]["accuracy"] - 0.05 > 0.75
 
 
-@pytest.mark.parametrize("name", [name for name in PROTECTIONS if name != "none"])
+@pytest.mark.parametrize("name", [name for name in Protect if name != "none"])
 def test_every_protection_gives_a_table(
     name: str, federated: Callable[..., dict[str, Any]], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -333,10 +333,13 @@ def test_clipping(step: int, max_norm: float, dtype: str) -> None:
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 1e20])
 @pytest.mark.parametrize("max_norm", [1.0, float("inf")])
 def test_clipping_hides_no_nan(bad: float, max_norm: float, dtype: str) -> None:
-    """One nan or overflow in a gradient: every gradient becomes what torch makes of it, without a warning."""
+    """One nan or overflow in a gradient: every gradient becomes what torch makes of it, without a warning.
+
+    1e20 is all of a float64 norm: its square, the root, the scale and a product are what is rounded.
+    """
     gradients = schedule()[1].gradients | {"vector": np.array([1.0, bad, 0.0, 2.0])}
     (norm, own), (torch_norm, theirs) = clipped(gradients, max_norm, dtype)
-    rounding = 2 * float(gamma(sum(grad.size for grad in theirs.values()) + 8, unit_roundoff(dtype)))
+    rounding = float(gamma(8, unit_roundoff(dtype)))
     assert norm == pytest.approx(torch_norm, rel=rounding, nan_ok=True)
     for name, grad in theirs.items():
         np.testing.assert_allclose(own[name], grad, rtol=rounding)

@@ -44,8 +44,8 @@ import typer
 
 from gdl_numpy.command_line import make_console, run, say
 from gdl_numpy.federated import Federation, RoundError
-from gdl_numpy.federated.experiment import Experiment
-from gdl_numpy.federated.flags import Engine, FederatedFlags, Protect
+from gdl_numpy.federated.experiment import Experiment, Protect
+from gdl_numpy.federated.flags import Engine, FederatedFlags
 from gdl_numpy.federated.flower import EngineError
 from gdl_numpy.federated.record import MODEL, ROUNDS, resume_run, save_run
 from gdl_numpy.federated.reporting import draw, table_of

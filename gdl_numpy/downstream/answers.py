@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import singledispatch
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -68,6 +69,7 @@ def task_rows(
     return "answers", {"image": images} | question.rows(answer(question.inputs))
 
 
+@singledispatch
 def question_of(model: Module, images: Images, rng: np.random.Generator) -> Question:
     """Returns what a model's pretext task asks of images.
 
@@ -79,16 +81,11 @@ def question_of(model: Module, images: Images, rng: np.random.Generator) -> Ques
     Raises:
         ValueError: a model of no such task.
     """
-    if isinstance(model, RotationClassifier):
-        return turned(images, rng)
-    if isinstance(model, PatchInpainter):
-        return with_a_hole(images, model.patch_shape[1], rng)
-    if isinstance(model, Colorizer):
-        return grey(images)
     raise ValueError(f"{kind_of(model)} has no pretext task on images")
 
 
-def turned(images: Images, rng: np.random.Generator) -> Question:
+@question_of.register(RotationClassifier)
+def by_how_much_turned(model: RotationClassifier, images: Images, rng: np.random.Generator) -> Question:
     """By how many quarters is each image turned? It is turned back by those: upright, if that is right."""
     inputs, _ = rotation(images, rng)
 
@@ -98,8 +95,10 @@ def turned(images: Images, rng: np.random.Generator) -> Question:
     return Question(inputs, rows)
 
 
-def with_a_hole(images: Images, size: int, rng: np.random.Generator) -> Question:
+@question_of.register(PatchInpainter)
+def what_was_cut_out(model: PatchInpainter, images: Images, rng: np.random.Generator) -> Question:
     """What was in the square that is cut out of each image? It is put there."""
+    size = model.patch_shape[1]
     tops, lefts = (rng.integers(0, side - size + 1, len(images)) for side in images.shape[2:])
     inputs, _ = cut_out(images, tops, lefts, size)
 
@@ -109,7 +108,8 @@ def with_a_hole(images: Images, size: int, rng: np.random.Generator) -> Question
     return Question(inputs, rows)
 
 
-def grey(images: Images) -> Question:
+@question_of.register(Colorizer)
+def which_colours(model: Colorizer, images: Images, rng: np.random.Generator) -> Question:
     """Which colours has each image? Above those of the answer are the right ones."""
 
     def rows(coloured: Float[np.ndarray, "batch 3 height width"]) -> Rows:
@@ -125,9 +125,11 @@ def fill_in(
     patches: Float[np.ndarray, "batch channels size size"],
 ) -> Images:
     """Puts a patch into each image, with its upper left corner there: what `cut_out` takes away."""
-    filled, size = images.copy(), patches.shape[-1]
-    for image, top, left, patch in zip(filled, tops, lefts, patches, strict=True):
-        image[:, top : top + size, left : left + size] = patch
+    filled, size = images.copy(), np.arange(patches.shape[-1])
+    example, channel = np.ogrid[: len(images), : images.shape[1]]
+    down, right = tops[:, None] + size, lefts[:, None] + size  # (N, size)
+    places = example[..., None, None], channel[..., None, None], down[:, None, :, None], right[:, None, None]
+    filled[places] = patches
     return filled
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -27,12 +28,21 @@ if TYPE_CHECKING:
 
     from gdl_numpy.tasks import Task
 
-PROTECTIONS = ("none", "masks", "paillier", "ckks", "noise")
 SPLITS = ("even", "label", "owner")
 # What a data set of a kind is learned with, where its user names no model, and what suits that model.
 MODEL_OF = {"images": "MLP", "labelled texts": "SpamClassifier"}
 SUITS: dict[str, dict[str, Any]] = {"SpamClassifier": {"lr": 1.0}}
 USUAL: dict[str, Any] = {"lr": 0.1, "batch_size": 32}
+
+
+class Protect(StrEnum):
+    """How updates are kept private."""
+
+    none = "none"
+    masks = "masks"
+    paillier = "paillier"
+    ckks = "ckks"
+    noise = "noise"
 
 
 @dataclass(frozen=True)
@@ -200,7 +210,7 @@ def protection_of(
     delta: float = 1e-5,
     seed: int | None = None,
 ) -> Protection:
-    """Returns a protection by its name, one of `PROTECTIONS`.
+    """Returns a protection by its name, one of `Protect`.
 
     Args:
         name: which one; each of the other arguments is for one of them.
@@ -239,4 +249,4 @@ def protection_of(
         raise ValueError(
             f"--protect {name} needs {error.name}, which is not installed: pip install -e '.[{extra}]'"
         ) from error
-    raise ValueError(f"--protect must be one of {', '.join(PROTECTIONS)}, got {name!r}")
+    raise ValueError(f"--protect must be one of {', '.join(Protect)}, got {name!r}")

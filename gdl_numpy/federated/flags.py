@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from gdl_numpy.command_line import Backend
-from gdl_numpy.federated.experiment import SPLITS, protection_of
+from gdl_numpy.federated.experiment import SPLITS, Protect, protection_of
 from gdl_numpy.federated.flower import check_flower
 from gdl_numpy.models import MODELS
 
@@ -21,14 +21,6 @@ if TYPE_CHECKING:
 
 # What the result does not depend on.
 NOT_OF_THE_RUN = ("out", "overwrite", "data_dir", "listen", "join", "participant", "ca", "timeout")
-
-
-class Protect(StrEnum):
-    none = "none"
-    masks = "masks"
-    paillier = "paillier"
-    ckks = "ckks"
-    noise = "noise"
 
 
 class Engine(StrEnum):

@@ -92,9 +92,8 @@ def spread(codes: Float[np.ndarray, "codes size"]) -> float:
 def loss_at_collapse(loss: str, codes: int, margin: float = 0.0) -> float:
     """The loss of a batch whose codes, of length 1, are all the same.
 
-    NTXentLoss: all the others are equally similar. TripletMarginLoss: positive and
-    negative are equally far. The other two: half of the pairs are alike and cost nothing, half are not, with
-    d = 0 and cos = 1.
+    NTXentLoss: all the others are equally similar. TripletMarginLoss: positive and negative are equally far.
+    The other two: half of the pairs are alike and cost nothing, half are not, with d = 0 and cos = 1.
 
     Args:
         loss: the name of its class; of others than `LossName` nan is all that is known.

@@ -53,7 +53,7 @@ def nt_xent_loss_bound(
     """Errors of unit vectors, of their similarities s, of P = softmax(s), of (P - Y + (P - Y)ᵀ) Ẑ, in turn.
 
     Where all s of a row are off by at most e, its log softmax is off by 2e, and P by 2e relatively. With V
-    views, a loss is the mean over V - 1 positives.
+    views, a loss is the mean over V - 1 positives, which is itself where that is one.
     """
     (count, size), views = inputs[0].shape, len(inputs)
     z, n, relative = unit(np.concatenate(inputs), 1, 1e-12, u)
@@ -67,13 +67,13 @@ def nt_xent_loss_bound(
     positives = rows[:, None], np.stack([np.roll(rows, k * count) for k in range(1, views)], axis=1)
     with np.errstate(divide="ignore"):
         losses = np.abs(np.log(p[positives])).mean(axis=1)
-    errors = (log_error[positives] + 2 * s_error).mean(axis=1) + gamma(views - 1, u) * losses
+    errors = (log_error[positives] + 2 * s_error).mean(axis=1) + gamma(2 * (views - 2), u) * losses
     error, scale = reduced(layer, losses, errors, len(z), grads[0], u)
     scale = np.broadcast_to(scale, len(z))[:, None]
     answers = np.zeros_like(p)
     answers[positives] = 1 / (views - 1)
     a = scale * (p + answers)
-    a_error = scale * p * (np.maximum(p_relative, p_itself) + 2 * s_error) + 7 * u * a
+    a_error = scale * p * (np.maximum(p_relative, p_itself) + 2 * s_error) + (6 + (views > 2)) * u * a
     both, both_error = a + a.T, a_error + a_error.T
     g = both @ np.abs(z) / layer.temperature
     g_error = both_error @ np.abs(z) / layer.temperature + (relative + gamma(2 * views * count + 4, u)) * g
