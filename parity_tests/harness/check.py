@@ -127,7 +127,7 @@ def check(
             np.random.default_rng(rng),
         )
         report.comparisons.extend(checker.comparisons(steps, on_step))
-        report.first_nan = checker.first_nan
+        report.first_nan, report.restarts = checker.first_nan, checker.restarts
         report.remarks.extend(checker.remarks())
     if both_torch:
         sides = {"numpy": "first", "torch": "second"}

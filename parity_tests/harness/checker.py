@@ -28,7 +28,7 @@ from parity_tests.harness.evaluate import (
 from parity_tests.harness.evaluate_torch import TORCH_DTYPES, fixed_dropout, run_torch, twin
 from parity_tests.harness.from_torch import FromTorch, trained
 from parity_tests.harness.naming import part, refuse_other_modes, refuse_other_sharing, without_counterpart
-from parity_tests.harness.report import Comparison, compare_lists, distance
+from parity_tests.harness.report import LOOSE, Comparison, compare_lists, distance
 from parity_tests.harness.rounding import Precision, last_rounding, precision_of
 from parity_tests.harness.side import Disturbance, NumpySide, OptimizerSpec
 from parity_tests.harness.steps import Labels, Standard, Step
@@ -60,7 +60,7 @@ class Checker:
         self.precision, self.dtype = precision, precision.dtype
         self.spec = spec
         self.inputs, self.targets = batches[0]
-        self.first_nan = ""
+        self.first_nan, self.restarts = "", list[int]()
         self.u = precision.roundoff
         self.original = copy.deepcopy(numpy_module).astype(self.dtype)
         for parameter in self.original.parameters():
@@ -172,6 +172,9 @@ class Checker:
                 on_standard(step + 1, standard)
             if on_step:
                 on_step(step + 1)
+            if step + 1 < steps and not self.is_traced and far_apart(truth, moved):
+                self.start_again()
+                self.restarts.append(step + 1)
 
     def remarks(self) -> Iterator[str]:
         """What was not compared, in words."""
@@ -203,6 +206,15 @@ class Checker:
             step.parameters = side.parameters()
         for key, expected in truth.parameters.items():
             (allowed.parameters[key],) = self.movement([expected], [[m.parameters[key]] for m in moved])
+
+    def start_again(self) -> None:
+        """Sets all sides where the truth is, in numbers that each of them has: what comes shows as at first.
+
+        A trace is of a module that has run before, and cannot be set anywhere.
+        """
+        self.truth.round(self.precision)
+        for side in self.sides()[1:]:
+            side.start_from(self.truth)
 
     def sides(self) -> list[NumpySide | TorchSide]:
         """The truth, the sides held against it, and the disturbed copies."""
@@ -379,3 +391,18 @@ class Checker:
             },
         )
         return Step(trace, result)
+
+
+def far_apart(truth: Step, moved: list[Step]) -> bool:
+    """Whether rounding alone has moved all parameters, taken together, by more than `LOOSE` of their norm.
+
+    It grows from step to step, where a training is chaotic by a factor. While it is small, the copies' errors
+    grow as a side's do, in proportion; later they grow no more, for each run has gone where it would: how far
+    two runs are apart then is chance, and no bound.
+    """
+    expected = truth.parameters
+    size = sum(np.vdot(x, x) for x in expected.values())
+    return any(
+        sum(np.sum((m.parameters[name] - x) ** 2) for name, x in expected.items()) > LOOSE**2 * size
+        for m in moved
+    )

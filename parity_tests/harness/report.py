@@ -76,6 +76,8 @@ class ParityReport:
         name, dtype, device: what was checked.
         comparisons: all of them.
         first_nan: where the first nan appears, if any does.
+        restarts: training steps after which all sides went on from the same weights again, since rounding
+            alone had moved them by more than `LOOSE`.
         remarks: what was not compared, in words.
     """
 
@@ -84,6 +86,7 @@ class ParityReport:
     device: str
     comparisons: list[Comparison] = field(default_factory=list)
     first_nan: str = ""
+    restarts: list[int] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
     @property
@@ -117,6 +120,11 @@ class ParityReport:
         where = f"{self.name} ({self.dtype}, {self.device})"
         more = f"; nan first appears in {self.first_nan}" if self.first_nan else ""
         more += "".join(f"; {remark}" for remark in self.remarks)
+        if self.restarts:
+            first, others = ", ".join(map(str, self.restarts[:3])), len(self.restarts) - 3
+            steps = f"{first} and {others} more" if others > 0 else first
+            more += f"; rounding alone moved all weights by more than {LOOSE:g}, "
+            more += f"and all sides went on from the same ones again, after step {steps}"
         if self.loose:
             widest = self.loose[0]
             more += (
@@ -141,6 +149,7 @@ class ParityReport:
             "device": self.device,
             "ok": self.ok,
             "first_nan": self.first_nan,
+            "restarts": self.restarts,
             "remarks": self.remarks,
             "comparisons": [{**asdict(c), "ratio": c.ratio, "ok": c.ok} for c in self.comparisons],
         }

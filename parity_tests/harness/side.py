@@ -13,7 +13,7 @@ from gdl_numpy import optim
 from gdl_numpy.nn import Module
 from parity_tests.harness.disturber import Disturber
 from parity_tests.harness.evaluate import Evaluation, GradOutputs, as_dtype, dense, run_numpy
-from parity_tests.harness.rounding import gamma
+from parity_tests.harness.rounding import Precision, gamma
 from parity_tests.harness.trace import Recorder, Trace
 
 if TYPE_CHECKING:
@@ -65,7 +65,8 @@ class NumpySide:
         if disturbance:
             Disturber(self.module, **vars(disturbance))
         self.trace: Trace = Recorder(self.module).trace
-        params = [p for name, p in self.module.named_parameters() if name not in frozen]
+        self.trained = {name: p for name, p in self.module.named_parameters() if name not in frozen}
+        params = list(self.trained.values())
         self.optimizer: Any = getattr(optim, spec.name)(params, **spec.arguments) if params else None
 
     def run(self, inputs: Sequence[Any], targets: Sequence[Any], grad_outputs: GradOutputs) -> Evaluation:
@@ -91,6 +92,17 @@ class NumpySide:
         for parameter, old in zip(self.optimizer.params, before, strict=True):
             step = parameter.data - old
             parameter.data[...] = self.disturbance.relative(old) + self.disturbance.relative(step)
+
+    def start_from(self, other: NumpySide) -> None:
+        """Takes over another's parameters, and what its optimizer remembers of the steps so far."""
+        self.module.load_state_dict(other.module.state_dict())
+        self.optimizer.load_state_dict(other.optimizer.state_dict())
+
+    def round(self, precision: Precision) -> None:
+        """Rounds parameters, and what the optimizer remembers, to numbers that every side can start from."""
+        for parameter, state in zip(self.optimizer.params, self.optimizer.state, strict=True):
+            for array in (parameter.data, *state.values()):
+                array[...] = precision.round(array)
 
     def parameters(self) -> dict[str, np.ndarray]:
         return {name: parameter.data for name, parameter in self.module.named_parameters()}

@@ -11,9 +11,16 @@ from torch import nn
 from gdl_numpy.nn import Module
 from gdl_numpy.tasks import as_arguments
 from parity_tests.harness.evaluate import Evaluation, GradOutputs, as_dtype
-from parity_tests.harness.evaluate_torch import TORCH_DTYPES, fixed_dropout, run_torch, to_numpy, twin
+from parity_tests.harness.evaluate_torch import (
+    TORCH_DTYPES,
+    fixed_dropout,
+    load_parameters_,
+    run_torch,
+    to_numpy,
+    twin,
+)
 from parity_tests.harness.rounding import Precision, precision_of
-from parity_tests.harness.side import OptimizerSpec
+from parity_tests.harness.side import NumpySide, OptimizerSpec
 from parity_tests.harness.torch_trace import record_torch
 from parity_tests.harness.trace import Trace
 
@@ -84,6 +91,14 @@ class TorchSide:
             if parameter.grad is not None and parameter.grad.is_sparse:
                 parameter.grad = parameter.grad.coalesce()
         self.optimizer.step()
+
+    def start_from(self, other: NumpySide) -> None:
+        """Takes over the parameters of a NumPy side, and what its optimizer remembers of the steps so far."""
+        load_parameters_(self.module, other.module.state_dict())
+        own = dict(self.module.named_parameters())
+        for name, state in zip(other.trained, other.optimizer.state, strict=True):
+            for key, buffer in state.items():
+                self.optimizer.state[own[name]][key].copy_(torch.from_numpy(buffer))
 
     def parameters(self) -> dict[str, np.ndarray]:
         return {name: to_numpy(parameter) for name, parameter in self.module.named_parameters()}
