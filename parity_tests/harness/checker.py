@@ -28,10 +28,10 @@ from parity_tests.harness.evaluate import (
 from parity_tests.harness.evaluate_torch import TORCH_DTYPES, fixed_dropout, run_torch, twin
 from parity_tests.harness.from_torch import FromTorch, trained
 from parity_tests.harness.naming import part, refuse_other_modes, refuse_other_sharing, without_counterpart
-from parity_tests.harness.report import LOOSE, Comparison, compare_lists, distance
+from parity_tests.harness.report import Comparison, compare_lists, distance
 from parity_tests.harness.rounding import Precision, last_rounding, precision_of
 from parity_tests.harness.side import Disturbance, NumpySide, OptimizerSpec
-from parity_tests.harness.steps import Labels, Standard, Step
+from parity_tests.harness.steps import Labels, Standard, Step, far_apart
 from parity_tests.harness.torch_side import TorchSide
 from parity_tests.harness.trace import Call, kept_of
 from parity_tests.harness.watch import is_leaf, layers_of, names_of
@@ -172,7 +172,8 @@ class Checker:
                 on_standard(step + 1, standard)
             if on_step:
                 on_step(step + 1)
-            if step + 1 < steps and not self.is_traced and far_apart(truth, moved):
+            # Not where one side is a trace, which has run already.
+            if step + 1 < steps and not self.is_traced and far_apart(self.truth.trained, truth, moved):
                 self.start_again()
                 self.restarts.append(step + 1)
 
@@ -208,10 +209,7 @@ class Checker:
             (allowed.parameters[key],) = self.movement([expected], [[m.parameters[key]] for m in moved])
 
     def start_again(self) -> None:
-        """Sets all sides where the truth is, in numbers that each of them has: what comes shows as at first.
-
-        A trace is of a module that has run before, and cannot be set anywhere.
-        """
+        """Sets all sides on the truth's weights and momenta, rounded to numbers that each of them has."""
         self.truth.round(self.precision)
         for side in self.sides()[1:]:
             side.start_from(self.truth)
@@ -391,18 +389,3 @@ class Checker:
             },
         )
         return Step(trace, result)
-
-
-def far_apart(truth: Step, moved: list[Step]) -> bool:
-    """Whether rounding alone has moved all parameters, taken together, by more than `LOOSE` of their norm.
-
-    It grows from step to step, where a training is chaotic by a factor. While it is small, the copies' errors
-    grow as a side's do, in proportion; later they grow no more, for each run has gone where it would: how far
-    two runs are apart then is chance, and no bound.
-    """
-    expected = truth.parameters
-    size = sum(np.vdot(x, x) for x in expected.values())
-    return any(
-        sum(np.sum((m.parameters[name] - x) ** 2) for name, x in expected.items()) > LOOSE**2 * size
-        for m in moved
-    )

@@ -11,11 +11,11 @@ import numpy as np
 
 from gdl_numpy.messages import counted
 from parity_tests.harness.evaluate import Evaluation, is_floating
-from parity_tests.harness.report import Comparison, compare, compare_lists
+from parity_tests.harness.report import LOOSE, Comparison, compare, compare_lists
 from parity_tests.harness.trace import Trace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Set
+    from collections.abc import Iterable, Iterator, Sequence, Set
 
 
 @dataclass
@@ -155,3 +155,22 @@ class Standard:
 def keys_of(output: Any) -> list[str] | None:
     """Those of a dict; of anything else None."""
     return sorted(map(str, output)) if isinstance(output, Mapping) else None
+
+
+def far_apart(trained: Iterable[str], truth: Step, moved: Sequence[Step]) -> bool:
+    """Whether rounding alone has moved what is trained, all of it together, by more than `LOOSE` of its norm.
+
+    In a chaotic training it grows by a factor in every step. While it is small, so does a side's error; later
+    nothing grows, for each run has gone where it would: how far two are apart then is chance, and no bound.
+
+    Args:
+        trained: names of the parameters that are.
+        truth: after the optimizer's step.
+        moved: the same step of the disturbed copies.
+    """
+    expected = {name: truth.parameters[name] for name in trained}
+    size = sum(np.vdot(x, x) for x in expected.values())
+    return any(
+        sum(np.sum((m.parameters[name] - x) ** 2) for name, x in expected.items()) > LOOSE**2 * size
+        for m in moved
+    )
