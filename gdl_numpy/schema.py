@@ -24,11 +24,18 @@ LATER = {
     "erasing": 0.0,
     "mining": "hardest",
 }
+RENAMED = {"count": "views"}  # arguments that earlier versions called otherwise
 
 
 def completed(saved: Mapping[str, Any], wanted: Collection[str]) -> dict[str, Any]:
-    """Arguments that a file may have from an earlier version, and those of `wanted` that came later."""
-    return {name: value for name, value in LATER.items() if name in wanted} | dict(saved)
+    """Arguments that a file may have from an earlier version, by today's names, and those that came later.
+
+    Args:
+        saved: by name.
+        wanted: the names that there are now.
+    """
+    now = {RENAMED[name] if RENAMED.get(name) in wanted else name: value for name, value in saved.items()}
+    return {name: value for name, value in LATER.items() if name in wanted} | now
 
 
 def fault(values: Mapping[str, Any], schema: Mapping[str, Any]) -> str | None:

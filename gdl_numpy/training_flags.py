@@ -59,15 +59,15 @@ USUAL_LR = {"SGD": 0.1, "Adam": 1e-3, "AdamW": 1e-3}
 LARGEST = 1e30
 
 # Integers, apart from seeds: what is made one by one, and whatever an array can be made of.
-MOST = {"num_layers": 1000, "count": 1000}
+MOST = {"num_layers": 1000, "views": 1000}
 LARGEST_INTEGER = 2**31 - 1
 
 # Arguments of models that the data decide, where no flag does.
 FROM_DATA = ("in_features", "in_shape", "out_features", "vocab_size", "patch_size")
 # Arguments of models, data modules and tasks that no flag gives, or one of `TrainingFlags`.
 NO_FLAGS = ("model", "rng", "dtype", "dataset", "transform", "ahead", "seed")
-# Flags that are not written as their arguments are.
-NAMES = {"count": "--views", "resume": "--resume", "overwrite": "--overwrite"}
+# Switches that are only ever turned on: typer would write --no-resume, too.
+NAMES = {"resume": "--resume", "overwrite": "--overwrite"}
 # Flags that may change when a run is resumed.
 FREE = ("data_dir", "epochs", "device", "out", "resume", "overwrite")
 

@@ -47,7 +47,7 @@ SETTINGS = (
         "ratio",
         "ratio_power",
         "together",
-        "count",
+        "views",
         "labelled",
         "patch_size",
     ),

@@ -82,7 +82,7 @@ def test_two_processes_compare_with_all(loss: LossName, count: int, tmp_path: Pa
         tmp_path, "ddp_fork", "--model", "ContrastiveEncoder", "--model.hidden_features", "[12]",
         "--model.projection_features", "[5]", "--model.activation", "tanh", "--model.lr", str(LR),
         "--model.loss", loss, "--data", "DigitsViewsDataModule", "--data.batch_size", "6", "--data.seed", "5",
-        "--data.count", str(count),
+        "--data.views", str(count),
     )  # fmt: skip
     batches = []
     for step in range(STEPS):

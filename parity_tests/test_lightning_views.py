@@ -40,7 +40,7 @@ def trainer() -> pl.Trainer:
         (ContrastiveEncoder(**SHAPE), DigitsViewsDataModule(256)),
         (
             ContrastiveEncoder(**SHAPE, loss="TripletMarginLoss"),
-            DigitsViewsDataModule(128, count=1, labelled=True, **PLAIN),
+            DigitsViewsDataModule(128, views=1, labelled=True, **PLAIN),
         ),
         (RotationClassifier(**SHAPE), DigitsRotationsDataModule(256)),
         (PatchInpainter(**SHAPE, patch_size=3), DigitsPatchesDataModule(256, patch_size=3)),

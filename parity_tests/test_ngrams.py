@@ -17,8 +17,11 @@ from gdl_numpy.data.ngrams import frequent_ngrams, has_ngrams, log_count_ratio, 
 from gdl_numpy.models import SentimentClassifier
 from gdl_torch import models as torch_models
 from gdl_torch.data import PythonDocsTopicsDataModule
+from parity_tests.harness.bounds import ELEMENTARY
+from parity_tests.harness.rounding import gamma, unit_roundoff
 from parity_tests.support import small_reviews
 
+U = unit_roundoff(np.float32)  # in which counts become weights
 WORDS = st.lists(st.sampled_from(["a", "b", "_", "it's", "."]), max_size=12)
 
 
@@ -78,7 +81,7 @@ def test_the_ratio_is_wang_and_mannings() -> None:
     ratio = log_count_ratio(documents, labels)
     assert documents.vocabulary.tokens == ("\ufffd", "bad", "film", "good", "plot")
     p, q = np.array([1, 1, 2, 3, 2]), np.array([1, 3, 2, 1, 2])
-    np.testing.assert_allclose(ratio, np.log(p / 9) - np.log(q / 9), rtol=1e-6)
+    np.testing.assert_allclose(ratio, np.log(p / 9) - np.log(q / 9), rtol=2 * U)
     assert ratio.dtype == np.float32
     with pytest.raises(ValueError, match="all 4 texts to learn from have the label 1: give some of both"):
         log_count_ratio(documents, np.ones(4, np.int64))
@@ -118,7 +121,7 @@ def test_weights_are_those_of_the_texts_to_learn_from_alone(power: float) -> Non
     assert data.weights.dtype == np.float32
     np.testing.assert_array_equal(np.sign(data.weights), np.sign(ratio))
     assert {-1.0, 1.0} <= {*np.sign(ratio)}
-    np.testing.assert_allclose(np.abs(data.weights), np.abs(ratio) ** power, rtol=1e-6)
+    np.testing.assert_allclose(np.abs(data.weights), np.abs(ratio) ** power, rtol=float(gamma(ELEMENTARY, U)))
     assert "is_good" in data.vocabulary.tokens
 
 

@@ -37,7 +37,7 @@ def test_help_has_every_argument_of_model_data_and_loss(
     model = MODELS[name]
     for callee in (model, model.task.of, TrainingFlags, *data_modules_of(model)):
         for parameter in inspect.signature(callee).parameters:
-            written = {"count": "views"}.get(parameter, parameter.replace("_", "-"))
+            written = parameter.replace("_", "-")
             assert (written in shown) == (parameter not in script["NO_FLAGS"] or parameter == "seed"), (
                 parameter
             )

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # The smallest values of the arguments that are counts or seeds.
 LEAST = {"seed": 0, "ahead": 0} | dict.fromkeys(
-    ("batch_size", "chunk", "count", "window", "negatives", "longest", "ngrams", "together"), 1
+    ("batch_size", "chunk", "views", "window", "negatives", "longest", "ngrams", "together"), 1
 )
 
 

@@ -31,7 +31,7 @@ class Views(ExampleLoader):
         split: the images.
         batch_size: images in a batch, on each device.
         transform: makes a view of each of a batch of images.
-        count: views of each image.
+        views: of each image.
         labelled: targets are the images' labels; else each image is alike to itself alone.
         seed: shuffles the images, and draws views, differently in each epoch; None keeps their order, and
             draws the same views each time.
@@ -48,14 +48,14 @@ class Views(ExampleLoader):
         split: Split,
         batch_size: int,
         transform: Transform,
-        count: int = 2,
+        views: int = 2,
         labelled: bool = False,
         seed: int | None = None,
         num_replicas: int = 1,
         rank: int = 0,
     ) -> None:
         super().__init__(len(split), batch_size, seed, num_replicas, rank)
-        self._check_at_least(1, count=count)
+        self._check_at_least(1, views=views)
         if not len(self):
             raise ValueError(
                 f"Views: there are {self.n} images, fewer than in a batch of {num_replicas * batch_size}: "
@@ -68,11 +68,11 @@ class Views(ExampleLoader):
             )
         if labelled and len(np.unique(split.targets)) < 2:
             raise ValueError("Views: all images have the same label: there is nothing to tell them from")
-        self.split, self.transform, self.count, self.labelled = split, transform, count, labelled
+        self.split, self.transform, self.views, self.labelled = split, transform, views, labelled
 
     def describe(self) -> dict[str, Any]:
         return super().describe() | {
-            "views": self.count,
+            "views": self.views,
             "labelled": self.labelled,
             "transform": getattr(self.transform, "__name__", str(self.transform)),
         }
@@ -88,7 +88,7 @@ class Views(ExampleLoader):
         Those are the places in the batch that all devices have together.
         """
         images, rng = self.split.inputs[rows], self.generator(number * self.num_replicas + self.rank)
-        views = tuple(self.transform(images, rng) for _ in range(self.count))
+        views = tuple(self.transform(images, rng) for _ in range(self.views))
         if self.labelled:
             return views, self.split.targets[rows]
         return views, self.rank + self.num_replicas * np.arange(len(rows))
@@ -100,7 +100,7 @@ class ViewsDataModule(ImageSetDataModule):
     Args:
         dataset: the images.
         batch_size: images in a batch, on each device; a part of fewer held-out or test images is one batch.
-        count: views of each image.
+        views: of each image.
         labelled: images of the same label are alike; else the views of the same image.
         validation: fraction of the training images held out to watch the training by; 0 for none.
         seed: decides which are held out, the order of the others, and their views.
@@ -124,7 +124,7 @@ class ViewsDataModule(ImageSetDataModule):
         self,
         dataset: Dataset,
         batch_size: int = 256,
-        count: int = 2,
+        views: int = 2,
         labelled: bool = False,
         validation: float = 0.1,
         seed: int = 0,
@@ -135,8 +135,8 @@ class ViewsDataModule(ImageSetDataModule):
         erasing: float = 0.0,
         transform: Transform | None = None,
     ) -> None:
-        super().__init__(dataset, batch_size, validation, seed, count=count)
-        self.count = count
+        super().__init__(dataset, batch_size, validation, seed, views=views)
+        self.views = views
         self.labelled = labelled
         self.transform = transform or random_view(degrees, translate, scale, shear, erasing)
 
@@ -145,5 +145,5 @@ class ViewsDataModule(ImageSetDataModule):
         if part != "train":
             size = max(1, min(size, len(split) // num_replicas))
         return Views(
-            split, size, self.transform, self.count, self.labelled, self.seed_of(part), num_replicas, rank
+            split, size, self.transform, self.views, self.labelled, self.seed_of(part), num_replicas, rank
         )

@@ -166,14 +166,14 @@ class Contrastive(Task):
     def data_arguments(cls, model: type[Module], given: Mapping[str, Any]) -> dict[str, Any]:
         is_nt_xent = given.get("loss", "NTXentLoss") == "NTXentLoss"
         labelled = given.get("labelled", not is_nt_xent)
-        count = given.get("count", 1 if labelled else 2)
-        if is_nt_xent and (labelled or count < 2):
+        views = given.get("views", 1 if labelled else 2)
+        if is_nt_xent and (labelled or views < 2):
             raise ValueError(
                 "--loss NTXentLoss compares two views or more, and no labels: see the other losses"
             )
-        if not labelled and count < 2:
+        if not labelled and views < 2:
             raise ValueError("--no-labelled needs --views 2 or more: nothing else says what is alike")
-        return {"labelled": labelled, "count": count}
+        return {"labelled": labelled, "views": views}
 
     @property
     def hparams(self) -> dict[str, Any]:

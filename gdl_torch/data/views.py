@@ -58,7 +58,7 @@ class ViewsDataModule(ImageSetDataModule):
         batch_size: images in a batch, on each device; a part of fewer held-out or test images is one batch.
         data_dir: where the files are or will be put; else $GDL_DATA, else the user cache.
         num_workers: processes that prepare batches.
-        count: views of each image.
+        views: of each image.
         labelled: images of the same label are alike; else the views of the same image.
         validation: fraction of the training images held out to watch the training by; 0 for none.
         seed: decides which are held out, the order of the others, and their views.
@@ -83,7 +83,7 @@ class ViewsDataModule(ImageSetDataModule):
         batch_size: int = 256,
         data_dir: str | Path | None = None,
         num_workers: int = 0,
-        count: int = 2,
+        views: int = 2,
         labelled: bool = False,
         validation: float = 0.1,
         seed: int = 0,
@@ -94,9 +94,9 @@ class ViewsDataModule(ImageSetDataModule):
         erasing: float = 0.0,
         transform: nn.Module | None = None,
     ) -> None:
-        super().__init__(batch_size, data_dir, validation, seed, count=count)
+        super().__init__(batch_size, data_dir, validation, seed, views=views)
         self.num_workers = num_workers
-        self.count = count
+        self.views = views
         self.labelled = labelled
         self.transform = random_view(degrees, translate, scale, shear, erasing)  # refuses bad arguments
         if transform is not None:
@@ -113,7 +113,7 @@ class ViewsDataModule(ImageSetDataModule):
         return numpy_views.ViewsDataModule(
             dataset,
             self.batch_size,
-            self.count,
+            self.views,
             self.labelled,
             self.held_out_fraction,
             self.seed,

@@ -9,7 +9,14 @@ from parity_tests.support.devices import (
     two_processes,
     weights,
 )
-from parity_tests.support.disturbance import Disturb, State, assert_within, moved_by_rounding, nothing
+from parity_tests.support.disturbance import (
+    Disturb,
+    State,
+    Weights,
+    assert_within,
+    moved_by_rounding,
+    nothing,
+)
 from parity_tests.support.images import DoubleBatches, ImageRecipe, batches_of, some_digits
 from parity_tests.support.interpreters import BLOCKER, NO_TORCH, run_python
 from parity_tests.support.mirror import CONTENT, DOWNLOAD, Mirror, data_file, serving
@@ -61,6 +68,7 @@ __all__ = [
     "Steps",
     "TextRecipe",
     "TorchFunction",
+    "Weights",
     "assert_within",
     "bags_in",
     "batches_of",

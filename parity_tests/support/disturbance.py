@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
-from gdl_numpy.nn import Module
 from parity_tests.harness.disturbance import Signs, largest_movement
 from parity_tests.harness.evaluate import Evaluation
 
 State = dict[str, np.ndarray]
-Disturb = Callable[[Module], None]
+
+
+class HasParameters(Protocol):
+    """A model of ours, or one on the home-made framework."""
+
+    def parameters(self) -> Iterable[Any]: ...
+
+
+Disturb = Callable[[HasParameters], None]
 
 DRAWS = 3  # pairs of opposite disturbances
 
 
-def nothing(model: Module) -> None:
+class Weights:
+    """Arrays or tensors with `data` that are in no model, for `moved_by_rounding` to disturb."""
+
+    def __init__(self, weights: Iterable[Any]) -> None:
+        self.weights = list(weights)
+
+    def parameters(self) -> list[Any]:
+        return self.weights
+
+
+def nothing(model: HasParameters) -> None:
     """Leaves the model as it is."""
 
 
@@ -34,10 +52,11 @@ def moved_by_rounding(run: Callable[[Disturb], Sequence[State]], relative: float
     """
 
     def flat(signs: Signs | None) -> Evaluation:
-        def disturb(model: Module) -> None:
+        def disturb(model: HasParameters) -> None:
             if signs is not None:
                 for parameter in model.parameters():
-                    parameter.data *= 1 + relative * signs(parameter.data)
+                    moved = parameter.data * (1 + relative * signs(parameter.data))
+                    parameter.data = moved.astype(parameter.data.dtype)
 
         arrays = {
             f"{step} {name}": array
