@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -11,6 +11,9 @@ import torch
 from gdl_numpy import nn
 from parity_tests.harness import ParityReport, check, checker
 from parity_tests.harness.report import LOOSE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Tiring(torch.nn.Linear):
@@ -84,7 +87,63 @@ def test_a_mistake_that_comes_after_a_restart_is_found_in_its_step() -> None:
     assert report.first_disagreement.layer == "step 60"
 
 
-def test_a_quiet_training_runs_through() -> None:
-    report = train(lr=0.5)
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_quiet_training_runs_through(precision: str) -> None:
+    """In bfloat16 too, where each update is off by more than what else is far."""
+    report = train(dtype=precision, steps=10, lr=0.5)
     report.raise_if_different()
     assert not report.restarts
+
+
+class Network(torch.nn.Module):
+    """The small network, and layers that are not trained by what it gives."""
+
+    def __init__(self, large: float = 1.0) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.last = torch.nn.Linear(3, 5), torch.nn.Linear(5, 3)
+        self.unused, self.unheard = torch.nn.Linear(2, 2), torch.nn.Linear(1, 1)
+        torch.nn.init.constant_(self.unheard.weight, large)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        heard, unheard = self.last(torch.tanh(self.first(x))), self.unheard(x[:, :1])
+        logits: torch.Tensor = heard + 0 * unheard
+        return logits
+
+
+def train_twice(make: Callable[[], torch.nn.Module], optimizer: str, steps: int, **arguments: Any) -> Any:
+    """A torch module beside itself."""
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((20, 3)).astype(np.float32), rng.integers(0, 3, 20)
+    losses = torch.nn.CrossEntropyLoss(), torch.nn.CrossEntropyLoss()
+    report = check(make(), make(), x, y, losses, optimizer=optimizer, optimizer_args=arguments, steps=steps)
+    report.raise_if_different()
+    return report
+
+
+def test_parameters_without_a_gradient_have_no_momenta_to_take_over() -> None:
+    """In torch, which makes them at a parameter's first gradient."""
+    assert train_twice(Network, "SGD", 15, lr=6.0, momentum=0.9).restarts
+    assert train_twice(Network, "Adam", 15, lr=4.0, betas=(0.5, 0.5)).restarts
+
+
+def test_large_weights_that_do_not_learn_hide_no_chaos() -> None:
+    assert train_twice(lambda: Network(1e4), "SGD", 20, lr=8.0).restarts
+
+
+class Attention(torch.nn.Module):
+    """Its keys' bias moves all scores of a row alike, which softmax does not hear: it has no gradient."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.query, self.key, self.value = (torch.nn.Linear(3, width) for width in (4, 4, 3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        scores: torch.Tensor = self.query(x) @ self.key(x).T
+        logits: torch.Tensor = scores.softmax(-1) @ self.value(x)
+        return logits
+
+
+def test_steps_that_adam_makes_of_rounding_are_no_chaos() -> None:
+    assert not train_twice(Attention, "Adam", 8, lr=0.1).restarts

@@ -191,6 +191,32 @@ def test_tied_on_one_side_alone() -> None:
         check(loose, Tied(), np.array([[1, 2]]))
 
 
+class Twice(nn.Module):
+    """Two layers of one weight, told of in some order."""
+
+    first: nn.Linear
+    second: nn.Linear
+
+    def __init__(self, *order: str) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        layers = {"first": nn.Linear(3, 3), "second": nn.Linear(3, 3)}
+        layers["second"].weight = layers["first"].weight
+        for name in order:
+            self.add_module(name, layers[name])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.second(torch.tanh(self.first(x)))
+        return y
+
+
+@pytest.mark.parametrize("optimizer", ["SGD", "AdamW"])
+def test_tied_under_other_names_first(optimizer: str) -> None:
+    """On one side the weight is first's and then second's, on the other it is the other way round."""
+    sides = Twice("first", "second"), Twice("second", "first")
+    check(*sides, batch(5, 3), optimizer=optimizer).raise_if_different()
+
+
 def test_neither_module_is_changed() -> None:
     sides = images(), images()
     before = [{key: value.clone() for key, value in side.state_dict().items()} for side in sides]

@@ -39,7 +39,7 @@ def table_of(rounds: Sequence[Round], names: Sequence[str], delta: float) -> Tab
         else:
             cells += [f"{each.losses[name]:.4f}" if name in each.losses else "missed" for name in names]
         cells += [bytes_of(max(each.sent.values())), f"{each.seconds:.2f}"]
-        table.add_row(str(each.number), *cells, *([f"{each.epsilon:.2f}"] if is_private else []))
+        table.add_row(str(each.number), *cells, *([f"{each.epsilon:.3g}"] if is_private else []))
     return table
 
 

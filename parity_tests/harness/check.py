@@ -57,7 +57,8 @@ def check(
       it, the loss, all gradients, and in training the outputs and the loss of each of `steps` optimizer steps
       and the parameters after it, within what those bounds explain: a float64 model in which every layer's
       results are off by their bounds, in random directions, is run several times, and may move no less. So
-      are the numbers that a module computes itself with what its layers give;
+      are the numbers that a module computes itself with what its layers give. Where that has moved the
+      weights far, as in a chaotic training it soon does, all go on from the truth's weights and momenta;
     * of a module in training mode, the same in eval mode; and in a float32 check torch's layers, and modules
       that compute something themselves, in float64 too, where no wide bound hides anything.
 

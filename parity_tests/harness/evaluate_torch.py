@@ -53,7 +53,11 @@ def run_torch(
     return Evaluation(
         [to_numpy(leaf) for leaf in outputs],
         [to_numpy(torch.zeros_like(x) if x.grad is None else x.grad) for x in differentiable],
-        {name: to_numpy(p.grad) for name, p in module.named_parameters() if p.grad is not None},
+        {
+            name: to_numpy(p.grad)
+            for name, p in module.named_parameters(remove_duplicate=False)
+            if p.grad is not None
+        },
     )
 
 

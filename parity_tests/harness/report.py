@@ -77,7 +77,7 @@ class ParityReport:
         comparisons: all of them.
         first_nan: where the first nan appears, if any does.
         restarts: training steps after which all sides went on from the same weights again, since rounding
-            alone had moved them by more than `LOOSE`.
+            may have moved them by more than `LOOSE`.
         remarks: what was not compared, in words.
     """
 
@@ -123,7 +123,7 @@ class ParityReport:
         if self.restarts:
             first, others = ", ".join(map(str, self.restarts[:3])), len(self.restarts) - 3
             steps = f"{first} and {others} more" if others > 0 else first
-            more += f"; rounding alone moved all weights by more than {LOOSE:g}, "
+            more += f"; rounding may have moved the weights by more than {LOOSE:g}, "
             more += f"and all sides went on from the same ones again, after step {steps}"
         if self.loose:
             widest = self.loose[0]

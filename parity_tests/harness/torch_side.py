@@ -95,10 +95,12 @@ class TorchSide:
     def start_from(self, other: NumpySide) -> None:
         """Takes over the parameters of a NumPy side, and what its optimizer remembers of the steps so far."""
         load_parameters_(self.module, other.module.state_dict())
-        own = dict(self.module.named_parameters())
+        own = dict(self.module.named_parameters(remove_duplicate=False))
         for name, state in zip(other.trained, other.optimizer.state, strict=True):
-            for key, buffer in state.items():
-                self.optimizer.state[own[name]][key].copy_(torch.from_numpy(buffer))
+            held = self.optimizer.state[own[name]]
+            for key in state.keys() & held.keys():  # torch holds none before a parameter's first gradient
+                held[key].copy_(torch.from_numpy(state[key]))
 
     def parameters(self) -> dict[str, np.ndarray]:
-        return {name: to_numpy(parameter) for name, parameter in self.module.named_parameters()}
+        named = self.module.named_parameters(remove_duplicate=False)  # tied ones perhaps in another order
+        return {name: to_numpy(parameter) for name, parameter in named}
