@@ -85,7 +85,9 @@ def _plot_errors(panel: Axes, reports: Sequence[ParityReport]) -> None:
             panel.plot(_steps(errors), errors, label=label, **style)
             drawn += errors
     # Logarithmic down to the smallest number there is, so that an error of exactly 0 has its place as well.
-    panel.set_yscale("symlog", linthresh=min((value for value in drawn if 0 < value < math.inf), default=1.0))
+    # A power of ten, since the label of a larger one would be printed over that of 0.
+    smallest = min((value for value in drawn if 0 < value < math.inf), default=1.0)
+    panel.set_yscale("symlog", linthresh=10.0 ** math.floor(math.log10(smallest)))
     panel.set_ylim(bottom=0)
     panel.grid(alpha=0.3)
     panel.legend(fontsize="small")
