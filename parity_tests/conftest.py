@@ -105,6 +105,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = [item for item in items if not item.get_closest_marker("long")]
 
 
+def pytest_runtest_setup() -> None:
+    """What torch draws in a test is the same in every run, whatever ran before it."""
+    import torch
+
+    torch.manual_seed(0)
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     config = session.config
     path = config.getoption("--parity-json")

@@ -51,7 +51,7 @@ def test_a_module_inside_in_another_mode() -> None:
 )
 def test_a_layer_that_draws_and_is_no_dropout_layer(layer: torch_nn.Module) -> None:
     with pytest.raises(ValueError, match="numpy_module draws at random"):
-        check(layer, copy.deepcopy(layer), batch(2, 3, 4))
+        check(layer, copy.deepcopy(layer), batch(16, 8, 4))  # 128 channels: no two draws are the same
 
 
 def test_frozen_on_one_side_alone() -> None:
