@@ -53,9 +53,12 @@ def train(
         ("AdamW", {"lr": 2.0, "betas": (0.5, 0.5), "weight_decay": 0.1}),
     ],
 )
-def test_chaos_is_not_taken_for_a_difference(optimizer: str, arguments: dict[str, Any]) -> None:
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_chaos_is_not_taken_for_a_difference(
+    optimizer: str, arguments: dict[str, Any], precision: str
+) -> None:
     """All sides go on from the same weights and momenta, as often as it takes."""
-    report = train(optimizer=optimizer, **arguments)
+    report = train(optimizer=optimizer, dtype=precision, **arguments)
     report.raise_if_different()
     assert report.restarts
     assert f"after step {report.restarts[0]}" in str(report)
@@ -93,6 +96,40 @@ def test_a_quiet_training_runs_through(precision: str) -> None:
     report = train(dtype=precision, steps=10, lr=0.5)
     report.raise_if_different()
     assert not report.restarts
+
+
+def diverging(last: Callable[[int, int], torch.nn.Module], dtype: str, steps: int) -> ParityReport:
+    """A network whose loss grows in every step until there is no number so large."""
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((20, 3)), rng.standard_normal((20, 3))
+    own = nn.Sequential(nn.Linear(3, 5, rng=1), nn.ReLU(), nn.Linear(5, 3, rng=2))
+    twin = torch.nn.Sequential(torch.nn.Linear(3, 5), torch.nn.ReLU(), last(5, 3))
+    losses = nn.MSELoss(), torch.nn.MSELoss()
+    return check(own, twin, x, y, losses, optimizer_args={"lr": 10.0}, steps=steps, dtype=dtype)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float64"])
+def test_a_training_that_diverges_ends(precision: str) -> None:
+    """Where squares overflow, each side has its inf and nan somewhere else."""
+    report = diverging(torch.nn.Linear, precision, 40)
+    report.raise_if_different()
+    compared = {c.layer for c in report.comparisons if c.layer.startswith("step")}
+    assert 2 < len(compared) < 40
+    assert f"compared up to step {len(compared)}:" in str(report)
+
+
+class Overloaded(torch.nn.Linear):
+    """With weights above 10, which it has after two steps, it gives a ten-thousandth more than it should."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x) * (1 + 1e-4 * bool(self.weight.abs().max() > 10))
+
+
+def test_a_mistake_before_a_training_diverges_is_found() -> None:
+    report = diverging(Overloaded, "float64", 40)
+    assert report.end
+    assert report.first_disagreement is not None
+    assert report.first_disagreement.layer == "step 3"
 
 
 class Network(torch.nn.Module):

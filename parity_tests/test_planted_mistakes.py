@@ -63,7 +63,9 @@ def test_a_planted_mistake_is_caught_and_its_layer_named(
 @pytest.mark.usefixtures("unchecked_types")
 def test_central_differences_see_it_without_torch(mistake: Plant) -> None:
     rng = np.random.default_rng(1)
-    layer = getattr(nn, mistake.layer)(*((6, 6) if mistake.layer == "Linear" else ()))
+    layer = getattr(nn, mistake.layer)(
+        **({"in_features": 6, "out_features": 6, "rng": rng} if mistake.layer == "Linear" else {})
+    )
     x = rng.standard_normal((6, 6))
     assert all(c.ok for c in central_differences(layer, x))
     plant(layer, mistake)

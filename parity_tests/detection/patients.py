@@ -53,6 +53,7 @@ def zoo() -> tuple[nn.Sequential, torch.nn.Sequential, np.ndarray]:
     ]
     own = nn.Sequential(*(getattr(nn, name)(*arguments) for name, arguments in layers))
     twin = torch.nn.Sequential(*(getattr(torch.nn, name)(*arguments) for name, arguments in layers))
+    next(layer for layer in own if isinstance(layer, nn.Dropout)).rng = np.random.default_rng(7)
     rng = np.random.default_rng(7)
     for parameter in own.parameters():
         parameter.data[...] = rng.standard_normal(parameter.data.shape) / 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +61,7 @@ class Checker:
         self.precision, self.dtype = precision, precision.dtype
         self.spec = spec
         self.inputs, self.targets = batches[0]
-        self.first_nan, self.restarts = "", list[int]()
+        self.first_nan, self.restarts, self.end = "", list[int](), ""
         self.u = precision.roundoff
         self.original = copy.deepcopy(numpy_module).astype(self.dtype)
         for parameter in self.original.parameters():
@@ -142,6 +143,8 @@ class Checker:
             self.inputs, self.targets = self.batches[step % len(self.batches)]
             self.probe = self.probes[step] if step < len(self.probes) else []
             truth = self.step_of(self.truth)
+            if step and not self.is_traced and self.diverges(truth, step + 1):
+                return
             self.update_bounds()
             self.look_for_nan(step + 1)
             if step == 0:
@@ -172,7 +175,8 @@ class Checker:
                 on_standard(step + 1, standard)
             if on_step:
                 on_step(step + 1)
-            if step + 1 < steps and self.can_start_again and far_apart(self.truth.trained, truth, moved):
+            goes_on = step + 1 < steps and not self.is_traced
+            if goes_on and far_apart(self.truth.trained, truth, moved, self.far):
                 self.start_again()
                 self.restarts.append(step + 1)
 
@@ -208,9 +212,9 @@ class Checker:
             (allowed.parameters[key],) = self.movement([expected], [[m.parameters[key]] for m in moved])
 
     @property
-    def can_start_again(self) -> bool:
-        """Not where a side is a trace, which has run already; nor in bfloat16: there one update is far."""
-        return not self.is_traced and bool(gamma(UPDATE_OPERATIONS, self.u) < LOOSE)
+    def far(self) -> float:
+        """The part of the weights' norm that rounding moves too far; in bfloat16, a few updates do."""
+        return max(LOOSE, 4 * float(gamma(UPDATE_OPERATIONS, self.u)))
 
     def start_again(self) -> None:
         """Sets all sides on the truth's weights and momenta, rounded to numbers that each of them has."""
@@ -303,6 +307,21 @@ class Checker:
         places += [(self.labels.shown(key), call.outputs) for key, call in self.truth.trace.items()]
         where = next((place for place, arrays in places if any(np.isnan(a).any() for a in arrays)), "")
         self.first_nan = f"{where} in step {step}" if where and step > 1 else where
+
+    def diverges(self, truth: Step, step: int) -> bool:
+        """Whether a step's loss, gradients or weights are so large that the sides' dtype lacks their squares.
+
+        Optimizers and losses make them, and differ then in where they give inf, and nan of that. A gradient
+        that is infinite is another matter: all sides have it.
+        """
+        arrays = [*truth.result.grad_params.values(), *self.truth.parameters().values()]
+        arrays += truth.result.outputs if self.labels.has_loss else []
+        most = math.sqrt(np.finfo(self.dtype).max)
+        if not any(np.any((np.abs(a) > most) & np.isfinite(a)) for a in arrays):
+            return False
+        self.end = f"the training diverges, and is compared up to step {step - 1}: in the next are numbers "
+        self.end += f"above {most:.2g}, whose squares {self.precision.name} does not have"
+        return True
 
     def layer_by_layer(self) -> Iterator[Comparison]:
         """Every layer alone: forward, in the order of the forward pass, then backward in the opposite one."""

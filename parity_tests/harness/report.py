@@ -77,7 +77,8 @@ class ParityReport:
         comparisons: all of them.
         first_nan: where the first nan appears, if any does.
         restarts: training steps after which all sides went on from the same weights again, since rounding
-            may have moved them by more than `LOOSE`.
+            may have moved them far.
+        end: why no more steps were compared, where the training has diverged; else "".
         remarks: what was not compared, in words.
     """
 
@@ -87,6 +88,7 @@ class ParityReport:
     comparisons: list[Comparison] = field(default_factory=list)
     first_nan: str = ""
     restarts: list[int] = field(default_factory=list)
+    end: str = ""
     remarks: list[str] = field(default_factory=list)
 
     @property
@@ -123,8 +125,9 @@ class ParityReport:
         if self.restarts:
             first, others = ", ".join(map(str, self.restarts[:3])), len(self.restarts) - 3
             steps = f"{first} and {others} more" if others > 0 else first
-            more += f"; rounding may have moved the weights by more than {LOOSE:g}, "
+            more += "; rounding may have moved the weights far, "
             more += f"and all sides went on from the same ones again, after step {steps}"
+        more += f"; {self.end}" if self.end else ""
         if self.loose:
             widest = self.loose[0]
             more += (
@@ -150,6 +153,7 @@ class ParityReport:
             "ok": self.ok,
             "first_nan": self.first_nan,
             "restarts": self.restarts,
+            "end": self.end,
             "remarks": self.remarks,
             "comparisons": [{**asdict(c), "ratio": c.ratio, "ok": c.ok} for c in self.comparisons],
         }

@@ -158,8 +158,8 @@ def keys_of(output: Any) -> list[str] | None:
     return sorted(map(str, output)) if isinstance(output, Mapping) else None
 
 
-def far_apart(trained: Container[str], truth: Step, moved: Sequence[Step]) -> bool:
-    """Whether rounding alone may have moved what is trained by more than `LOOSE` of its norm, all together.
+def far_apart(trained: Container[str], truth: Step, moved: Sequence[Step], far: float) -> bool:
+    """Whether rounding alone may have moved what is trained by more than `far` times its norm, all together.
 
     In a chaotic training it grows by a factor in every step. While it is small, so does a side's error; later
     nothing grows, for each run has gone where it would: how far two are apart then is chance, and no bound.
@@ -171,12 +171,13 @@ def far_apart(trained: Container[str], truth: Step, moved: Sequence[Step]) -> bo
         trained: names of the parameters that are.
         truth: after the optimizer's step.
         moved: the same step of the disturbed copies.
+        far: a number below 1.
     """
     slopes = {n: float(np.linalg.norm(g)) for n, g in truth.result.grad_params.items() if n in trained}
     steep = LOOSE * math.hypot(*slopes.values())
     expected = {name: truth.parameters[name] for name, slope in slopes.items() if slope > steep}
     size = sum(np.vdot(x, x) for x in expected.values())
     return any(
-        sum(np.sum((m.parameters[name] - x) ** 2) for name, x in expected.items()) > LOOSE**2 * size
+        sum(np.sum((m.parameters[name] - x) ** 2) for name, x in expected.items()) > far**2 * size
         for m in moved
     )
