@@ -304,7 +304,7 @@ def print_verdict(console: Console, rows: Sequence[Row], seconds: float) -> None
     reports = [report for row in rows for report in row.reports]
     different = [report for report in reports if not report.ok]
     for report in reports:
-        if report.first_nan or report.restarts or report.end or not report.ok:
+        if report.first_nan or report.restarts or report.overflow or not report.ok:
             style = "yellow" if report.ok else "red"
             say(console, str(report), style=style)
     tensors = sum(len(report.comparisons) for report in reports)

@@ -58,8 +58,9 @@ def check(
       and the parameters after it, within what those bounds explain: a float64 model in which every layer's
       results are off by their bounds, in random directions, is run several times, and may move no less. So
       are the numbers that a module computes itself with what its layers give. Where that has moved the
-      weights far, as in a chaotic training it soon does, all go on from the truth's weights and momenta. A
-    training that diverges is compared up to where its numbers' squares leave the dtype;
+      weights far, as in a chaotic training it soon does, all go on from the truth's weights and momenta.
+      Where numbers have grown so large that their squares leave the dtype's range, inf and nan of a side are
+      no difference, and that step is the last one;
     * of a module in training mode, the same in eval mode; and in a float32 check torch's layers, and modules
       that compute something themselves, in float64 too, where no wide bound hides anything.
 
@@ -129,7 +130,8 @@ def check(
             np.random.default_rng(rng),
         )
         report.comparisons.extend(checker.comparisons(steps, on_step))
-        report.first_nan, report.restarts, report.end = checker.first_nan, checker.restarts, checker.end
+        report.first_nan, report.restarts = checker.first_nan, checker.restarts
+        report.overflow = checker.overflow
         report.remarks.extend(checker.remarks())
     if both_torch:
         sides = {"numpy": "first", "torch": "second"}

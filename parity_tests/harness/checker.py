@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from gdl_numpy.tasks import Task
 from parity_tests.harness.alone import Alone, draws_at_random
 from parity_tests.harness.bounds import DRAWS, error_bound
 from parity_tests.harness.disturbance import opposite_signs
+from parity_tests.harness.divergence import far, far_apart, out_of_range, reach
 from parity_tests.harness.evaluate import (
     Arrays,
     Evaluation,
@@ -29,10 +29,10 @@ from parity_tests.harness.evaluate import (
 from parity_tests.harness.evaluate_torch import TORCH_DTYPES, fixed_dropout, run_torch, twin
 from parity_tests.harness.from_torch import FromTorch, trained
 from parity_tests.harness.naming import part, refuse_other_modes, refuse_other_sharing, without_counterpart
-from parity_tests.harness.report import LOOSE, Comparison, compare_lists, distance
-from parity_tests.harness.rounding import Precision, gamma, last_rounding, precision_of
-from parity_tests.harness.side import UPDATE_OPERATIONS, Disturbance, NumpySide, OptimizerSpec
-from parity_tests.harness.steps import Labels, Standard, Step, far_apart
+from parity_tests.harness.report import Comparison, compare_lists, distance
+from parity_tests.harness.rounding import Precision, last_rounding, precision_of
+from parity_tests.harness.side import Disturbance, NumpySide, OptimizerSpec
+from parity_tests.harness.steps import Labels, Standard, Step
 from parity_tests.harness.torch_side import TorchSide
 from parity_tests.harness.trace import Call, kept_of
 from parity_tests.harness.watch import is_leaf, layers_of, names_of
@@ -61,7 +61,8 @@ class Checker:
         self.precision, self.dtype = precision, precision.dtype
         self.spec = spec
         self.inputs, self.targets = batches[0]
-        self.first_nan, self.restarts, self.end = "", list[int](), ""
+        self.first_nan, self.restarts = "", list[int]()
+        self.overflow, self.reach_at_first = 0, 0.0
         self.u = precision.roundoff
         self.original = copy.deepcopy(numpy_module).astype(self.dtype)
         for parameter in self.original.parameters():
@@ -143,8 +144,6 @@ class Checker:
             self.inputs, self.targets = self.batches[step % len(self.batches)]
             self.probe = self.probes[step] if step < len(self.probes) else []
             truth = self.step_of(self.truth)
-            if step and not self.is_traced and self.diverges(truth, step + 1):
-                return
             self.update_bounds()
             self.look_for_nan(step + 1)
             if step == 0:
@@ -169,14 +168,15 @@ class Checker:
             if step == 0 and self.original.training:
                 yield from self.in_eval_mode()
             if steps:
-                self.update(truth, allowed, sides, moved)
-                yield from standard.of_step(step + 1, sides)
+                yield from self.update(step + 1, standard, sides, moved)
             if on_standard:
                 on_standard(step + 1, standard)
             if on_step:
                 on_step(step + 1)
+            if self.overflow:
+                return
             goes_on = step + 1 < steps and not self.is_traced
-            if goes_on and far_apart(self.truth.trained, truth, moved, self.far):
+            if goes_on and far_apart(self.truth.trained, truth, moved, far(self.u)):
                 self.start_again()
                 self.restarts.append(step + 1)
 
@@ -202,19 +202,26 @@ class Checker:
         result = side.run(self.inputs, self.targets, self.grad_outputs, *kept)
         return Step(dict(side.trace), result)
 
-    def update(self, truth: Step, allowed: Step, sides: Mapping[str, Step], moved: list[Step]) -> None:
-        """One optimizer step everywhere, after which the parameters are known."""
-        steps = [truth, *sides.values(), *moved]
-        for side, step in zip(self.sides(), steps, strict=True):
+    def update(
+        self, number: int, standard: Standard, sides: Mapping[str, Step], moved: list[Step]
+    ) -> Iterator[Comparison]:
+        """One optimizer step everywhere, after which the parameters are known; and what comes of it.
+
+        That is not compared of a side that has inf or nan since the training has left its dtype's range.
+        """
+        truth = standard.truth
+        for side, step in zip(self.sides(), [truth, *sides.values(), *moved], strict=True):
             side.update()
             step.parameters = side.parameters()
         for key, expected in truth.parameters.items():
-            (allowed.parameters[key],) = self.movement([expected], [[m.parameters[key]] for m in moved])
-
-    @property
-    def far(self) -> float:
-        """The part of the weights' norm that rounding moves too far; in bfloat16, a few updates do."""
-        return max(LOOSE, 4 * float(gamma(UPDATE_OPERATIONS, self.u)))
+            copies = [[m.parameters[key]] for m in moved]
+            (standard.allowed.parameters[key],) = self.movement([expected], copies)
+        if number == 1:
+            self.reach_at_first = reach([truth])
+        largest = np.inf if self.is_traced else float(np.finfo(self.dtype).max)
+        lost = out_of_range(truth, sides, moved, largest, self.reach_at_first)
+        self.overflow = number if lost else 0
+        yield from standard.of_step(number, {n: step for n, step in sides.items() if n not in lost})
 
     def start_again(self) -> None:
         """Sets all sides on the truth's weights and momenta, rounded to numbers that each of them has."""
@@ -307,21 +314,6 @@ class Checker:
         places += [(self.labels.shown(key), call.outputs) for key, call in self.truth.trace.items()]
         where = next((place for place, arrays in places if any(np.isnan(a).any() for a in arrays)), "")
         self.first_nan = f"{where} in step {step}" if where and step > 1 else where
-
-    def diverges(self, truth: Step, step: int) -> bool:
-        """Whether a step's loss, gradients or weights are so large that the sides' dtype lacks their squares.
-
-        Optimizers and losses make them, and differ then in where they give inf, and nan of that. A gradient
-        that is infinite is another matter: all sides have it.
-        """
-        arrays = [*truth.result.grad_params.values(), *self.truth.parameters().values()]
-        arrays += truth.result.outputs if self.labels.has_loss else []
-        most = math.sqrt(np.finfo(self.dtype).max)
-        if not any(np.any((np.abs(a) > most) & np.isfinite(a)) for a in arrays):
-            return False
-        self.end = f"the training diverges, and is compared up to step {step - 1}: in the next are numbers "
-        self.end += f"above {most:.2g}, whose squares {self.precision.name} does not have"
-        return True
 
     def layer_by_layer(self) -> Iterator[Comparison]:
         """Every layer alone: forward, in the order of the forward pass, then backward in the opposite one."""

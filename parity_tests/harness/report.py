@@ -78,7 +78,7 @@ class ParityReport:
         first_nan: where the first nan appears, if any does.
         restarts: training steps after which all sides went on from the same weights again, since rounding
             may have moved them far.
-        end: why no more steps were compared, where the training has diverged; else "".
+        overflow: the step in which the training left the range of the dtype, the last one compared; else 0.
         remarks: what was not compared, in words.
     """
 
@@ -88,7 +88,7 @@ class ParityReport:
     comparisons: list[Comparison] = field(default_factory=list)
     first_nan: str = ""
     restarts: list[int] = field(default_factory=list)
-    end: str = ""
+    overflow: int = 0
     remarks: list[str] = field(default_factory=list)
 
     @property
@@ -127,7 +127,11 @@ class ParityReport:
             steps = f"{first} and {others} more" if others > 0 else first
             more += "; rounding may have moved the weights far, "
             more += f"and all sides went on from the same ones again, after step {steps}"
-        more += f"; {self.end}" if self.end else ""
+        if self.overflow:
+            more += (
+                f"; in step {self.overflow} the training leaves the range of {self.dtype}: inf and nan that "
+            )
+            more += "come of it are no difference, and no later step is compared"
         if self.loose:
             widest = self.loose[0]
             more += (
@@ -153,7 +157,7 @@ class ParityReport:
             "ok": self.ok,
             "first_nan": self.first_nan,
             "restarts": self.restarts,
-            "end": self.end,
+            "overflow": self.overflow,
             "remarks": self.remarks,
             "comparisons": [{**asdict(c), "ratio": c.ratio, "ok": c.ok} for c in self.comparisons],
         }

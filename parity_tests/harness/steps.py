@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,11 +11,11 @@ import numpy as np
 
 from gdl_numpy.messages import counted
 from parity_tests.harness.evaluate import Evaluation, is_floating
-from parity_tests.harness.report import LOOSE, Comparison, compare, compare_lists
+from parity_tests.harness.report import Comparison, compare, compare_lists
 from parity_tests.harness.trace import Trace
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Sequence, Set
+    from collections.abc import Iterator, Set
 
 
 @dataclass
@@ -156,28 +155,3 @@ class Standard:
 def keys_of(output: Any) -> list[str] | None:
     """Those of a dict; of anything else None."""
     return sorted(map(str, output)) if isinstance(output, Mapping) else None
-
-
-def far_apart(trained: Container[str], truth: Step, moved: Sequence[Step], far: float) -> bool:
-    """Whether rounding alone may have moved what is trained by more than `far` times its norm, all together.
-
-    In a chaotic training it grows by a factor in every step. While it is small, so does a side's error; later
-    nothing grows, for each run has gone where it would: how far two are apart then is chance, and no bound.
-
-    Parameters whose gradient is less than `LOOSE` of the whole one do not count: they do not matter for the
-    slope. Some have none but rounding's, such as the bias of attention's keys, of which Adam makes steps.
-
-    Args:
-        trained: names of the parameters that are.
-        truth: after the optimizer's step.
-        moved: the same step of the disturbed copies.
-        far: a number below 1.
-    """
-    slopes = {n: float(np.linalg.norm(g)) for n, g in truth.result.grad_params.items() if n in trained}
-    steep = LOOSE * math.hypot(*slopes.values())
-    expected = {name: truth.parameters[name] for name, slope in slopes.items() if slope > steep}
-    size = sum(np.vdot(x, x) for x in expected.values())
-    return any(
-        sum(np.sum((m.parameters[name] - x) ** 2) for name, x in expected.items()) > far**2 * size
-        for m in moved
-    )
