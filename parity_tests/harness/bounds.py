@@ -25,6 +25,8 @@ from parity_tests.harness.disturbance import Signs, largest_movement
 from parity_tests.harness.evaluate import Arrays, Evaluation, flatten, is_floating, unflatten
 from parity_tests.harness.evaluate_torch import run_torch
 from parity_tests.harness.naming import Renamed
+from parity_tests.harness.off_arrays import Errors
+from parity_tests.harness.operations import DisturbedOperations
 from parity_tests.harness.rounding import gamma, probable_gamma, product_gamma
 
 # exp, log, tanh: vectorised libraries promise at most 4 units in the last place, of at most 2 u each.
@@ -111,7 +113,8 @@ def perturbation_bound(
 
     A numerically stable evaluation gives nearly the right answer to nearly the right question (Higham, §1.5):
     the exact result for inputs, parameters and output gradients that are off by `probable_gamma`, itself
-    rounded. No reduction is longer than the largest tensor in sight.
+    rounded. No reduction is longer than the largest tensor in sight. The steps of an evaluation are stable, if
+    all together are not: so each of them is off, too.
     """
     exact = run_torch(layer, inputs, targets, lambda _: grads)
     sizes = [
@@ -130,12 +133,13 @@ def perturbation_bound(
         with torch.no_grad():
             for parameter, original in zip(perturbed.parameters(), layer.parameters(), strict=True):
                 parameter.copy_(torch.from_numpy(perturb(original.detach().numpy())))
-        return run_torch(
-            perturbed,
-            unflatten(tuple(inputs), iter([perturb(a) for a in flatten(inputs)])),
-            targets,
-            lambda _: [perturb(g) for g in grads],
-        )
+        with DisturbedOperations(Errors(u, signs)):
+            return run_torch(
+                perturbed,
+                unflatten(tuple(inputs), iter([perturb(a) for a in flatten(inputs)])),
+                targets,
+                lambda _: [perturb(g) for g in grads],
+            )
 
     _, movement = largest_movement(run, DRAWS)
     return exact.map(lambda value, moved: np.maximum(relative * np.abs(value), moved), movement)

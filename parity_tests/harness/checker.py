@@ -29,6 +29,7 @@ from parity_tests.harness.evaluate import (
 from parity_tests.harness.evaluate_torch import TORCH_DTYPES, fixed_dropout, run_torch, twin
 from parity_tests.harness.from_torch import FromTorch, trained
 from parity_tests.harness.naming import part, refuse_other_modes, refuse_other_sharing, without_counterpart
+from parity_tests.harness.operations import DisturbedOperations
 from parity_tests.harness.report import Comparison, compare_lists, distance
 from parity_tests.harness.rounding import Precision, last_rounding, precision_of
 from parity_tests.harness.side import Disturbance, NumpySide, OptimizerSpec
@@ -91,7 +92,7 @@ class Checker:
                     np.float64,
                     spec,
                     frozen,
-                    Disturbance(self.bounds, self.computing, self.u, signs),
+                    Disturbance(self.bounds, self.computing, self.u, signs, DisturbedOperations),
                 )
                 for signs in opposite_signs(DRAWS, self.rng)
             ]

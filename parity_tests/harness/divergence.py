@@ -72,11 +72,10 @@ def out_of_range(
 
 def is_lost(truth: Step, side: Step) -> bool:
     """Whether a side has inf or nan in an output or a parameter of which the truth has numbers."""
-    expected = [*truth.result.outputs, *(truth.parameters[name] for name in side.parameters)]
-    found = [*side.result.outputs, *side.parameters.values()]
-    return any(
-        np.isfinite(x).all() and not np.isfinite(y).all() for x, y in zip(expected, found, strict=False)
-    )
+    both = truth.parameters.keys() & side.parameters.keys()
+    pairs = [*zip(truth.result.outputs, side.result.outputs, strict=False)]
+    pairs += [(truth.parameters[name], side.parameters[name]) for name in both]
+    return any(np.isfinite(expected).all() and not np.isfinite(found).all() for expected, found in pairs)
 
 
 def reach(steps: Iterable[Step]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from numpy.typing import DTypeLike
 
 from gdl_numpy import optim
 from gdl_numpy.nn import Module
-from parity_tests.harness.disturber import Disturber
+from parity_tests.harness.disturber import Disturber, Operations
 from parity_tests.harness.evaluate import Evaluation, GradOutputs, as_dtype, dense, run_numpy
 from parity_tests.harness.rounding import Precision, gamma
 from parity_tests.harness.trace import Recorder, Trace
@@ -42,6 +43,7 @@ class Disturbance:
     computing: set[str]
     u: float
     signs: Signs
+    operations: Operations = nullcontext
 
     def relative(self, array: np.ndarray) -> np.ndarray:
         """Each number times 1 ± γ: what the roundings of one optimizer update amount to."""

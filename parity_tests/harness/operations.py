@@ -1,0 +1,73 @@
+"""A torch function of which each operation is off by what rounding can do, forward and backward."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map
+
+from parity_tests.harness.rounding import OPERATIONS, probable_gamma
+
+if TYPE_CHECKING:
+    from parity_tests.harness.off_arrays import Errors
+
+# Operations, by their names in ATen, that give numbers as they were, or but for their sign.
+MOVES = frozenset(
+    """
+    cat stack index index_select index_copy gather scatter take embedding repeat flip roll constant_pad_nd
+    select_backward slice_backward select_scatter slice_scatter clone copy _to_copy fill zero where
+    masked_fill masked_select sort topk max min amax amin maximum minimum max_pool2d_with_indices relu
+    threshold_backward neg abs
+    """.split()  # noqa: SIM905
+)
+ROUNDED_ONCE = frozenset({"add", "sub", "rsub", "mul", "div", "reciprocal", "sqrt"})  # as IEEE 754 has it
+
+
+class DisturbedOperations(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Within, whatever torch computes is off, up or down, also in the backward passes that autograd runs.
+
+    What a function makes of its inputs may be no stable evaluation, though each of its steps is. Softmax's
+    gradient p ∘ (g - Σ p g) is one, where p is nearly 1 in one place: in the end all depends on how
+    Σ p was rounded, which no error of the scores shows. So each operation gives nearly the right answer to
+    nearly the right question: what it gives is off, and where it adds up, what goes into it, too.
+
+    """
+
+    def __init__(self, errors: Errors) -> None:
+        """`errors` are those of the operations."""
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.errors = errors
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs, schema = kwargs or {}, func._schema
+        name = schema.name.removeprefix("aten::").removesuffix("_")
+        given = [a for a in tree_leaves((args, kwargs)) if is_floating_tensor(a)]
+        is_view = not schema.is_mutable and any(result.alias_info for result in schema.returns)
+        if not given or is_view or name in MOVES or not self.errors.active():
+            return func(*args, **kwargs)
+        if torch.Tag.pointwise not in func.tags:
+            relative = probable_gamma(max(a.numel() for a in given), self.errors.u)
+            kept = int(schema.is_mutable)  # what is changed in place
+            args = (*args[:kept], *(self.off(a, relative) for a in args[kept:]))
+        result = func(*args, **kwargs)
+        relative = self.errors.u if name in ROUNDED_ONCE else OPERATIONS * self.errors.u
+        if schema.is_mutable:
+            args[0].copy_(self.off(args[0], relative))
+            return result
+        return self.off(result, relative)
+
+    def off(self, values: Any, relative: float) -> Any:
+        """Floating tensors, each number off relatively to itself."""
+
+        def moved(a: Any) -> Any:
+            if not is_floating_tensor(a):
+                return a
+            return a * (1 + relative * torch.from_numpy(self.errors.signs(a)))
+
+        return tree_map(moved, values)
+
+
+def is_floating_tensor(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and value.is_floating_point()
