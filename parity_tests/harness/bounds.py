@@ -113,8 +113,8 @@ def perturbation_bound(
 
     A numerically stable evaluation gives nearly the right answer to nearly the right question (Higham, §1.5):
     the exact result for inputs, parameters and output gradients that are off by `probable_gamma`, itself
-    rounded. No reduction is longer than the largest tensor in sight. Its steps are stable, if all together are
-    not: so each of them is off, too.
+    rounded. No reduction is longer than the largest tensor in sight. Its steps are stable, if all together
+    are not: so each of them is off, too.
     """
     exact = run_torch(layer, inputs, targets, lambda _: grads)
     sizes = [
