@@ -304,10 +304,9 @@ def test_results_in_chapter_14(
     ("name", "options", "accuracy"),
     [
         ("MiniBatchMLP", {"alpha": 0.001 / 100}, 0.6301),
-        ("SoftmaxMLP", {"alpha": 2 * 100}, 0.8652),
         ("CNN", {"corrected": ("sign",)}, 0.8702),
     ],
-    ids=["mini-batch, mean", "softmax, mean", "kernels, sign alone"],
+    ids=["mini-batch, mean", "kernels, sign alone"],
 )
 def test_results_in_the_text(
     name: str, options: dict[str, Any], accuracy: float, images: tuple[Images, Images]
@@ -317,6 +316,19 @@ def test_results_in_the_text(
     listing = kind(**{"corrected": kind.terms, **options})
     *_, record = replays.replay(listing, *images, passes=at + 1, every=at)
     assert record["Test-Acc"] == accuracy
+
+
+@pytest.mark.long
+def test_rounding_decides_where_a_rough_training_ends(images: tuple[Images, Images]) -> None:
+    """Chapter 9 with α = 2 on the mean: the last digit of its first weights makes a point's difference."""
+    ends = []
+    for off in (0.0, 1e-15, -1e-15):
+        listing = replays.SoftmaxMLP(corrected=replays.SoftmaxMLP.terms, alpha=2 * 100)
+        listing.W1.data *= 1 + off
+        *_, record = replays.replay(listing, *images, passes=291, every=290)
+        ends.append(record["Test-Acc"])
+    assert len({*ends}) > 1
+    assert 0.84 < min(ends) <= max(ends) < 0.89
 
 
 @pytest.mark.long
