@@ -1,0 +1,94 @@
+"""Operations that are off by what rounding can do: which, and by how much."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+
+from parity_tests.harness.off_arrays import Errors, OffArray, plain
+from parity_tests.harness.operations import DisturbedOperations
+from parity_tests.harness.rounding import OPERATIONS, probable_gamma
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+U = 2.0**-20
+UP = Errors(U, lambda array: np.ones(np.shape(array)))
+X = np.random.default_rng(0).uniform(1, 2, (3, 4))
+SUM = (1 + probable_gamma(X.size, U)) * (1 + U)
+PRODUCT = (1 + probable_gamma(X.size, U)) ** 2 * (1 + OPERATIONS * U)
+
+# What each function of X is off by, as a factor.
+NUMPY: dict[str, tuple[Callable[[Any], Any], float]] = {
+    "sum of two": (lambda x: x + X, 1 + U),
+    "written to itself": (lambda x: np.multiply(x, X, out=x), 1 + U),
+    "in place": (lambda x: x.__itruediv__(X + 1), 1 + U),
+    "written to another": (lambda x: np.add(X, x, out=np.empty_like(X)), 1 + U),
+    "function": (np.exp, 1 + OPERATIONS * U),
+    "sum of all": (lambda x: x.sum(axis=0), SUM),
+    "product": (lambda x: x @ X.T, PRODUCT),
+    "product of another": (lambda x: X.T @ x, PRODUCT),
+    "dot": (lambda x: np.dot(x, X.T), PRODUCT),
+    "einsum": (lambda x: np.einsum("ij,kj->ik", x, X), PRODUCT),
+    "joined, then a sum of two": (lambda x: np.concatenate([x, X]) + 1, 1 + U),
+    "chosen, then a sum of two": (lambda x: np.where(X > 1.5, x, X) + 1, 1 + U),
+    "largest": (lambda x: x.max(axis=1), 1),
+    "view": (lambda x: x.T[:, ::2].reshape(-1), 1),
+    "sign": (lambda x: -x, 1),
+    "rows": (lambda x: x[[2, 0, 2]], 1),
+    "whole numbers": (lambda x: np.floor(x).astype(int) + 1, 1),
+    "flags": (lambda x: x > 1.5, 1),
+}
+TORCH: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], float]] = {
+    "sum of two": (lambda x: x + 1, 1 + U),
+    "in place": (lambda x: x.clone().mul_(x), 1 + U),
+    "written to another": (lambda x: torch.add(x, x, out=torch.empty_like(x)), 1 + U),
+    "function": (torch.exp, 1 + OPERATIONS * U),
+    "sum of all": (lambda x: x.sum(0), (1 + probable_gamma(X.size, U)) * (1 + OPERATIONS * U)),
+    "product": (lambda x: x @ x.T, PRODUCT),
+    "largest": (lambda x: x.max(1).values, 1),
+    "view": (lambda x: x.T[:, ::2].reshape(-1), 1),
+    "sign": (lambda x: -x, 1),
+    "rows": (lambda x: x[[2, 0, 2]], 1),
+    "joined": (lambda x: torch.cat([x, x]), 1),
+    "whole numbers": (lambda x: x.floor().long() + 1, 1),
+    "flags": (lambda x: x > 1.5, 1),
+}
+
+
+@pytest.mark.parametrize("name", NUMPY)
+def test_numpys_operations(name: str) -> None:
+    function, factor = NUMPY[name]
+    exact = np.asarray(function(X.copy()))
+    found = np.asarray(plain(function(UP.marked(X.copy()))))
+    np.testing.assert_allclose(found, factor * exact, rtol=1e-15, strict=factor != 1)
+
+
+@pytest.mark.parametrize("name", TORCH)
+def test_torchs_operations(name: str) -> None:
+    function, factor = TORCH[name]
+    x = torch.from_numpy(X)
+    with DisturbedOperations(UP):
+        found = function(x)
+    np.testing.assert_allclose(found.numpy(), factor * function(x).numpy(), rtol=1e-15)
+    np.testing.assert_array_equal(x.numpy(), X)
+
+
+def test_backward_passes_are_off_too() -> None:
+    x = torch.from_numpy(X.copy()).requires_grad_()
+    with DisturbedOperations(UP):
+        x.exp().sum().backward()  # type: ignore[no-untyped-call]
+    assert x.grad is not None
+    np.testing.assert_allclose(x.grad.numpy(), np.exp(X) * (1 + OPERATIONS * U) * (1 + U), rtol=1e-15)
+
+
+def test_what_is_not_active_is_exact() -> None:
+    errors = Errors(U, UP.signs, lambda: False)
+    with DisturbedOperations(errors):
+        np.testing.assert_array_equal(torch.from_numpy(X).exp().numpy(), torch.from_numpy(X).exp().numpy())
+    found = np.exp(errors.marked(X))
+    np.testing.assert_array_equal(plain(found), np.exp(X))
+    assert isinstance(found, OffArray), "operations later on may be off"
