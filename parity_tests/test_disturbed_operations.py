@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
@@ -41,6 +41,14 @@ NUMPY: dict[str, tuple[Callable[[Any], Any], float]] = {
     "rows": (lambda x: x[[2, 0, 2]], 1),
     "whole numbers": (lambda x: np.floor(x).astype(int) + 1, 1),
     "flags": (lambda x: x > 1.5, 1),
+    "counts": (lambda x: np.floor(x).cumsum(axis=1) * 2 - 1, 1),
+    "a small number that is lost": (lambda x: (x * 0 + 1e-30) + np.finfo(float).max, 1),
+    "several results": (lambda x: np.modf(x)[0], 1 + OPERATIONS * U),
+    "several written": (lambda x: np.divmod(x, 3, out=cast("Any", (np.empty_like(X), None)))[0], 1),
+    "added at places": (lambda x: added_at(np.ones((4, 4)), x), 1 + probable_gamma(X.size, U)),
+    "einsum written to another": (lambda x: np.einsum("ij,ij->ij", x, x, out=np.empty_like(x)), 1),
+    "where": (lambda x: np.divide(x, 2, out=np.ones_like(x), where=x.astype(bool)), 1 + U),
+    "masked": (lambda x: np.ma.masked_where(np.asarray(x) < 1.5, x).filled(0) * 1, 1),
 }
 TORCH: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], float]] = {
     "sum of two": (lambda x: x + 1, 1 + U),
@@ -56,7 +64,19 @@ TORCH: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], float]] = {
     "joined": (lambda x: torch.cat([x, x]), 1),
     "whole numbers": (lambda x: x.floor().long() + 1, 1),
     "flags": (lambda x: x > 1.5, 1),
+    "counts": (lambda x: x.floor().cumsum(1) * 2 - 1, 1),
+    "a small number that is lost": (lambda x: x + torch.finfo(x.dtype).max, 1),
+    "a row without a largest": (lambda x: (x * 0 - 1e9).softmax(1), 1 + OPERATIONS * U),
+    "index of ties": (lambda x: (x * 0 + 1).argmax(1), 1),
+    "sparse": (lambda x: torch.eye(3, dtype=x.dtype).to_sparse_csr() @ x.floor(), 1),
+    "condition": (lambda x: torch.cond(x.sum() > 0, lambda a: a.clone(), lambda a: -a, (x,)), 1),
 }
+
+
+def added_at(sums: np.ndarray, x: Any) -> np.ndarray:
+    """Of a row's numbers, some are added up in one place."""
+    np.add.at(sums, (np.array([0, 1, 2])[:, None], np.array([0, 1, 1, 2])), x)
+    return np.asarray(sums - 1)
 
 
 @pytest.mark.parametrize("name", NUMPY)
@@ -67,6 +87,7 @@ def test_numpys_operations(name: str) -> None:
     np.testing.assert_allclose(found, factor * exact, rtol=1e-15, strict=factor != 1)
 
 
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta:UserWarning")
 @pytest.mark.parametrize("name", TORCH)
 def test_torchs_operations(name: str) -> None:
     function, factor = TORCH[name]
@@ -75,6 +96,16 @@ def test_torchs_operations(name: str) -> None:
         found = function(x)
     np.testing.assert_allclose(found.numpy(), factor * function(x).numpy(), rtol=1e-15)
     np.testing.assert_array_equal(x.numpy(), X)
+
+
+def test_precision_within_stays() -> None:
+    """As of a router that computes in float32, whatever the rest does."""
+    x = torch.from_numpy(X).float()
+    with DisturbedOperations(UP):
+        found = torch.zeros(3, 4).index_add_(0, torch.arange(3), x.softmax(1) * 2)
+    assert found.dtype == torch.float32
+    error = PRODUCT - 1 + (OPERATIONS + 2) * U
+    np.testing.assert_allclose(found.numpy(), 2 * x.softmax(1).numpy(), rtol=error)
 
 
 def test_backward_passes_are_off_too() -> None:

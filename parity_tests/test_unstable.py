@@ -95,3 +95,31 @@ def test_a_wrong_twin_is_found(sharpness: float, dtype: str) -> None:
     report = check(Own(twin, mistake=1e-3), twin, batch(12, 3), dtype=dtype)
     assert report.first_disagreement is not None
     assert report.first_disagreement.tensor.startswith("grad")
+
+
+class Padded(torch.nn.Module):
+    """Attention to earlier places alone, so that the first has none to look at; and a position for each."""
+
+    def __init__(self, fill: float, scale: float = 0.5) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.query, self.key, self.value = (torch.nn.Linear(3, width) for width in (4, 4, 2))
+        self.position = torch.nn.Embedding(8, 3)
+        self.fill, self.scale = fill, scale
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        ones = torch.ones_like(x[:, 0])
+        x = x + self.position(ones.cumsum(0).long() - 1)
+        scores = self.query(x) @ self.key(x).T * self.scale
+        earlier = torch.ones_like(scores).tril(-1).bool()
+        found: torch.Tensor = scores.masked_fill(~earlier, self.fill).softmax(-1) @ self.value(x)
+        return found
+
+
+@pytest.mark.parametrize("fill", [-1e9, torch.finfo(torch.float32).min])
+def test_masks_and_counts_hide_nothing(fill: float, dtype: str) -> None:
+    """Numbers without a rounding error: those of equal size in a row, and counts, which are places."""
+    check(Padded(fill), Padded(fill), batch(6, 3), dtype=dtype).raise_if_different()
+    report = check(Padded(fill), Padded(fill, 0.5005), batch(6, 3), dtype=dtype)
+    assert report.first_disagreement is not None
+    assert report.first_disagreement.tensor.startswith("output of the model")

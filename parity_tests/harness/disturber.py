@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gdl_numpy.nn import Module
 
 
-# `DisturbedOperations`: without torch, this module is imported, too.
+# `DisturbedOperations`, given as an argument: this module has to be there without torch, too.
 Operations = Callable[[Errors], AbstractContextManager[Any]]
 
 
@@ -84,7 +84,10 @@ class Disturber(Watch):
         return self.passed_on(grad_inputs)
 
     def run(self, key: str, original: Callable[..., Any], arguments: Any) -> Any:
-        """What a call gives that is the innermost for now: if it computes, its operations are off."""
+        """What a call gives that is the innermost for now: if it computes, its operations are off.
+
+        Torch's are watched from the outermost call on, and are off while the innermost one computes.
+        """
         computes = key in self.computing
         self.running.append(key)
         try:
