@@ -75,7 +75,9 @@ def random_signs(seed: int, sign: float) -> Signs:
     def signs(array: Any) -> np.ndarray:
         shape = np.shape(array)
         count = math.prod(shape)
-        bits = np.unpackbits(np.frombuffer(rng.bytes(-(-count // 8)), np.uint8), count=count)
-        return np.where(bits, sign, -sign).reshape(shape)
+        bits = np.unpackbits(np.frombuffer(rng.bytes(-(-count // 8)), np.uint8), count=count).view(np.int8)
+        bits *= 2  # in whole numbers of one byte: many times faster than np.where
+        bits -= 1
+        return sign * bits.reshape(shape)
 
     return signs

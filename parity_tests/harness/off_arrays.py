@@ -47,10 +47,12 @@ class Errors:
         if not is_real(array):
             return array
         with np.errstate(over="ignore", invalid="ignore"):
-            error = relative * array if most is None else np.minimum(relative * np.abs(array), most)
-            moved = array + error * self.signs(array)
-        finite = np.isfinite(moved)
-        return moved if finite.all() else np.where(finite, moved, array)[()]
+            moved = relative * array if most is None else np.minimum(relative * np.abs(array), most)
+            moved *= self.signs(array)
+            moved += array
+            if np.isfinite(np.sum(moved)):  # one pass; what is large is looked at one by one
+                return moved
+        return np.where(np.isfinite(moved), moved, array)[()]
 
     def summed(self, arrays: Sequence[Any]) -> list[Any]:
         """What goes into an operation that adds up."""

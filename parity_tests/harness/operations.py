@@ -87,10 +87,10 @@ class DisturbedOperations(TorchDispatchMode):  # type: ignore[no-untyped-call]
         def moved(a: Any) -> Any:
             if not is_real(a):
                 return a
-            error = relative * a if most is None else torch.minimum(relative * a.abs(), most.to(a.dtype))
-            b = a + error * torch.from_numpy(self.errors.signs(a)).to(a.dtype)
-            finite = b.isfinite()
-            return b if finite.all() else torch.where(finite, b, a)
+            b = relative * a if most is None else torch.minimum(relative * a.abs(), most.to(a.dtype))
+            b.mul_(torch.from_numpy(self.errors.signs(a))).add_(a)
+            # One pass; what is large is looked at one by one.
+            return b if b.sum().isfinite() else torch.where(b.isfinite(), b, a)
 
         return tree_map(moved, values)
 
