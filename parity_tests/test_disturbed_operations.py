@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
 import torch
 
+from parity_tests.harness.disturbance import random_signs
 from parity_tests.harness.off_arrays import Errors, OffArray, plain
 from parity_tests.harness.operations import DisturbedOperations
 from parity_tests.harness.rounding import OPERATIONS, probable_gamma
@@ -114,6 +116,14 @@ def test_backward_passes_are_off_too() -> None:
         x.exp().sum().backward()  # type: ignore[no-untyped-call]
     assert x.grad is not None
     np.testing.assert_allclose(x.grad.numpy(), np.exp(X) * (1 + OPERATIONS * U) * (1 + U), rtol=1e-15)
+
+
+def test_random_signs_of_a_single_number() -> None:
+    signs = random_signs(0, -1.0)
+    with DisturbedOperations(Errors(U, signs)):
+        found = torch.tensor(0.5).exp()
+    np.testing.assert_allclose(found, math.exp(0.5), rtol=1.001 * OPERATIONS * U)
+    assert found.shape == ()
 
 
 def test_what_is_not_active_is_exact() -> None:

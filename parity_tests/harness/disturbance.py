@@ -78,6 +78,6 @@ def random_signs(seed: int, sign: float) -> Signs:
         bits = np.unpackbits(np.frombuffer(rng.bytes(-(-count // 8)), np.uint8), count=count).view(np.int8)
         bits *= 2  # in whole numbers of one byte: many times faster than np.where
         bits -= 1
-        return sign * bits.reshape(shape)
+        return np.asarray(sign * bits.reshape(shape))
 
     return signs
