@@ -108,5 +108,6 @@ def smaller_of(named: Mapping[str, Any]) -> torch.Tensor:
 
 
 def is_real(value: Any) -> bool:
-    """Whether it is a dense tensor of floating numbers."""
-    return isinstance(value, torch.Tensor) and value.is_floating_point() and value.layout == torch.strided
+    """Whether it is a dense tensor of floating numbers, and none that stands for another, as in a trace."""
+    is_plain = type(value) in (torch.Tensor, torch.nn.Parameter)
+    return is_plain and value.is_floating_point() and value.layout == torch.strided
