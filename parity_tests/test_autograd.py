@@ -14,10 +14,11 @@ from hypothesis.extra.numpy import array_shapes, mutually_broadcastable_shapes
 from gdl_numpy import autograd
 from gdl_numpy.autograd.parts import WIDE
 from parity_tests.harness import FromAutograd, check
-from parity_tests.harness.bounds import DRAWS, ELEMENTARY, UNDERFLOW
+from parity_tests.harness.bounds import ELEMENTARY, UNDERFLOW
 from parity_tests.harness.disturbance import largest_movement
 from parity_tests.harness.evaluate import run_numpy
 from parity_tests.harness.evaluate_torch import run_torch
+from parity_tests.harness.perturbation import DRAWS
 from parity_tests.harness.report import distance
 from parity_tests.harness.rounding import gamma, unit_roundoff
 from parity_tests.support import OWN, TORCH, TorchFunction, numbers, parity, torch_max

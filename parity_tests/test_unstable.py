@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from gdl_numpy import nn
 from parity_tests.harness import check
@@ -123,3 +124,28 @@ def test_masks_and_counts_hide_nothing(fill: float, dtype: str) -> None:
     report = check(Padded(fill), Padded(fill, 0.5005), batch(6, 3), dtype=dtype)
     assert report.first_disagreement is not None
     assert report.first_disagreement.tensor.startswith("output of the model")
+
+
+class Choice(torch.nn.Module):
+    """What is computed is decided by what was computed."""
+
+    def __init__(self, factor: float = 3.0) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.one, self.other, self.factor = torch.nn.Linear(3, 4), torch.nn.Linear(4, 2), factor
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = self.one(x)
+        chosen = torch.cond(h.sum() > -1e9, lambda a: a * 2, lambda a: a.clone(), (h,))
+        found: torch.Tensor = self.other(self.factor * chosen)
+        return found
+
+
+@pytest.mark.skipif(
+    not hasattr(TorchDispatchMode, "ignore_compile_internals"),
+    reason="this torch's modes cannot see torch.cond",
+)
+@pytest.mark.filterwarnings(r"ignore:The \.grad attribute of a Tensor that is not a leaf:UserWarning")
+def test_torchs_own_conditions(dtype: str) -> None:
+    check(Choice(), Choice(), batch(5, 3), dtype=dtype).raise_if_different()
+    assert not check(Choice(), Choice(3.003), batch(5, 3), dtype=dtype).ok

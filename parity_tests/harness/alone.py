@@ -11,6 +11,7 @@ import numpy as np
 from gdl_numpy.messages import counted
 from gdl_numpy.nn import Dropout
 from parity_tests.harness.bounds import error_bound
+from parity_tests.harness.draws import draws_at_random
 from parity_tests.harness.evaluate import (
     Arrays,
     Evaluation,
@@ -169,14 +170,6 @@ class Alone:
         bound = error_bound(engine, inputs, targets, probe, comparison_roundoff(DOUBLE))
         for found in compare_all(self.shown, "torch", truth, torch, bound, DOUBLE):
             yield replace(found, run="of half the batch")
-
-
-def draws_at_random(what: str) -> str:
-    """A message about it."""
-    return (
-        f"{what} draws at random, and the other side would draw otherwise: layers derived from "
-        "gdl_numpy.nn.Dropout and torch.nn.Dropout are given the same masks; check others in eval mode"
-    )
 
 
 def compare_all(

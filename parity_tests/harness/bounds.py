@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from functools import singledispatch
 from typing import Any
 
@@ -22,19 +21,16 @@ from torch import nn
 
 from gdl_numpy.nn.loss import BCE_EPSILON
 from gdl_torch.nn import DotProduct
-from parity_tests.harness.disturbance import Signs, largest_movement
-from parity_tests.harness.evaluate import Arrays, Evaluation, flatten, is_floating, unflatten
+from parity_tests.harness.evaluate import Arrays, Evaluation, flatten, is_floating
 from parity_tests.harness.evaluate_torch import run_torch
 from parity_tests.harness.naming import Renamed
-from parity_tests.harness.off_arrays import Errors
-from parity_tests.harness.operations import DisturbedOperations
-from parity_tests.harness.rounding import gamma, probable_gamma, product_gamma
+from parity_tests.harness.perturbation import perturbation_bound
+from parity_tests.harness.rounding import gamma, product_gamma
 
 # exp, log, tanh: vectorised libraries promise at most 4 units in the last place, of at most 2 u each.
 ELEMENTARY = 8
 # Below it numbers lie on a coarser grid, and some hardware flushes them to zero.
 UNDERFLOW = float(np.finfo(np.float32).tiny)
-DRAWS = 8  # pairs of opposite random perturbations
 
 # With a hook a layer computes something else than its class does.
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
@@ -105,47 +101,6 @@ def bound_of(
 ) -> Evaluation:
     """`error_bound` of one class of layer; register a formula for a new one here."""
     return perturbation_bound(layer, inputs, targets, grads, u)
-
-
-def perturbation_bound(
-    layer: nn.Module, inputs: Sequence[Any], targets: Sequence[Any], grads: Arrays, u: float
-) -> Evaluation:
-    """How far each tensor moves when everything that goes in is off by what rounding could do.
-
-    A numerically stable evaluation gives nearly the right answer to nearly the right question (Higham, §1.5):
-    the exact result for inputs, parameters and output gradients that are off by `probable_gamma`, itself
-    rounded. No reduction is longer than the largest tensor in sight. Where the evaluation is not stable, each
-    of its operations is: so these are off, too.
-    """
-    exact = run_torch(layer, inputs, targets, lambda _: grads)
-    sizes = [
-        a.size for a in (*flatten(inputs), *exact.outputs, *exact.grad_inputs, *exact.grad_params.values())
-    ]
-    relative = probable_gamma(max(sizes, default=1), u)
-    perturbed = copy.deepcopy(layer)
-
-    def run(signs: Signs | None) -> Evaluation:
-        if signs is None:
-            return exact
-
-        def perturb(a: np.ndarray) -> np.ndarray:
-            return a * (1 + relative * signs(a)) if is_floating(a) else a
-
-        with torch.no_grad():
-            for parameter, original in zip(perturbed.parameters(), layer.parameters(), strict=True):
-                parameter.copy_(torch.from_numpy(perturb(original.detach().numpy())))
-        # Torch's own recurrent layers run thousands, and each of their steps is a stable evaluation.
-        operations = nullcontext() if isinstance(layer, nn.RNNBase) else DisturbedOperations(Errors(u, signs))
-        with operations:
-            return run_torch(
-                perturbed,
-                unflatten(tuple(inputs), iter([perturb(a) for a in flatten(inputs)])),
-                targets,
-                lambda _: [perturb(g) for g in grads],
-            )
-
-    _, movement = largest_movement(run, DRAWS)
-    return exact.map(lambda value, moved: np.maximum(relative * np.abs(value), moved), movement)
 
 
 def with_parameters(layer: nn.Module, function: Callable[[torch.Tensor], torch.Tensor]) -> nn.Module:

@@ -13,23 +13,24 @@ from torch import nn
 from gdl_numpy.models.language_model import look_up_
 from gdl_numpy.nn import Loss, Module
 from gdl_numpy.tasks import Task
-from parity_tests.harness.alone import Alone, draws_at_random
-from parity_tests.harness.bounds import DRAWS, error_bound
+from parity_tests.harness.alone import Alone
+from parity_tests.harness.bounds import error_bound
 from parity_tests.harness.disturbance import opposite_signs
-from parity_tests.harness.divergence import far, far_apart, out_of_range, reach
+from parity_tests.harness.disturbed_torch import DisturbedOperations
+from parity_tests.harness.divergence import far_apart, out_of_range, reach
+from parity_tests.harness.draws import refuse_draws
 from parity_tests.harness.evaluate import (
     Arrays,
     Evaluation,
     as_dtype,
-    copied,
     flatten,
     is_floating,
     run_numpy,
 )
-from parity_tests.harness.evaluate_torch import TORCH_DTYPES, fixed_dropout, run_torch, twin
+from parity_tests.harness.evaluate_torch import TORCH_DTYPES, run_torch, twin
 from parity_tests.harness.from_torch import FromTorch, trained
 from parity_tests.harness.naming import part, refuse_other_modes, refuse_other_sharing, without_counterpart
-from parity_tests.harness.operations import DisturbedOperations
+from parity_tests.harness.perturbation import DRAWS
 from parity_tests.harness.report import Comparison, compare_lists, distance
 from parity_tests.harness.rounding import Precision, last_rounding, precision_of
 from parity_tests.harness.side import Disturbance, NumpySide, OptimizerSpec
@@ -139,7 +140,8 @@ class Checker:
             on_standard: called after each with its number and what it should have done.
         """
         if self.original.training:
-            self.refuse_draws()
+            batch = self.inputs, self.targets
+            refuse_draws(self.original, self.torch_side.module, batch, self.precision, self.device)
         steps = steps if self.truth.optimizer else 0
         for step in range(max(steps, 1)):
             self.inputs, self.targets = self.batches[step % len(self.batches)]
@@ -177,7 +179,7 @@ class Checker:
             if self.overflow:
                 return
             goes_on = step + 1 < steps and not self.is_traced
-            if goes_on and far_apart(self.truth.trained, truth, moved, far(self.u)):
+            if goes_on and far_apart(self.truth.trained, truth, moved, self.u):
                 self.start_again()
                 self.restarts.append(step + 1)
 
@@ -233,25 +235,6 @@ class Checker:
     def sides(self) -> list[NumpySide | TorchSide]:
         """The truth, the sides held against it, and the disturbed copies."""
         return [self.truth, self.torch_side, *([self.numpy_side] if self.numpy_side else []), *self.disturbed]
-
-    def refuse_draws(self) -> None:
-        """Raises ValueError for a model that gives something else each time, be it by what it calls.
-
-        In torch, functions draw from one generator for all, as does `MultiheadAttention` within.
-        """
-        inputs, targets = (as_dtype(a, self.precision) for a in (self.inputs, self.targets))
-        dtype = TORCH_DTYPES[self.precision.name]
-        runs: dict[str, list[Arrays]] = {"numpy_module": [], "torch_module": []}
-        for _ in range(2):
-            model = copy.deepcopy(self.original)
-            runs["numpy_module"].append(flatten(model(*copied((*inputs, *targets)))))
-            torch_model = copy.deepcopy(self.torch_side.module)
-            with fixed_dropout(torch_model, None):
-                result = run_torch(torch_model, inputs, targets, lambda _: [], self.device, dtype)
-            runs["torch_module"].append(result.outputs)
-        for side, (first, second) in runs.items():
-            if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(first, second, strict=True)):
-                raise ValueError(draws_at_random(side))
 
     def grad_outputs(self, outputs: Arrays) -> Arrays:
         """Of a loss 1, so that steps go down its slope. Else random, the same for all sides of a step.

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from parity_tests.harness.disturbance import Signs
+from parity_tests.harness.disturbed_numpy import Errors, plain
 from parity_tests.harness.evaluate import Arrays, Evaluation, dense, flatten, is_floating, unflatten
-from parity_tests.harness.off_arrays import Errors, plain
 from parity_tests.harness.rounding import probable_gamma
 from parity_tests.harness.watch import Watch, own_parameters
 
@@ -32,7 +32,7 @@ class Disturber(Watch):
     from what its layers give, every number that goes in, each of its own parameters, and what comes out is
     off by the relative error of a sum as long as the largest of these arrays: an evaluation that is stable
     gives nearly the right answer to nearly the right question (Higham, §1.5). What stable operations make
-    together need not be stable, so each operation is off, too: NumPy's by `OffArray`.
+    together need not be stable, so each operation is off, too: NumPy's by `DisturbedArray`.
 
     Args:
         module: what is disturbed.

@@ -17,16 +17,10 @@ if TYPE_CHECKING:
     from parity_tests.harness.steps import Step
 
 
-def far(u: float) -> float:
-    """A part of the weights' norm: once rounding may have moved them by so much, sides start again.
+def far_apart(trained: Container[str], truth: Step, moved: Sequence[Step], u: float) -> bool:
+    """Whether rounding alone may have moved what is trained by more than `LOOSE` of its norm, all together.
 
-    It is four times what the roundings of one update may amount to where that is more, in bfloat16.
-    """
-    return max(LOOSE, 4 * float(gamma(UPDATE_OPERATIONS, u)))
-
-
-def far_apart(trained: Container[str], truth: Step, moved: Sequence[Step], far: float) -> bool:
-    """Whether rounding alone may have moved what is trained by more than a part of its norm, all together.
+    Or by four times what the roundings of one update may amount to, where that is more: in bfloat16.
 
     In a chaotic training it grows by a factor in every step. While it is small, so does a side's error; later
     nothing grows, for each run has gone where it would: how far two are apart then is chance, and no bound.
@@ -38,8 +32,9 @@ def far_apart(trained: Container[str], truth: Step, moved: Sequence[Step], far: 
         trained: names of the parameters that are.
         truth: after the optimizer's step.
         moved: the same step of the disturbed copies.
-        far: this part of the norm, such as a thousandth.
+        u: unit roundoff.
     """
+    far = max(LOOSE, 4 * float(gamma(UPDATE_OPERATIONS, u)))
     slopes = {n: float(np.linalg.norm(g)) for n, g in truth.result.grad_params.items() if n in trained}
     steep = LOOSE * math.hypot(*slopes.values())
     expected = {name: truth.parameters[name] for name, slope in slopes.items() if slope > steep}

@@ -1,4 +1,4 @@
-"""NumPy arrays with which every operation is off by what rounding can do."""
+"""NumPy arrays of which every operation is off by what rounding can do, as `disturbed_torch` is for torch."""
 
 from __future__ import annotations
 
@@ -64,15 +64,15 @@ class Errors:
         return all(np.all((np.rint(a) == a) & (np.abs(a) < 1 / self.u)) for a in arrays if is_real(a))
 
     def marked(self, value: Any) -> Any:
-        """A floating array as an `OffArray`; anything else as it is."""
+        """A floating array as an `DisturbedArray`; anything else as it is."""
         if not isinstance(value, np.ndarray) or not is_real(value):
             return value
-        view = value.view(OffArray)
+        view = value.view(DisturbedArray)
         view.errors = self
         return view
 
 
-class OffArray(np.ndarray):
+class DisturbedArray(np.ndarray):
     """An array of which the same goes as of torch's tensors under `DisturbedOperations`.
 
     What NumPy computes with it is off, and is such an array in its turn, as long as it is an array: a sum of
@@ -85,12 +85,12 @@ class OffArray(np.ndarray):
     errors: Errors = Errors(0.0, np.ones_like, lambda: False)
 
     def __array_finalize__(self, source: Any) -> None:
-        if isinstance(source, OffArray):
+        if isinstance(source, DisturbedArray):
             self.errors = source.errors
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         outputs = kwargs.get("out", ())
-        errors = next((a.errors for a in (*inputs, *outputs) if isinstance(a, OffArray)), self.errors)
+        errors = next((a.errors for a in (*inputs, *outputs) if isinstance(a, DisturbedArray)), self.errors)
         given, named = [plain(a) for a in inputs], {key: plain(a) for key, a in kwargs.items()}
         if ufunc.__name__ in EXACT or not errors.active():
             result = getattr(ufunc, method)(*given, **named)
@@ -106,8 +106,10 @@ class OffArray(np.ndarray):
         given, named = [plain(a) for a in args], {key: plain(a) for key, a in kwargs.items()}
         if not self.errors.active() or "out" in named:
             return self.errors.marked(func(*given, **named))
-        result = func(*self.errors.summed(given), **named)
-        return self.errors.marked(self.errors.off(result, OPERATIONS * self.errors.u))
+        was_exact = self.errors.are_exact(given)
+        result = func(*(given if was_exact else self.errors.summed(given)), **named)
+        is_exact = was_exact and self.errors.are_exact([result])
+        return self.errors.marked(result if is_exact else self.errors.off(result, OPERATIONS * self.errors.u))
 
 
 def computed_off(
@@ -142,4 +144,4 @@ def plain(value: Any) -> Any:
     """Without the mark, also in tuples."""
     if isinstance(value, tuple):
         return tuple(map(plain, value))
-    return value.view(np.ndarray) if isinstance(value, OffArray) else value
+    return value.view(np.ndarray) if isinstance(value, DisturbedArray) else value

@@ -1,4 +1,4 @@
-"""A torch function of which each operation is off by what rounding can do, forward and backward."""
+"""Torch operations that are off by what rounding can do, forward and backward; see `disturbed_numpy`, too."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from parity_tests.harness.rounding import OPERATIONS, probable_gamma
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from parity_tests.harness.off_arrays import Errors
+    from parity_tests.harness.disturbed_numpy import Errors
 
 # Operations, by their names in ATen, that round nothing; that round once, as IEEE 754 has it; and that are
 # off by no more than functions of single numbers are, since they take out the largest number first.
@@ -45,7 +45,12 @@ class DisturbedOperations(TorchDispatchMode):  # type: ignore[no-untyped-call]
     (Whatever is none of the operations named above, nor one on single numbers, is taken to add up.)
     """
 
-    supports_higher_order_operators = True
+    supports_higher_order_operators = True  # such as torch.cond, whose branches' operations come one by one
+
+    @classmethod
+    def ignore_compile_internals(cls) -> bool:
+        """Torch.cond compiles its branches, as it does where nothing is disturbed."""
+        return True
 
     def __init__(self, errors: Errors) -> None:
         """`errors` are those of the operations."""
