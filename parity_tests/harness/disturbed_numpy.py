@@ -64,7 +64,7 @@ class Errors:
         return all(np.all((np.rint(a) == a) & (np.abs(a) < 1 / self.u)) for a in arrays if is_real(a))
 
     def marked(self, value: Any) -> Any:
-        """A floating array as an `DisturbedArray`; anything else as it is."""
+        """A floating array as a `DisturbedArray`; anything else as it is."""
         if not isinstance(value, np.ndarray) or not is_real(value):
             return value
         view = value.view(DisturbedArray)
