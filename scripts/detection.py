@@ -1,7 +1,7 @@
 """How good is the harness's rule? Mistakes to find, right twins to leave alone, beside the rules of others.
 
-    python scripts/detection.py rules                              a few minutes
-    python scripts/detection.py random --count 20000 --seed 0      a quarter of an hour: is any right twin accused?
+    python scripts/detection.py rules                             a few minutes
+    python scripts/detection.py random --count 20000 --seed 0     15 minutes: is any right twin accused?
 
 `rules` asks `check` and five rules of others whether twins are the same: with each of the planted mistakes in
 them, and without any, from ten numbers to a million. `check` is asked as anyone calls it, without training
